@@ -1,0 +1,47 @@
+"""Errors a user can cause: what happened, and what to do next."""
+
+from typing import ClassVar
+
+
+class MViTError(Exception):
+    """Something in the world is not as needed: a file, the network, a checkpoint, a device.
+
+    Args:
+        message: what happened, naming the file or option.
+        hint: one line on what to do next; may be empty.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(MViTError):
+    """An option or name that the tool does not know. Exit code 2."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class CheckpointError(MViTError):
+    """A checkpoint that cannot be read, recognised or fitted into the network."""
+
+
+class DownloadError(MViTError):
+    """Weights that could not be fetched, or that are not what their card says."""
+
+
+class MediaError(MViTError):
+    """An input that gives no frames.
+
+    Args:
+        kind: the row's `error.kind`: one of `not_found, unsupported, empty, decode, timeout, crash, memory, internal`.
+        message: what happened, without the path.
+        hint: one line on what to do next; may be empty.
+    """
+
+    def __init__(self, kind: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.kind = kind
