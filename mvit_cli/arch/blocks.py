@@ -1,0 +1,129 @@
+"""From a configuration to its blocks: every shape, kernel and stride, one frozen record a block."""
+
+from dataclasses import dataclass
+from math import prod
+
+from mvit_cli.arch.config import STRIDE_ONE, MViTConfig
+from mvit_cli.arch.grid import THW, floor_div, is_strided, pooled_grid, widened
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockSpec:
+    """One transformer block as data; the model, the summary and the checkpoint loader read the same records.
+
+    Attributes:
+        stage: name as in the paper's tables: `scale2`, `scale3`, ...
+        dim_in, dim_attn, dim_out: channels of the incoming tokens, inside the attention, and of the outgoing tokens.
+        kernel_q, kernel_kv, kernel_skip: pooling kernels; None: not pooled.
+        thw_in, thw_out, thw_kv: token grid that comes in, of the query (and of the output), and of keys and values.
+        rel_pos_thw: rows of the relative-position tables in time, height and width; 0: no table.
+    """
+
+    index: int
+    stage: str
+    dim_in: int
+    dim_attn: int
+    dim_out: int
+    mlp_hidden: int
+    heads: int
+    kernel_q: THW | None
+    stride_q: THW
+    kernel_kv: THW | None
+    stride_kv: THW
+    kernel_skip: THW | None
+    thw_in: THW
+    thw_out: THW
+    thw_kv: THW
+    rel_pos_thw: THW
+    num_cls: int
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one head, `D`."""
+        return self.dim_attn // self.heads
+
+    @property
+    def tokens_in(self) -> int:
+        """Length of the incoming sequence, with the class token."""
+        return prod(self.thw_in) + self.num_cls
+
+    @property
+    def sequence_length(self) -> int:
+        """Number of queries, which is the length of the outgoing sequence, with the class token."""
+        return prod(self.thw_out) + self.num_cls
+
+    @property
+    def kv_sequence_length(self) -> int:
+        """Number of keys each query sees, with the class token."""
+        return prod(self.thw_kv) + self.num_cls
+
+
+def block_specs(config: MViTConfig) -> tuple[BlockSpec, ...]:
+    """The blocks of the network, first to last, for clips of the configured size.
+
+    Raises:
+        ValueError: if a pooling window no longer fits the grid.
+    """
+    specs: list[BlockSpec] = []
+    thw = config.patch_thw
+    nominal = thw  # the released code sizes its relative-position tables by floor division
+    dim_in = config.stage_channels[0]
+    last = len(config.stage_depths) - 1
+    for stage, depth in enumerate(config.stage_depths):
+        for position in range(depth):
+            index = len(specs)
+            dim_attn = config.stage_channels[stage]
+            widens_here = config.expand_in == "mlp" and position == depth - 1 and stage < last
+            stride_q = config.stride_q[stage] if position == 0 else STRIDE_ONE
+            kernel_q = _kernel_q(config, stride_q)
+            kernel_kv, stride_kv = _pooling_kv(config, stage, index)
+            thw_out = pooled_grid(thw, kernel_q, stride_q) if kernel_q else thw
+            specs.append(
+                BlockSpec(
+                    index=index,
+                    stage=f"scale{stage + 2}",
+                    dim_in=dim_in,
+                    dim_attn=dim_attn,
+                    dim_out=config.stage_channels[stage + 1] if widens_here else dim_attn,
+                    mlp_hidden=int(dim_attn * config.mlp_ratio),
+                    heads=config.stage_heads[stage],
+                    kernel_q=kernel_q,
+                    stride_q=stride_q,
+                    kernel_kv=kernel_kv,
+                    stride_kv=stride_kv,
+                    kernel_skip=widened(stride_q) if is_strided(stride_q) else None,
+                    thw_in=thw,
+                    thw_out=thw_out,
+                    thw_kv=pooled_grid(thw, kernel_kv, stride_kv) if kernel_kv else thw,
+                    rel_pos_thw=_rel_pos_thw(config, nominal, stride_q, stride_kv),
+                    num_cls=int(config.cls_token),
+                )
+            )
+            thw, nominal, dim_in = thw_out, floor_div(nominal, stride_q), specs[-1].dim_out
+    return tuple(specs)
+
+
+def _kernel_q(config: MViTConfig, stride_q: THW) -> THW | None:
+    if not (is_strided(stride_q) or config.pool_q_everywhere):
+        return None
+    return _or_none(config.kernel_q or widened(stride_q), stride_q)
+
+
+def _pooling_kv(config: MViTConfig, stage: int, index: int) -> tuple[THW | None, THW]:
+    stride = config.stride_kv[stage]
+    if index in config.unpooled_kv_blocks:
+        return None, STRIDE_ONE
+    return _or_none(config.kernel_kv or widened(stride), stride), stride
+
+
+def _or_none(kernel: THW, stride: THW) -> THW | None:
+    """A window of one position that moves by one is no pooling at all."""
+    return kernel if prod(kernel) > 1 or is_strided(stride) else None
+
+
+def _rel_pos_thw(config: MViTConfig, nominal: THW, stride_q: THW, stride_kv: THW) -> THW:
+    """Rows of the tables: `2 max(q, k) - 1` distances, the longer side of the grid for both height and width."""
+    q, k = floor_div(nominal, stride_q), floor_div(nominal, stride_kv)
+    time = 2 * max(q[0], k[0]) - 1 if config.rel_pos_time else 0
+    space = 2 * max(*q[1:], *k[1:]) - 1 if config.rel_pos_space else 0
+    return time, space, space

@@ -1,0 +1,127 @@
+"""The numbers that define one MViT. Everything else (blocks, grids, costs) is derived from them."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+from mvit_cli.arch.grid import THW, floor_div, pooled_grid
+
+STRIDE_ONE: THW = (1, 1, 1)
+HALVE_SPACE: THW = (1, 2, 2)
+
+
+def adaptive_stride_kv(first: THW, stride_q: tuple[THW, ...]) -> tuple[THW, ...]:
+    """Key-value stride of each stage: it shrinks as the query grid does, so the number of keys stays.
+
+    **This is where the key-value stride is decided.** `first` is the stride in the first stage, typically 1x8x8;
+    each later stage divides it by that stage's query stride: 1x4x4, 1x2x2, 1x1x1.
+
+    Source: MViT paper, section 4.1 and Table 14 ("adaptive").
+    """
+    strides, stride = [], first
+    for pooled in stride_q:
+        t, h, w = (max(s, 1) for s in floor_div(stride, pooled))
+        stride = (t, h, w)
+        strides.append(stride)
+    return tuple(strides)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MViTConfig:
+    """One Multiscale Vision Transformer: the rows of Table 3 (MViT paper) or Table 1 (MViTv2 paper), and its geometry.
+
+    The defaults are MViT-B 16x4 for Kinetics-400. Tuples named `stage_*` and `stride_*` have one entry a stage.
+
+    Attributes:
+        frames, height, width: the clip the position tables are built for; an image has one frame.
+        stage_channels: width of the attention in each stage, `C`.
+        stage_heads: attention heads in each stage, `H`; the head width is `C / H`.
+        patch_kernel, patch_stride, patch_padding: the convolution that cuts the clip into tokens (the paper's cube).
+        pool_mode: pooling of Q, K, V: a depthwise convolution followed by LayerNorm, or a plain maximum or average.
+        pool_first: pool the tokens, then project them to Q, K, V (instead of the other way round).
+        kernel_q, kernel_kv: pooling kernels; None: one wider than the stride.
+        stride_q: query stride in the first block of each stage.
+        stride_kv: key-value stride in all blocks of each stage; see `adaptive_stride_kv`.
+        pool_q_everywhere: Q is pooled (with stride 1) in the other blocks too, as MViTv2 does.
+        unpooled_kv_blocks: blocks whose K and V are not pooled although a kernel is given.
+        pos_embed: absolute positions: none, one table for all tokens, or one for space and one for time.
+        rel_pos_space, rel_pos_time: decomposed relative positions. MViTv2 paper, section 4.1, equation 4.
+        residual_pooling: the pooled query is added to the attention's output. MViTv2 paper, equation 5.
+        residual_pooling_cls: the class token's query is added too (timm, pytorchvideo).
+        expand_in: where a stage gets wider: in the attention of its first block (MViTv2), or in the MLP of the last
+            block before it (MViT).
+        norm_stem: LayerNorm after the position embedding.
+        head_pooling: what the classifier sees: the class token, the mean of the normalised tokens, or the norm of
+            the mean of all tokens but the class token (MaskFeat fine-tuning).
+    """
+
+    frames: int = 16
+    height: int = 224
+    width: int = 224
+    num_classes: int = 400
+    stage_depths: tuple[int, ...] = (1, 2, 11, 2)
+    stage_channels: tuple[int, ...] = (96, 192, 384, 768)
+    stage_heads: tuple[int, ...] = (1, 2, 4, 8)
+    mlp_ratio: float = 4.0
+    patch_kernel: THW = (3, 7, 7)
+    patch_stride: THW = (2, 4, 4)
+    patch_padding: THW = (1, 3, 3)
+    pool_mode: Literal["conv", "max", "avg"] = "conv"
+    pool_first: bool = False
+    kernel_q: THW | None = (3, 3, 3)
+    kernel_kv: THW | None = (3, 3, 3)
+    stride_q: tuple[THW, ...] = (STRIDE_ONE, HALVE_SPACE, HALVE_SPACE, HALVE_SPACE)
+    stride_kv: tuple[THW, ...] = ((1, 8, 8), (1, 4, 4), (1, 2, 2), (1, 1, 1))
+    pool_q_everywhere: bool = False
+    unpooled_kv_blocks: tuple[int, ...] = ()
+    cls_token: bool = True
+    pos_embed: Literal["none", "joint", "separate"] = "separate"
+    rel_pos_space: bool = False
+    rel_pos_time: bool = False
+    residual_pooling: bool = False
+    residual_pooling_cls: bool = False
+    expand_in: Literal["attn", "mlp"] = "mlp"
+    norm_stem: bool = False
+    head_pooling: Literal["cls", "mean", "mean_then_norm"] = "cls"
+
+    def __post_init__(self) -> None:
+        self._check_stages()
+        if min(self.frames, self.height, self.width, self.num_classes) < 1:
+            raise ValueError("frames, height, width and num_classes must be at least 1")
+        if self.head_pooling == "cls" and not self.cls_token:
+            raise ValueError("head_pooling 'cls' needs a class token: use 'mean'")
+        if self.pool_first and self.expand_in == "attn":
+            raise ValueError("pool_first pools heads of the incoming width: use expand_in='mlp'")
+
+    def _check_stages(self) -> None:
+        counts = {
+            name: len(getattr(self, name))
+            for name in ("stage_depths", "stage_channels", "stage_heads", "stride_q", "stride_kv")
+        }
+        if len(set(counts.values())) != 1:
+            raise ValueError(f"one entry a stage is needed everywhere, but the lengths are {counts}")
+        if min(self.stage_depths) < 1:
+            raise ValueError(f"each stage needs a block: stage_depths={self.stage_depths}")
+        for channels, heads in zip(self.stage_channels, self.stage_heads, strict=True):
+            if channels % heads:
+                raise ValueError(f"{channels} channels cannot be shared by {heads} heads")
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks in all."""
+        return sum(self.stage_depths)
+
+    @property
+    def input_thw(self) -> THW:
+        """Frames and pixels of one clip."""
+        return self.frames, self.height, self.width
+
+    @property
+    def patch_thw(self) -> THW:
+        """Token grid after `patch_embed`."""
+        return pooled_grid(self.input_thw, self.patch_kernel, self.patch_stride, self.patch_padding)
+
+    @property
+    def num_patches(self) -> int:
+        """Tokens after `patch_embed`, without the class token."""
+        return prod(self.patch_thw)

@@ -1,0 +1,214 @@
+"""The published architectures, each as the handful of numbers in its paper's table."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mvit_cli.arch.config import HALVE_SPACE, STRIDE_ONE, MViTConfig, adaptive_stride_kv
+from mvit_cli.arch.grid import THW
+from mvit_cli.errors import UsageError
+
+V1 = "arXiv:2104.11227"
+V2 = "arXiv:2112.01526"
+
+
+@dataclass(frozen=True)
+class PaperFigures:
+    """What the paper prints for this architecture; `gflops` are multiply-adds of one view, in units of 1e9."""
+
+    gflops: float
+    params_m: float
+    top1: float | None
+    dataset: str
+    views: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named architecture with its clip geometry.
+
+    Attributes:
+        frame_stride: source frames (at 30 per second) from one sampled frame to the next; 1 for images.
+        note: where public code or the papers disagree.
+    """
+
+    name: str
+    config: MViTConfig
+    frame_stride: int
+    aliases: tuple[str, ...] = ()
+    paper: PaperFigures | None = None
+    note: str = ""
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the input is a single picture."""
+        return self.config.frames == 1
+
+
+def _stages(depths: tuple[int, ...], channels: int, heads: int, first_stride_kv: THW) -> dict[str, Any]:
+    """Stages that double channels and heads and halve the grid, with adaptive key-value strides."""
+    stride_q = (STRIDE_ONE, *[HALVE_SPACE] * (len(depths) - 1))
+    return {
+        "stage_depths": depths,
+        "stage_channels": tuple(channels << i for i in range(len(depths))),
+        "stage_heads": tuple(heads << i for i in range(len(depths))),
+        "stride_q": stride_q,
+        "stride_kv": adaptive_stride_kv(first_stride_kv, stride_q),
+    }
+
+
+_VIDEO_KV: THW = (1, 8, 8)
+_IMAGE_KV: THW = (1, 4, 4)
+_MVITV2: dict[str, Any] = {
+    "pos_embed": "none",
+    "rel_pos_space": True,
+    "pool_q_everywhere": True,
+    "residual_pooling": True,
+    "expand_in": "attn",
+}
+_IMAGE: dict[str, Any] = {
+    "frames": 1,
+    "num_classes": 1000,
+    "patch_kernel": (1, 7, 7),
+    "patch_stride": (1, 4, 4),
+    "patch_padding": (0, 3, 3),
+    "kernel_q": (1, 3, 3),
+    "kernel_kv": (1, 3, 3),
+}
+_T, _S, _B, _L, _H = (1, 2, 5, 2), (1, 2, 11, 2), (2, 3, 16, 3), (2, 6, 36, 4), (4, 8, 60, 8)
+
+
+def _v1_video(frames: int, depths: tuple[int, ...] = _S, **changes: Any) -> MViTConfig:
+    return MViTConfig(frames=frames, **{**_stages(depths, 96, 1, _VIDEO_KV), **changes})
+
+
+def _v1_image(depths: tuple[int, ...], channels: int = 96, size: int = 224) -> MViTConfig:
+    stages = _stages(depths, channels, 1, _IMAGE_KV)
+    return MViTConfig(**{**_IMAGE, **stages, "height": size, "width": size, "pos_embed": "joint"})
+
+
+def _v2_video(frames: int, depths: tuple[int, ...], channels: int = 96, heads: int = 1, size: int = 224) -> MViTConfig:
+    stages = _stages(depths, channels, heads, _VIDEO_KV)
+    return MViTConfig(frames=frames, height=size, width=size, **{**_MVITV2, **stages, "rel_pos_time": True})
+
+
+def _v2_image(depths: tuple[int, ...], channels: int = 96, heads: int = 1, **changes: Any) -> MViTConfig:
+    without_cls = {"cls_token": False, "head_pooling": "mean"}
+    return MViTConfig(**{**_IMAGE, **_MVITV2, **_stages(depths, channels, heads, _IMAGE_KV), **without_cls, **changes})
+
+
+def _v2_image_cls(depths: tuple[int, ...], channels: int = 96, heads: int = 1) -> MViTConfig:
+    return _v2_image(depths, channels, heads, cls_token=True, head_pooling="cls")
+
+
+_MVIT_S_NOTE = (
+    "The paper's 32.9 GFLOPs are given by no public configuration: heads and key-value strides of MViT-S are not "
+    "printed. Heads 1-2-4 and strides 1x4x4, 1x2x2, 1x1x1 (393 keys, as in MViT-B) are our reading."
+)
+_MVIT_L_NOTE = (
+    "The paper prints 217.6M parameters, which is the variant that widens in the MLP; the released configuration and "
+    "checkpoint widen in the attention and have 213.4M."
+)
+_IMAGE_L_NOTE = (
+    "The released ImageNet-1K model widens in the MLP and costs 43.7 GMACs; the paper's 42.1 GFLOPs belong to the "
+    "variant that widens in the attention."
+)
+
+
+def _k400(gflops: float, params_m: float, top1: float, source: str, views: str = "1x5") -> PaperFigures:
+    return PaperFigures(gflops, params_m, top1, "kinetics400", views, source)
+
+
+def _in1k(gflops: float, params_m: float, top1: float | None, source: str) -> PaperFigures:
+    return PaperFigures(gflops, params_m, top1, "imagenet1k", "1x1", source)
+
+
+_PRESETS = (
+    Preset(
+        "mvit_s_16x4",
+        _v1_video(
+            16,
+            **_stages((3, 7, 6), 128, 1, (1, 4, 4)),
+            patch_kernel=(3, 8, 8),
+            patch_stride=(2, 8, 8),
+            patch_padding=(1, 0, 0),
+        ),
+        4,
+        ("S",),
+        _k400(32.9, 26.1, 76.0, f"{V1} Table 4"),
+        _MVIT_S_NOTE,
+    ),
+    Preset("mvit_b_16x4", _v1_video(16), 4, ("B",), _k400(70.5, 36.6, 78.4, f"{V1} Table 4")),
+    Preset("mvit_b_32x3", _v1_video(32), 3, ("B-32x3",), _k400(170.0, 36.6, 80.2, f"{V1} Table 4")),
+    Preset("mvit_b_64x3", _v1_video(64), 3, ("B-64x3",), _k400(455.0, 36.6, 81.2, f"{V1} Table 4", "3x3")),
+    Preset(
+        "mvit_b24_32x3",
+        _v1_video(32, _B),
+        3,
+        ("B-24",),
+        PaperFigures(236.0, 52.9, 83.8, "kinetics600", "1x5", f"{V1} Table 5"),
+    ),
+    Preset("mvit_b_in1k", _v1_image(_S), 1, ("B-image",), _in1k(7.8, 37.0, 83.0, f"{V1} Table 17")),
+    Preset("mvit_b24_in1k", _v1_image(_B), 1, (), _in1k(10.9, 53.5, 83.1, f"{V1} Table 17 (max pooling)")),
+    Preset("mvit_b24_wide_in1k", _v1_image(_B, 112, 320), 1, (), _in1k(32.7, 72.9, 84.8, f"{V1} Table 17")),
+    Preset("mvitv2_s_16x4", _v2_video(16, _S), 4, ("v2-S",), _k400(64.0, 34.5, 81.0, f"{V2} Table 10")),
+    Preset("mvitv2_b_32x3", _v2_video(32, _B), 3, ("v2-B",), _k400(225.0, 51.2, 82.9, f"{V2} Table 10")),
+    Preset(
+        "mvitv2_l_40x3",
+        _v2_video(40, _L, 144, 2, 312),
+        3,
+        ("v2-L",),
+        _k400(2828.0, 217.6, 86.1, f"{V2} Table 10", "3x5"),
+        _MVIT_L_NOTE,
+    ),
+    Preset("mvitv2_tiny", _v2_image(_T), 1, (), _in1k(4.7, 24.0, 82.3, f"{V2} Table 2")),
+    Preset("mvitv2_small", _v2_image(_S), 1, (), _in1k(7.0, 35.0, 83.6, f"{V2} Table 2")),
+    Preset("mvitv2_base", _v2_image(_B), 1, (), _in1k(10.2, 52.0, 84.4, f"{V2} Table 2")),
+    Preset(
+        "mvitv2_large",
+        _v2_image(_L, 144, 2, expand_in="mlp"),
+        1,
+        (),
+        _in1k(42.1, 218.0, 85.3, f"{V2} Table 2"),
+        _IMAGE_L_NOTE,
+    ),
+    Preset("mvitv2_small_cls", _v2_image_cls(_S), 1),
+    Preset("mvitv2_base_cls", _v2_image_cls(_B), 1),
+    Preset("mvitv2_large_cls", _v2_image_cls(_L, 144, 2), 1, (), _in1k(42.1, 218.0, 87.5, f"{V2} Table 3 (IN-21K)")),
+    Preset("mvitv2_huge_cls", _v2_image_cls(_H, 192, 3), 1, (), _in1k(120.6, 667.0, 88.0, f"{V2} Table 3 (IN-21K)")),
+)
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace("-", "_")
+
+
+_BY_NAME = {_plain(name): preset for preset in _PRESETS for name in (preset.name, *preset.aliases)}
+
+
+def preset_names() -> tuple[str, ...]:
+    """Names of all presets, in the order of the papers."""
+    return tuple(preset.name for preset in _PRESETS)
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name or alias; case does not matter, `-` and `_` are the same.
+
+    Raises:
+        UsageError: if there is none; the hint names the nearest.
+    """
+    preset = _BY_NAME.get(_plain(name))
+    if preset:
+        return preset
+    import difflib  # only a wrong name needs it
+
+    known = [*preset_names(), *(alias for preset in _PRESETS for alias in preset.aliases)]
+    close = difflib.get_close_matches(_plain(name), [_plain(entry) for entry in known], n=3, cutoff=0.4)
+    nearest = [entry for match in close for entry in known if _plain(entry) == match]
+    names = ", ".join(dict.fromkeys(nearest)) or ", ".join(preset_names())
+    raise UsageError(f"there is no preset {name!r}", f"did you mean: {names}?")
+
+
+def resolve_preset(name: str) -> str:
+    """The full name behind a name or alias."""
+    return get_preset(name).name

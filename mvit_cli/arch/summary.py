@@ -1,0 +1,143 @@
+"""What the network does to a clip, stage by stage: the object behind `mvit summarize`."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from mvit_cli.arch.blocks import BlockSpec, block_specs
+from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.cost import Cost, block_cost, head_cost, patch_embed_cost
+from mvit_cli.arch.presets import Preset, get_preset
+
+
+def summarize(
+    preset: str = "B",
+    *,
+    frames: int | None = None,
+    size: int | tuple[int, int] | None = None,
+    num_classes: int | None = None,
+) -> dict[str, Any]:
+    """Shapes, sequence lengths, parameters and MACs of a preset, per stage and per block.
+
+    Args:
+        preset: a preset's name or alias.
+        frames: frames of the clip; default: the preset's.
+        size: pixels of the crop, one number or (height, width); default: the preset's.
+        num_classes: default: the preset's.
+
+    Returns:
+        The JSON object of `mvit summarize`.
+
+    Raises:
+        ValueError: if the architecture cannot take that geometry.
+        UsageError: if there is no such preset.
+    """
+    found = get_preset(preset)
+    return summarize_config(resized(found.config, frames, size, num_classes), found)
+
+
+def resized(
+    config: MViTConfig,
+    frames: int | None = None,
+    size: int | tuple[int, int] | None = None,
+    num_classes: int | None = None,
+) -> MViTConfig:
+    """The same architecture for another clip geometry or another number of classes."""
+    height, width = (size, size) if isinstance(size, int) else size or (config.height, config.width)
+    return replace(
+        config,
+        frames=config.frames if frames is None else frames,
+        height=height,
+        width=width,
+        num_classes=config.num_classes if num_classes is None else num_classes,
+    )
+
+
+def summarize_config(config: MViTConfig, preset: Preset | None = None) -> dict[str, Any]:
+    """The summary of any configuration; `preset` adds its name and what its paper prints."""
+    blocks = block_specs(config)
+    costs = [block_cost(config, block) for block in blocks]
+    stages = [_patch_stage(config)]
+    for stage, depth in enumerate(config.stage_depths):
+        start = sum(config.stage_depths[:stage])
+        stages.append(_stage(config, blocks[start : start + depth], costs[start : start + depth]))
+    stages.append(_head_stage(config))
+    macs = sum(stage["macs"] for stage in stages)
+    return {
+        "preset": preset.name if preset else None,
+        "input": {"frames": config.frames, "height": config.height, "width": config.width},
+        "num_classes": config.num_classes,
+        "params": sum(stage["params"] for stage in stages),
+        "macs": macs,
+        "flops": 2 * macs,
+        "paper": asdict(preset.paper) if preset and preset.paper else None,
+        "note": preset.note if preset else "",
+        "stages": stages,
+        "blocks": [_block(block, cost) for block, cost in zip(blocks, costs, strict=True)],
+    }
+
+
+def _patch_stage(config: MViTConfig) -> dict[str, Any]:
+    cost = patch_embed_cost(config)
+    return {
+        "name": "cube1",
+        "blocks": 0,
+        "channels": config.stage_channels[0],
+        "heads": None,
+        "thw": list(config.patch_thw),
+        "sequence_length": config.num_patches + int(config.cls_token),
+        "kv_sequence_length": None,
+        "params": cost.params,
+        "macs": cost.macs,
+    }
+
+
+def _stage(config: MViTConfig, blocks: tuple[BlockSpec, ...], costs: list[Cost]) -> dict[str, Any]:
+    """A stage's shapes are those after its last block; the first block may see more keys than the others."""
+    cost, last = sum(costs, Cost(0, 0)), blocks[-1]
+    return {
+        "name": last.stage,
+        "blocks": len(blocks),
+        "channels": last.dim_attn,
+        "heads": last.heads,
+        "thw": list(last.thw_out),
+        "sequence_length": last.sequence_length,
+        "kv_sequence_length": last.kv_sequence_length,
+        "params": cost.params,
+        "macs": cost.macs,
+    }
+
+
+def _head_stage(config: MViTConfig) -> dict[str, Any]:
+    cost = head_cost(config)
+    return {
+        "name": "head",
+        "blocks": 0,
+        "channels": config.num_classes,
+        "heads": None,
+        "thw": [1, 1, 1],
+        "sequence_length": 1,
+        "kv_sequence_length": None,
+        "params": cost.params,
+        "macs": cost.macs,
+    }
+
+
+def _block(block: BlockSpec, cost: Cost) -> dict[str, Any]:
+    return {
+        "index": block.index,
+        "stage": block.stage,
+        "dim_in": block.dim_in,
+        "dim_out": block.dim_out,
+        "heads": block.heads,
+        "thw_in": list(block.thw_in),
+        "thw_out": list(block.thw_out),
+        "kv_thw": list(block.thw_kv),
+        "sequence_length": block.sequence_length,
+        "kv_sequence_length": block.kv_sequence_length,
+        "stride_q": list(block.stride_q),
+        "stride_kv": list(block.stride_kv),
+        "kernel_q": list(block.kernel_q) if block.kernel_q else None,
+        "kernel_kv": list(block.kernel_kv) if block.kernel_kv else None,
+        "params": cost.params,
+        "macs": cost.macs,
+    }
