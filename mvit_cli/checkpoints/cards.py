@@ -62,7 +62,6 @@ field nobody knows is an error that names the file and the key. "?" marks what m
 """
 
 import difflib
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -70,57 +69,15 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.presets import preset_names
 from mvit_cli.checkpoints.labels import read_labels
+from mvit_cli.checkpoints.source import Source
 from mvit_cli.errors import CheckpointError, UsageError
 
 LAYOUTS = ("canonical", "pyslowfast", "mvit-image", "torchvision", "pytorchvideo", "mmaction2", "timm")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a checkpoint lies and how its bytes are known again."""
-
-    hub: str | None = None
-    file: str | None = None
-    revision: str | None = None
-    url: str | None = None
-    embedded: str | None = None
-    sha256: str | None = None
-    sha256_prefix: str | None = None
-    size_bytes: int | None = None
-    size_mb: float | None = None
-
-    def __post_init__(self) -> None:
-        if sum(place is not None for place in (self.hub, self.url, self.embedded)) != 1:
-            raise ValueError("needs exactly one of the keys 'hub', 'url', 'embedded'")
-        if any((part is None) == (self.hub is not None) for part in (self.file, self.revision)):
-            raise ValueError("keys 'file' and 'revision' go with 'hub', and only with it")
-        if self.url is not None and not self.url.startswith("https://"):
-            raise ValueError(f"key 'url': {self.url!r} is not an https address")
-        for key, digits in (("sha256", self.sha256), ("sha256_prefix", self.sha256_prefix)):
-            length = "{64}" if key == "sha256" else "{8,63}"
-            if digits is not None and not re.fullmatch(f"[0-9a-f]{length}", digits):
-                raise ValueError(f"key {key!r}: {digits!r} is not {length} lower-case hex digits")
-        for key, path in (("embedded", self.embedded), ("file", self.file)):
-            if path is not None and (path.startswith("/") or "\\" in path or ".." in path.split("/")):
-                raise ValueError(f"key {key!r}: {path!r} leads outside its folder")
-
-    @property
-    def where(self) -> str:
-        """The address a user can type: `hf://...`, `https://...` or `embedded`."""
-        if self.hub is not None:
-            at = "" if self.revision == "main" else f"@{self.revision}"
-            return f"hf://{self.hub}{at}/{self.file}"
-        return self.url or "embedded"
-
-    @property
-    def approximate_bytes(self) -> int | None:
-        """Size to show, in bytes: exact where known, else as published (rounded)."""
-        if self.size_bytes is not None:
-            return self.size_bytes
-        return None if self.size_mb is None else round(self.size_mb * 1e6)
 
 
 @dataclass(frozen=True)
@@ -289,9 +246,15 @@ def _label_file(name: str) -> Path:
 
 
 def _check_names(card: Card, path: Path) -> None:
-    """Checks what a card names elsewhere: its file, its preset, its label list, its embedded checkpoint."""
+    """Checks what a card names elsewhere: its file, preset, overridden fields, label list, embedded checkpoint."""
     if path.stem != card.name:
         raise ValueError(f"key 'name': {card.name!r} is not the file's name")
+    if card.source.url is not None and not card.source.url.startswith("https://"):
+        raise ValueError(f"key 'source.url': {card.source.url!r} is not an https address")
+    if card.preset not in preset_names():
+        raise ValueError(f"key 'preset': no preset is named {card.preset!r}")
+    for key in card.overrides.keys() - {part.name for part in fields(MViTConfig)}:
+        raise ValueError(f"unknown key 'overrides.{key}': MViTConfig has no such field")
     if card.labels.list is not None and not _label_file(card.labels.list).is_file():
         raise ValueError(f"key 'labels.list': no file {card.labels.list}.txt among the label lists")
     if card.source.embedded is not None and not (path.parent / card.source.embedded).is_file():

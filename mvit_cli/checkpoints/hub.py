@@ -1,0 +1,130 @@
+"""Files of the Hugging Face Hub, in the Hub's own cache."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from mvit_cli.checkpoints.download import FIRST_ANSWER_S, not_the_published, reason_of, unreachable, within
+from mvit_cli.checkpoints.integrity import cache_home, what_is_wrong
+from mvit_cli.checkpoints.source import HubFile, Source, redacted
+from mvit_cli.checkpoints.transfer import announce
+from mvit_cli.errors import DownloadError
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def hub_cache_dir() -> Path:
+    """Where huggingface_hub keeps its files: `$HF_HUB_CACHE`, `$HF_HOME/hub` or `~/.cache/huggingface/hub`."""
+    given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if given:
+        return Path(os.path.expandvars(given)).expanduser()
+    home = os.environ.get("HF_HOME")
+    return (Path(os.path.expandvars(home)).expanduser() if home else cache_home() / "huggingface") / "hub"
+
+
+def cached_file(place: HubFile) -> Path | None:
+    """The file as the Hub's cache has it, without network and without importing huggingface_hub."""
+    repo = hub_cache_dir() / f"models--{place.repo.replace('/', '--')}"
+    commit = place.revision
+    if not _COMMIT.fullmatch(commit):
+        branch = repo / "refs" / commit
+        commit = branch.read_text().strip() if branch.is_file() else ""
+    path = repo / "snapshots" / commit / place.path
+    return path if _COMMIT.fullmatch(commit) and path.is_file() else None
+
+
+def with_published_digest(source: Source, blob_name: str | None) -> Source:
+    """Adds the sha256 that the Hub names a large file by, where the card has none of its own."""
+    if source.sha256 is None and blob_name is not None and _SHA256.fullmatch(blob_name):
+        return replace(source, sha256=blob_name)
+    return source
+
+
+def delete_cached(path: Path) -> None:
+    """Removes a file of the Hub's cache together with the blob behind it."""
+    blob = path.resolve()
+    path.unlink(missing_ok=True)
+    blob.unlink(missing_ok=True)
+
+
+def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bool) -> Path:
+    """Downloads with huggingface_hub (its cache, `HF_ENDPOINT`, `HF_TOKEN`), then checks the sha256 itself.
+
+    huggingface_hub compares sizes only, and repeats a refused connection for 23 s: the first question is asked once.
+
+    Raises:
+        DownloadError: nothing answered, the file is refused, missing or cut off, or it is not the published one.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+    url = hf_hub_url(place.repo, place.path, revision=place.revision)
+    try:
+        metadata = within(FIRST_ANSWER_S, lambda: get_hf_file_metadata(url, timeout=FIRST_ANSWER_S))
+    except Exception as error:  # each version of huggingface_hub has the exceptions of its HTTP library
+        raise _explained(error, name, redacted(url)) from None
+    announce(name, redacted(url), metadata.size, progress)
+    try:
+        with _bars(progress):
+            path = Path(
+                hf_hub_download(
+                    place.repo,
+                    place.path,
+                    revision=place.revision,
+                    cache_dir=hub_cache_dir(),
+                    library_name="mvit",
+                )
+            )
+    except Exception as error:  # as above, or a plain OSError for a truncated body
+        raise DownloadError(
+            f"{name}: the transfer from {redacted(url)} broke off: {reason_of(error)}", "run it again"
+        ) from None
+    wrong = what_is_wrong(path, with_published_digest(source, metadata.etag))
+    if wrong:
+        delete_cached(path)
+        raise not_the_published(name, redacted(url), wrong)
+    return path
+
+
+def _explained(error: Exception, name: str, where: str) -> DownloadError:
+    """What the Hub's answer means for the user."""
+    from huggingface_hub import errors
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.GatedRepoError):
+        message = f"{name}: {where} is gated: its owner must grant access"
+        return DownloadError(message, "ask for access on the repository's page, then set HF_TOKEN")
+    if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403):
+        message = f"{name}: {where}: no such repository, or it needs a permission that was not given ({status})"
+        return DownloadError(message, "check the name; for a private repository set HF_TOKEN")
+    if isinstance(error, errors.RevisionNotFoundError):
+        return DownloadError(
+            f"{name}: {where}: the repository has no such revision", "leave @revision out, or correct it"
+        )
+    if isinstance(error, errors.EntryNotFoundError) or status == 404:
+        return DownloadError(f"{name}: {where}: the repository has no such file ({status})", "check the file's name")
+    if status is not None:
+        return DownloadError(f"{name}: {where} answered with an error ({status})", "try again later")
+    return unreachable(name, where, reason_of(error))
+
+
+@contextmanager
+def _bars(show: bool) -> Iterator[None]:
+    """Keeps huggingface_hub's own progress bars off unless wanted; without a terminal they show nothing anyway."""
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # public, but not named in its __all__
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if show or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
