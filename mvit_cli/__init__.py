@@ -1,0 +1,48 @@
+"""Video and image recognition with Multiscale Vision Transformers.
+
+Public names are resolved on first use: importing this package imports neither torch nor anything else heavy.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mvit_cli.arch.config import MViTConfig
+    from mvit_cli.arch.summary import summarize
+    from mvit_cli.checkpoints.load import build_model, load_model, load_state_dict
+    from mvit_cli.errors import MViTError
+    from mvit_cli.recognition.predict import predict
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MViTConfig",
+    "MViTError",
+    "__version__",
+    "build_model",
+    "load_model",
+    "load_state_dict",
+    "predict",
+    "summarize",
+]
+
+_HOMES = {
+    "MViTConfig": "mvit_cli.arch.config",
+    "MViTError": "mvit_cli.errors",
+    "build_model": "mvit_cli.checkpoints.load",
+    "load_model": "mvit_cli.checkpoints.load",
+    "load_state_dict": "mvit_cli.checkpoints.load",
+    "predict": "mvit_cli.recognition.predict",
+    "summarize": "mvit_cli.arch.summary",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mvit_cli' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,154 @@
+"""The six public key layouts of MViT checkpoints, and the way from each to the canonical one.
+
+Canonical are PySlowFast's names of today with one joint `qkv`, pooling kernels and patch kernels always with a time
+axis. Every other layout is a table of renames plus a few exact transformations. No tensor library is needed here:
+tensors are only reshaped and concatenated.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Literal, get_args
+
+from mvit_cli.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Layout = Literal[
+    "pyslowfast", "pyslowfast-separate-qkv", "mvit-image", "torchvision", "pytorchvideo", "mmaction2", "timm"
+]
+LAYOUTS: tuple[str, ...] = get_args(Layout)
+
+_TORCHVISION = (
+    (r"^conv_proj\.", "patch_embed.proj."),
+    (r"^pos_encoding\.class_token$", "cls_token"),
+    (r"^pos_encoding\.spatial_pos$", "pos_embed_spatial"),
+    (r"^pos_encoding\.temporal_pos$", "pos_embed_temporal"),
+    (r"^pos_encoding\.class_pos$", "pos_embed_class"),
+    (r"\.attn\.project\.0\.", ".attn.proj."),
+    (r"\.attn\.pool_([qkv])\.pool\.", r".attn.pool_\1."),
+    (r"\.attn\.pool_([qkv])\.norm_act\.0\.", r".attn.norm_\1."),
+    (r"\.mlp\.0\.", ".mlp.fc1."),
+    (r"\.mlp\.3\.", ".mlp.fc2."),
+    (r"^(blocks\.\d+)\.project\.", r"\1.proj."),
+    (r"^head\.1\.", "head.projection."),
+)
+_PYTORCHVIDEO = (
+    (r"^patch_embed\.patch_model\.", "patch_embed.proj."),
+    (r"^cls_positional_encoding\.", ""),
+    (r"^norm_embed\.", "norm."),
+    (r"^head\.proj\.", "head.projection."),
+)
+_MMACTION2 = (
+    (r"^backbone\.patch_embed\.projection\.", "patch_embed.proj."),
+    (r"^backbone\.norm\d+\.", "norm."),
+    (r"^backbone\.", ""),
+    (r"^cls_head\.fc_cls\.", "head.projection."),
+)
+_TIMM = (
+    (r"\.shortcut_proj_(attn|mlp)\.", ".proj."),
+    (r"^head\.fc\.", "head.projection."),
+)
+_RENAMES: dict[str, tuple[tuple[str, str], ...]] = {
+    "torchvision": _TORCHVISION,
+    "pytorchvideo": _PYTORCHVIDEO,
+    "mmaction2": _MMACTION2,
+    "timm": _TIMM,
+}
+
+
+def recognise(shapes: Mapping[str, tuple[int, ...]]) -> Layout:
+    """The layout of a state dict, from its keys and ranks.
+
+    Raises:
+        CheckpointError: if it is none of the known ones.
+    """
+    has = _prefix_test(shapes)
+    if has("conv_proj."):
+        return "torchvision"
+    if has("backbone.patch_embed.", "backbone.blocks."):
+        return "mmaction2"
+    if has("stages.0.blocks.0."):
+        return "timm"
+    if has("patch_embed.patch_model."):
+        return "pytorchvideo"
+    if has("patch_embed.proj.") and has("blocks.0.attn.q."):
+        return "pyslowfast-separate-qkv"
+    if has("patch_embed.proj.") and has("blocks.0.attn.qkv."):
+        ranks = {len(shape) for key, shape in shapes.items() if re.search(r"\.attn\.pool_[qkv]\.weight$", key)}
+        return "mvit-image" if ranks == {4} else "pyslowfast"
+    found = ", ".join(list(shapes)[:5]) or "no tensors at all"
+    raise CheckpointError(
+        f"the keys are of no known MViT layout ({found}, ...)", f"known layouts: {', '.join(LAYOUTS)}"
+    )
+
+
+def _prefix_test(keys: Iterable[str]) -> Callable[..., bool]:
+    names = tuple(keys)
+    return lambda *prefixes: any(name.startswith(prefixes) for name in names)
+
+
+def without_wrapper(state_dict: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """Without the `module.` or `_orig_mod.` that data-parallel training and compilation put in front."""
+    return {re.sub(r"^((module|_orig_mod)\.)+", "", key): tensor for key, tensor in state_dict.items()}
+
+
+def to_canonical(state_dict: "Mapping[str, Tensor]", layout: Layout) -> "dict[str, Tensor]":
+    """The same tensors under canonical names, in canonical shapes. Exact: nothing is rounded.
+
+    Raises:
+        CheckpointError: if one of q, k, v is missing where the layout has them apart.
+    """
+    tensors = dict(state_dict)
+    if layout == "timm":
+        tensors = _number_blocks(tensors)
+    if layout == "pytorchvideo":  # second names of tensors that are there already
+        tensors = {key: tensor for key, tensor in tensors.items() if "._attention_pool_" not in key}
+    tensors = {_rename(key, layout): tensor for key, tensor in tensors.items()}
+    return {key: _canonical_shape(key, tensor) for key, tensor in _join_qkv(tensors).items()}
+
+
+def _rename(key: str, layout: Layout) -> str:
+    for pattern, replacement in _RENAMES.get(layout, ()):
+        key = re.sub(pattern, replacement, key)
+    return key
+
+
+def _number_blocks(tensors: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    """`stages.S.blocks.B.` -> `blocks.N.`, numbered on through the stages."""
+    pattern = re.compile(r"^stages\.(\d+)\.blocks\.(\d+)\.")
+    found = sorted({(int(m[1]), int(m[2])) for m in map(pattern.match, tensors) if m})
+    numbers = {place: number for number, place in enumerate(found)}
+    return {
+        pattern.sub(lambda m: f"blocks.{numbers[int(m[1]), int(m[2])]}.", key): tensor
+        for key, tensor in tensors.items()
+    }
+
+
+def _join_qkv(tensors: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    """Rows of q, then k, then v, as one `qkv`."""
+    joined: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        match = re.fullmatch(r"(blocks\.\d+\.attn\.)([qkv])(\.(?:weight|bias))", key)
+        if not match:
+            joined[key] = tensor
+        elif match[2] == "q":
+            parts = [tensors.get(f"{match[1]}{part}{match[3]}") for part in "qkv"]
+            if any(part is None for part in parts):
+                raise CheckpointError(f"{key} is there, but k or v beside it is missing", "the file is incomplete")
+            joined[f"{match[1]}qkv{match[3]}"] = _concatenate(parts)
+    return joined
+
+
+def _concatenate(parts: "list[Tensor | None]") -> "Tensor":
+    import torch
+
+    return torch.cat([part for part in parts if part is not None])
+
+
+def _canonical_shape(key: str, tensor: "Tensor") -> "Tensor":
+    if key in ("cls_token", "pos_embed_class", "pos_embed_spatial", "pos_embed_temporal"):
+        while tensor.ndim < 3:
+            tensor = tensor[None]
+    is_kernel = key == "patch_embed.proj.weight" or re.search(r"\.attn\.pool_[qkv]\.weight$", key)
+    return tensor.unsqueeze(2) if is_kernel and tensor.ndim == 4 else tensor

@@ -1,0 +1,221 @@
+"""Networks with weights: from a preset, a file or a published checkpoint to a model in eval mode."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.presets import get_preset
+from mvit_cli.arch.summary import resized
+from mvit_cli.checkpoints.facts import read_facts
+from mvit_cli.checkpoints.infer import Inferred, check_preset, infer_config
+from mvit_cli.checkpoints.layouts import Layout, recognise, to_canonical, without_wrapper
+from mvit_cli.checkpoints.reading import Checkpoint, read_checkpoint
+from mvit_cli.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from mvit_cli.model import MViT
+
+CONFIG_KEY = "mvit_config"
+"""Where our own safetensors files keep their configuration (JSON) in the metadata."""
+
+Size = int | tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Described:
+    """A checkpoint in canonical form, and the network it belongs to."""
+
+    tensors: "dict[str, Tensor]"
+    layout: Layout
+    inferred: Inferred
+
+    @property
+    def config(self) -> MViTConfig:
+        """Configuration of the network."""
+        return self.inferred.config
+
+
+def build_model(config: MViTConfig, *, device: "str | torch.device" = "cpu") -> "MViT":
+    """The network of a configuration with random weights, in eval mode."""
+    import torch
+
+    from mvit_cli.model import MViT
+
+    with torch.device(device):
+        return MViT(config).eval()
+
+
+def load_model(
+    preset: str | MViTConfig | None = "B",
+    weights: str | Path | None = None,
+    *,
+    frames: int | None = None,
+    size: Size | None = None,
+    device: "str | torch.device" = "cpu",
+    dtype: "str | torch.dtype | None" = None,
+) -> "MViT":
+    """A network in eval mode.
+
+    Args:
+        preset: a preset's name, a configuration, or None: the file tells its architecture.
+        weights: a file, a card's name (`mvit_b_16x4.tv_k400`), `hf://org/repo[@rev]/file` or `https://...`.
+            None: random weights.
+        frames, size: another clip geometry than the weights were trained for; position tables are interpolated.
+        device: where the network is put: `cpu`, `cuda`, `cuda:1`, `mps`.
+        dtype: of the parameters, `float32` unless given.
+
+    Raises:
+        CheckpointError: if the file cannot be read, recognised or fitted.
+        DownloadError: if published weights cannot be fetched.
+        ValueError: if neither a preset nor weights are given.
+    """
+    if weights is None:
+        if preset is None:
+            raise ValueError("load_model needs a preset, weights, or both")
+        config = get_preset(preset).config if isinstance(preset, str) else preset
+        return _placed(build_model(resized(config, frames, size), device=device), device, dtype)
+
+    from mvit_cli.checkpoints.resolve import resolve_weights
+
+    found = resolve_weights(weights)
+    if preset is None and found.card:
+        preset = found.card.preset
+    return load_file(
+        found.path, preset, overrides=found.overrides, frames=frames, size=size, device=device, dtype=dtype
+    )
+
+
+def load_file(
+    path: str | Path,
+    preset: str | MViTConfig | None = None,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    frames: int | None = None,
+    size: Size | None = None,
+    device: "str | torch.device" = "cpu",
+    dtype: "str | torch.dtype | None" = None,
+) -> "MViT":
+    """The network of one checkpoint file; arguments as in `load_model`, `overrides` are fields of the configuration."""
+    described = describe(read_checkpoint(path), preset, overrides)
+    config = resized(described.config, frames, size)
+    tensors = described.tensors
+    if config != described.config:
+        from mvit_cli.checkpoints.resize import resize_positions
+
+        tensors = resize_positions(tensors, described.config, config)
+    model = build_model(config, device="meta")
+    _load_canonical(model, tensors, described.layout, source=str(path))
+    return _placed(model, device, dtype)
+
+
+def describe(
+    checkpoint: Checkpoint, preset: str | MViTConfig | None = None, overrides: Mapping[str, Any] | None = None
+) -> Described:
+    """Recognises a checkpoint: its layout, canonical tensors and configuration.
+
+    Raises:
+        CheckpointError: naming the file, if any of these cannot be told.
+    """
+    try:
+        layout = recognise({key: tuple(tensor.shape) for key, tensor in checkpoint.tensors.items()})
+        tensors = to_canonical(checkpoint.tensors, layout)
+        inferred = _configuration(checkpoint, tensors, layout, preset)
+    except CheckpointError as error:
+        raise CheckpointError(f"{checkpoint.path}: {error.message}", error.hint) from error
+    if overrides:
+        inferred = replace(inferred, config=replace(inferred.config, **overrides))
+    return Described(tensors, layout, inferred)
+
+
+def _configuration(
+    checkpoint: Checkpoint, tensors: "Mapping[str, Tensor]", layout: Layout, preset: str | MViTConfig | None
+) -> Inferred:
+    if isinstance(preset, MViTConfig):
+        return Inferred(preset, "the given configuration")
+    facts = read_facts({key: tuple(tensor.shape) for key, tensor in tensors.items()})
+    stored = checkpoint.metadata.get(CONFIG_KEY)
+    if stored is None:
+        return infer_config(facts, layout, checkpoint.cfg, preset)
+    config = config_from_json(stored)
+    if preset:
+        check_preset(config, facts, get_preset(preset))
+    return Inferred(config, "the file's metadata")
+
+
+def config_to_json(config: MViTConfig) -> str:
+    """A configuration as the metadata of our safetensors files keeps it."""
+    return json.dumps(asdict(config))
+
+
+def config_from_json(text: str) -> MViTConfig:
+    """The inverse of `config_to_json`.
+
+    Raises:
+        CheckpointError: if it is not one.
+    """
+    try:
+        fields = json.loads(text)
+        return MViTConfig(**{name: _tuples(value) for name, value in fields.items()})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"the configuration in the file's metadata is not usable ({error})", "") from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def load_state_dict(model: "MViT", state_dict: "Mapping[str, Tensor]") -> None:
+    """Loads tensors of any known key layout into a network; strict.
+
+    Raises:
+        CheckpointError: naming the layout and the first missing, unexpected and mis-shaped keys.
+    """
+    tensors = without_wrapper(state_dict)
+    layout = recognise({key: tuple(tensor.shape) for key, tensor in tensors.items()})
+    reference = next(model.parameters())
+    placed = {key: tensor.to(reference.device, reference.dtype) for key, tensor in tensors.items()}
+    _load_canonical(model, to_canonical(placed, layout), layout, source="state dict")
+
+
+def _load_canonical(model: "MViT", tensors: "dict[str, Tensor]", layout: Layout, source: str) -> None:
+    """Strict loading without a copy."""
+    expected = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    if layout == "mmaction2" and "cls_token" not in expected:  # it keeps one even where it is not used
+        tensors = {key: tensor for key, tensor in tensors.items() if key != "cls_token"}
+    problems = mismatches(expected, {key: tuple(tensor.shape) for key, tensor in tensors.items()})
+    if problems:
+        raise CheckpointError(
+            f"{source}: recognised as layout {layout}, but it does not fit the network: {'; '.join(problems)}",
+            "without --preset the architecture is read from the file itself",
+        )
+    model.load_state_dict(tensors, strict=True, assign=True)
+
+
+def mismatches(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """The first missing, unexpected and mis-shaped keys, a sentence each; empty if all fits."""
+    missing = [key for key in expected if key not in found]
+    unexpected = [key for key in found if key not in expected]
+    misshaped = [
+        f"{key} {found[key]} instead of {shape}" for key, shape in expected.items() if found.get(key, shape) != shape
+    ]
+    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": misshaped}
+    return [
+        f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})" for kind, keys in kinds.items() if keys
+    ]
+
+
+def _placed(model: "MViT", device: "str | torch.device", dtype: "str | torch.dtype | None") -> "MViT":
+    import torch
+
+    if isinstance(dtype, str):
+        named = getattr(torch, dtype, None)
+        if not isinstance(named, torch.dtype):
+            raise ValueError(f"there is no dtype {dtype!r}: float32, bfloat16 or float16")
+        dtype = named
+    return model.to(device=device, dtype=dtype or torch.float32)
