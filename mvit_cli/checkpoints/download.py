@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from mvit_cli.checkpoints.integrity import cache_home, what_is_wrong
 from mvit_cli.checkpoints.source import Source, check_url, redacted
-from mvit_cli.checkpoints.transfer import Advance, announce, transfer_bar
+from mvit_cli.checkpoints.transfer import transfer_bar
 from mvit_cli.errors import DownloadError
 
 FIRST_ANSWER_S = 4.0  # name resolution, connection and first response together
@@ -131,7 +131,6 @@ class _Part:
 
 def _download_alone(url: str, source: Source, target: Path, name: str, progress: bool) -> None:
     part = _Part(target)
-    announce(name, redacted(url), source.approximate_bytes, progress)
     while True:
         before = part.size_bytes
         total, reason = _transfer(url, part, name, _limit(source), progress)
@@ -172,7 +171,7 @@ def _transfer(url: str, part: _Part, name: str, limit: int, progress: bool) -> t
         start = part.size_bytes
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if length.isdigit() else None
-        with transfer_bar(name, total, start, progress) as advance:
+        with transfer_bar(name, redacted(url), total, start, progress) as advance:
             try:
                 _receive(response, part.path, name, limit, advance)
             except (TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
@@ -180,7 +179,9 @@ def _transfer(url: str, part: _Part, name: str, limit: int, progress: bool) -> t
     return total, ""
 
 
-def _receive(response: http.client.HTTPResponse, path: Path, name: str, limit_bytes: int, advance: Advance) -> None:
+def _receive(
+    response: http.client.HTTPResponse, path: Path, name: str, limit_bytes: int, advance: Callable[[int], None]
+) -> None:
     with path.open("ab") as stream:
         while chunk := response.read(CHUNK_BYTES):
             stream.write(chunk)
@@ -266,6 +267,9 @@ def reason_of(error: BaseException | None) -> str:
         inner = getattr(error, "reason", None)
         error = inner if isinstance(inner, BaseException) else error.__cause__ or error.__context__
     for cause in reversed(seen):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({cause.verify_message})"
         if isinstance(cause, OSError) and (cause.strerror or isinstance(cause, TimeoutError)):
-            return (cause.strerror or str(cause)).lower()
+            words = cause.strerror or str(cause) or "no answer in time"
+            return words[0].lower() + words[1:]
     return type(seen[0]).__name__ if seen else "unknown"

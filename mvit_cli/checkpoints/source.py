@@ -45,10 +45,10 @@ class Source:
             check_url(self.url)
         for key, path in (("embedded", self.embedded), ("file", self.file)):
             if path is not None and not _stays_inside(path):
-                raise ValueError(f"key {key!r}: {path!r} leads outside its folder")
+                raise ValueError(f"{key} {path!r} leads outside its folder")
         for key, digits, length in (("sha256", self.sha256, "{64}"), ("sha256_prefix", self.sha256_prefix, "{8,63}")):
             if digits is not None and not re.fullmatch(f"[0-9a-f]{length}", digits):
-                raise ValueError(f"key {key!r}: {digits!r} is not {length} lower-case hex digits")
+                raise ValueError(f"{key} {digits!r} is not {length} lower-case hex digits")
 
     @property
     def hub_file(self) -> HubFile | None:
@@ -106,11 +106,11 @@ def check_url(url: str) -> None:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:  # its own message can quote a password
-        raise ValueError(f"{shown!r} is not an address") from None
+        raise ValueError(f"url {shown!r} is not an address") from None
     if not (parts.scheme == "https" and host) and not (parts.scheme == "http" and host in LOOPBACK):
-        raise ValueError(f"{shown!r} is not an https address")
+        raise ValueError(f"url {shown!r} is not an https address")
     if port == 0 or re.search(r"[\x00-\x20\x7f]", url) or parts.path.endswith("/") or not parts.path:
-        raise ValueError(f"{shown!r} is not the address of a file")
+        raise ValueError(f"url {shown!r} is not the address of a file")
 
 
 def redacted(url: str) -> str:
@@ -128,9 +128,9 @@ def _check_hub_names(hub: str, revision: str) -> None:
     if len(names) != 2 or not all(
         _HUB_NAME.fullmatch(name) and ".." not in name and "--" not in name for name in names
     ):
-        raise ValueError(f"key 'hub': {hub!r} is not of the form org/repo")
+        raise ValueError(f"hub {hub!r} is not of the form org/repo")
     if not all(_HUB_NAME.fullmatch(part) for part in revision.split("/")) or ".." in revision:
-        raise ValueError(f"key 'revision': {revision!r} is no branch, tag or commit")
+        raise ValueError(f"revision {revision!r} is no branch, tag or commit")
 
 
 def _stays_inside(path: str) -> bool:

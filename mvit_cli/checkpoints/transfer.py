@@ -4,13 +4,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Advance = Callable[[int], None]
-
 
 @contextmanager
-def transfer_bar(name: str, total_bytes: int | None, done_bytes: int, show: bool) -> Iterator[Advance]:
-    """Gives a function to call with the number of bytes that arrived: a bar on a terminal, else silent."""
+def transfer_bar(
+    name: str, where: str, total_bytes: int | None, done_bytes: int, show: bool
+) -> Iterator[Callable[[int], None]]:
+    """Gives a function to call with each number of bytes that arrived: a bar on a terminal, else one line."""
     if not (show and sys.stderr.isatty()):
+        announce(name, where, total_bytes, show)
         yield lambda received: None
         return
     from rich.console import Console
@@ -25,5 +26,5 @@ def transfer_bar(name: str, total_bytes: int | None, done_bytes: int, show: bool
 def announce(name: str, where: str, size_bytes: int | None, show: bool) -> None:
     """Says on stderr what is fetched from where."""
     if show:
-        size = "" if size_bytes is None else f" ({size_bytes / 1e6:.0f} MB)"
+        size = "" if size_bytes is None else f" ({size_bytes / 1e6:.1f} MB)"
         print(f"downloading {name}{size} from {where}", file=sys.stderr)
