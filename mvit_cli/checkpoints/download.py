@@ -205,7 +205,11 @@ class _SameRules(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        check_url(newurl)
+        try:
+            check_url(newurl)
+        except ValueError as error:
+            fp.close()
+            raise DownloadError(f"{redacted(req.full_url)} leads astray: {error}", "do not use this address") from None
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
