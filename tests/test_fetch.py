@@ -153,7 +153,7 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_wait_for_a_first_answer_leaves_room_below_five_seconds() -> None:
-    assert download.FIRST_ANSWER_S <= 4.5
+    assert download.FIRST_ANSWER_S <= 4  # start-up and imports take the rest
 
 
 @pytest.mark.parametrize("switch", ["MVIT_OFFLINE", "HF_HUB_OFFLINE"])

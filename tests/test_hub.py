@@ -154,3 +154,11 @@ def test_an_unreachable_hub_is_asked_once_and_the_way_out_is_told(server: FileSe
     assert "--preset camera" in outcome.answers[0]["hint"]
     assert "SECRET" not in outcome.everything
     assert "Retrying" not in outcome.everything
+
+
+def test_a_hub_cache_that_cannot_be_written_is_named(server: FileServer, tmp_path: Path) -> None:
+    server.put_on_hub(REPO, FILE, WEIGHTS)
+    (tmp_path / "file").write_text("a file where a folder should be")
+    run = fetch_from_hub(server.url, env={"HF_HOME": str(tmp_path / "file")})
+    assert f"cannot write to {tmp_path / 'file' / 'hub'}" in run.message
+    assert "HF_HOME" in run.answers[0]["hint"]

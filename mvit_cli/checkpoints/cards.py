@@ -7,7 +7,7 @@ field nobody knows is an error that names the file and the key. "?" marks what m
     name = "mvit_b_16x4.tv_k400"
     preset = "mvit_b_16x4"
     default = true                       # ? the weights taken when only the preset is named; one card a preset
-    layout = "torchvision"               # key layout of the file, one of LAYOUTS
+    layout = "torchvision"               # key layout of the file, one of layouts.LAYOUTS; "pyslowfast" is our own
     licence = "..."
     notes = ["..."]                      # ? what surprises in this checkpoint, a sentence each
 
@@ -19,8 +19,8 @@ field nobody knows is an error that names the file and the key. "?" marks what m
     embedded = "camera_motion.safetensors"   # 3. a file shipped inside `weights/`
     sha256 = "64 hex digits"             # ? or
     sha256_prefix = "8 or more digits"   # ? where only the start is published
-    size_bytes = 139764000               # ? exact, or
-    size_mb = 139.764                    # ? as published, 1e6 bytes
+    size_bytes = 146553176               # ? exact, or
+    size_mb = 146.553                    # ? as published, in 1e6 bytes
 
     [labels]
     dataset = "kinetics400"
@@ -48,7 +48,7 @@ field nobody knows is an error that names the file and the key. "?" marks what m
     clips = 5
     crops = 1
 
-    [reported]                           # ? figures of the publisher; each but `source` may be left out
+    [reported]                           # ? figures of the publisher; may lack any but `dataset` and `source`
     dataset = "kinetics400"
     top1 = 78.477
     top5 = 93.582
@@ -72,10 +72,9 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import preset_names
 from mvit_cli.checkpoints.labels import read_labels
+from mvit_cli.checkpoints.layouts import LAYOUTS
 from mvit_cli.checkpoints.source import Source
 from mvit_cli.errors import CheckpointError, UsageError
-
-LAYOUTS = ("canonical", "pyslowfast", "mvit-image", "torchvision", "pytorchvideo", "mmaction2", "timm")
 
 T = TypeVar("T")
 

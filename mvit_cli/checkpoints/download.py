@@ -20,7 +20,7 @@ from mvit_cli.checkpoints.source import Source, check_url, redacted
 from mvit_cli.checkpoints.transfer import transfer_bar
 from mvit_cli.errors import DownloadError
 
-FIRST_ANSWER_S = 4.0  # name resolution, connection and first response together
+FIRST_ANSWER_S = 3.5  # name resolution, connection and first response together
 READ_TIMEOUT_S = 30.0
 CHUNK_BYTES = 1 << 20
 LIMIT_BYTES = 20 << 30  # larger than any MViT; a card that knows its size allows twice that size

@@ -92,15 +92,18 @@ def _check(path: Path, source: Source, name: str, *, again: bool = False) -> Non
     """Deletes and reports a cached file that is not the published one; what ships with the package is only reported."""
     if source.hub is not None:
         source = with_published_digest(source, path.resolve().name)
-    wrong = what_is_wrong(path, source, again=again)
-    if wrong is None:
-        return
+    try:
+        wrong = what_is_wrong(path, source, again=again)
+        if wrong is None:
+            return
+        if source.hub is not None:
+            delete_cached(path)
+        elif source.url is not None:
+            path.unlink()
+    except OSError as error:
+        raise DownloadError(f"{name}: cannot read or replace {path}: {error.strerror}", WORKS_OFFLINE) from error
     if source.embedded is not None:
         raise DownloadError(f"{name}: {path} is not the published file: {wrong}", "install mvit again")
-    if source.hub is not None:
-        delete_cached(path)
-    else:
-        path.unlink()
     raise DownloadError(
         f"{name}: {path} is not the published file: {wrong}; it was deleted", "run it again to download it anew"
     )

@@ -1,5 +1,6 @@
 """Files of the Hugging Face Hub, in the Hub's own cache."""
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from mvit_cli.checkpoints.transfer import announce
 from mvit_cli.errors import DownloadError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -78,10 +80,8 @@ def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bo
                     library_name="mvit",
                 )
             )
-    except Exception as error:  # as above, or a plain OSError for a truncated body
-        raise DownloadError(
-            f"{name}: the transfer from {redacted(url)} broke off: {reason_of(error)}", "run it again"
-        ) from None
+    except Exception as error:  # as above, or a plain OSError
+        raise _broken_off(error, name, redacted(url)) from None
     wrong = what_is_wrong(path, with_published_digest(source, metadata.etag))
     if wrong:
         delete_cached(path)
@@ -108,7 +108,20 @@ def _explained(error: Exception, name: str, where: str) -> DownloadError:
         return DownloadError(f"{name}: {where}: the repository has no such file ({status})", "check the file's name")
     if status is not None:
         return DownloadError(f"{name}: {where} answered with an error ({status})", "try again later")
-    return unreachable(name, where, reason_of(error))
+    return _not_writable(error, name) or unreachable(name, where, reason_of(error))
+
+
+def _broken_off(error: Exception, name: str, where: str) -> DownloadError:
+    """Why a transfer that had begun did not end well: the cache, or the connection."""
+    message = f"{name}: the transfer from {where} broke off: {reason_of(error)}"
+    return _not_writable(error, name) or DownloadError(message, "run it again")
+
+
+def _not_writable(error: Exception, name: str) -> DownloadError | None:
+    if not (isinstance(error, OSError) and error.errno in _NOT_WRITABLE):
+        return None
+    message = f"{name}: cannot write to {hub_cache_dir()}: {reason_of(error)}"
+    return DownloadError(message, "free some room, or set HF_HOME to a folder that can be written")
 
 
 @contextmanager
