@@ -1,0 +1,81 @@
+"""Opens a video with PyAV, guarded: no network, no playlists, no attached pictures, one thread, no giant frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mvit_cli.errors import MediaError
+from mvit_cli.media.guards import MAX_VIDEO_PIXELS
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+# Demuxers that read other files, make pictures up, or take stills for video.
+REFUSED_FORMATS = frozenset({"concat", "hls", "dash", "image2", "lavfi", "sdp", "rtsp", "tee", "webvtt"})
+
+
+def open_video(path: str) -> tuple[InputContainer, VideoStream]:
+    """Opens the file at an absolute path and picks its video stream; the caller closes the container.
+
+    Raises:
+        MediaError: decode, unsupported.
+    """
+    import av
+
+    # Tags in another encoding than UTF-8 are an error by default before PyAV 19, and no question from it on.
+    lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+    try:
+        container = av.open(path, mode="r", options={"protocol_whitelist": "file"}, **lenient)
+    except av.error.FFmpegError as error:
+        raise MediaError(
+            "decode",
+            f"neither a video nor an image that can be read ({error.strerror})",
+            "Check that the file is whole and plays elsewhere.",
+        ) from error
+    try:
+        return container, _video_stream(container)
+    except BaseException:
+        container.close()
+        raise
+
+
+def _video_stream(container: InputContainer) -> VideoStream:
+    from av.stream import Disposition
+
+    formats = container.format.name.split(",")
+    if REFUSED_FORMATS.intersection(formats) or any(name.endswith("_pipe") for name in formats):
+        raise MediaError(
+            "unsupported", f"{container.format.name} is not read as video", "Name the video files themselves."
+        )
+    moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not moving:
+        kinds = {"a cover picture" if stream.type == "video" else str(stream.type) for stream in container.streams}
+        held = " and ".join(sorted(kinds, reverse=True)) or "nothing"
+        raise MediaError("decode", f"no video stream (the file holds {held})", "Check that the file is a video.")
+    best = container.streams.best("video")
+    stream = next((stream for stream in moving if stream is best), moving[0])
+    codec = stream.codec_context
+    if codec is None:
+        raise MediaError("unsupported", "no decoder for its video stream", "Convert it to H.264 in MP4.")
+    if codec.width * codec.height > MAX_VIDEO_PIXELS:
+        raise MediaError(
+            "unsupported",
+            f"frames of {codec.width} x {codec.height}, more than {MAX_VIDEO_PIXELS / 1e6:.0f} million pixels",
+            "Scale the video down.",
+        )
+    _set_up_decoder(stream)
+    return stream
+
+
+def _set_up_decoder(stream: VideoStream) -> None:
+    from av.codec.context import Flags, ThreadType
+
+    codec = stream.codec_context
+    # One thread: threaded decoding keeps frames back, and ends badly when a process exits in the middle.
+    codec.thread_type = ThreadType.NONE
+    codec.thread_count = 1
+    # A damaged frame comes out marked as such; without this flag the decoder drops it and all that refer to it.
+    codec.flags |= Flags.output_corrupt
+    # A header in mid-stream may claim another size than the container's.
+    codec.options = {"max_pixels": str(MAX_VIDEO_PIXELS)}

@@ -1,0 +1,134 @@
+"""One file from its name to clips and crops, in this process."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from mvit_cli.errors import MediaError
+from mvit_cli.media.images import probe, read_image
+from mvit_cli.media.index import index_video
+from mvit_cli.media.protocol import Clip, Decoded
+from mvit_cli.media.readers import readers_for
+from mvit_cli.media.sampling import sample, short_video_warning
+from mvit_cli.media.transforms import crops_of, pixel_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mvit_cli.media.index import VideoIndex
+    from mvit_cli.media.protocol import DecodeRequest
+    from mvit_cli.media.readers import FrameReader
+
+    Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
+
+
+def decode(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded:
+    """Returns the clips and crops of one file.
+
+    Args:
+        request: the file and the protocol.
+        allocate: makes the array that the pixels go into, from shape and dtype; memory of its own by default.
+
+    Raises:
+        MediaError: not_found, unsupported, empty, decode.
+    """
+    import numpy as np
+
+    started = time.perf_counter()
+    image = read_image(request.path) if probe(request.path) == "image" else None
+    if image is not None and request.sampling.frames > 1 and not request.stills:
+        raise MediaError("unsupported", "a still image, where a video is needed", "Name video files.")
+    pixels = (allocate or np.empty)(request.pixels_shape, pixel_dtype(request.transform))
+    seen = _show_still(image, request, pixels) if image is not None else _play(request, pixels)
+    clips, duration_s, reader, notes = seen
+    elapsed_ms = (time.perf_counter() - started) * 1000
+    return Decoded(pixels, tuple(clips), duration_s, reader, tuple(notes), elapsed_ms)
+
+
+def attempt(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded | MediaError:
+    """Returns what `decode` returns or raises: no file may end a run, whatever a library makes of it."""
+    try:
+        return decode(request, allocate)
+    except MediaError as error:
+        return error
+    except MemoryError:
+        return MediaError("memory", "decoding needs more memory than there is", "Scale the file down.")
+    except Exception as error:
+        return MediaError("internal", f"{type(error).__name__}: {error}", "Please report this file.")
+
+
+def _show_still(
+    image: NDArray[np.uint8], request: DecodeRequest, pixels: NDArray[Any]
+) -> tuple[list[Clip], float, str, list[str]]:
+    frames = request.sampling.frames
+    for crop, picture in enumerate(crops_of(image, request.transform, request.num_crops)):
+        pixels[crop :: request.num_crops] = picture
+    notes = [f"a still image: it was repeated for the {frames} frames of a clip"] if frames > 1 else []
+    return [Clip((0,) * frames, 0.0, 0.0)] * request.num_clips, 0.0, "pillow", notes
+
+
+def _play(request: DecodeRequest, pixels: NDArray[Any]) -> tuple[list[Clip], float, str, list[str]]:
+    index = index_video(request.path)
+    clips = sample(index.times_s, index.duration_s, index.fps, request.sampling, request.num_clips)
+    short = short_video_warning(index.duration_s, index.fps, request.sampling)
+    reader, damage = _fetch(index, clips, request, pixels)
+    return clips, index.duration_s, reader, [note for note in (index.cut_short, short, *damage) if note]
+
+
+def _fetch(
+    index: VideoIndex, clips: Sequence[Clip], request: DecodeRequest, pixels: NDArray[Any]
+) -> tuple[str, list[str]]:
+    """Fills `pixels` by the first reader that manages; returns its name and what was not as asked."""
+    *others, last = readers_for(index, request.reader)
+    for kind in others:
+        try:
+            return _fetch_by(kind, index, clips, request, pixels)
+        except MediaError:
+            continue  # the reader after it says what is wrong with the file, if anything is
+    return _fetch_by(last, index, clips, request, pixels)
+
+
+def _fetch_by(
+    kind: type[FrameReader],
+    index: VideoIndex,
+    clips: Sequence[Clip],
+    request: DecodeRequest,
+    pixels: NDArray[Any],
+) -> tuple[str, list[str]]:
+    places = defaultdict(list)  # frame of the file -> (clip, frame of the clip)
+    for number, clip in enumerate(clips):
+        for place, frame in enumerate(clip.indices):
+            places[frame].append((number, place))
+    states: dict[int, str] = {}
+    reader = kind(index)
+    try:
+        for fetched in reader.frames(sorted(places)):
+            pictures = crops_of(fetched.pixels, request.transform, request.num_crops)
+            for number, place in places[fetched.place]:
+                for crop, picture in enumerate(pictures):
+                    pixels[number * request.num_crops + crop, place] = picture
+            states[fetched.place] = fetched.state
+    finally:
+        reader.close()
+    shown = [states[frame] for clip in clips for frame in clip.indices]
+    return reader.name, _damage(shown.count("held"), shown.count("damaged"), len(shown))
+
+
+def _damage(held: int, damaged: int, total: int) -> list[str]:
+    if held * 2 > total:
+        raise MediaError(
+            "decode",
+            f"only {total - held} of {total} frames could be decoded",
+            "The file is damaged; copy or download it again.",
+        )
+    notes = []
+    if held:
+        notes.append(f"{held} of {total} frames could not be decoded; the nearest earlier frame was repeated")
+    if damaged:
+        notes.append(f"{damaged} of {total} frames are damaged; the decoder concealed what it could")
+    return notes

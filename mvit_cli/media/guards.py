@@ -1,0 +1,51 @@
+"""What is checked of a file before any decoder sees it."""
+
+import os
+import stat
+
+from mvit_cli.errors import MediaError
+
+# 8K (7680x4320) and spherical 8K (8192x4096) pass. A few hundred kilobytes can claim far larger frames.
+MAX_VIDEO_PIXELS = 8192 * 4352
+
+HEAD_BYTES = 4096
+# Scripts that name other files or addresses: FFmpeg would follow them.
+PLAYLISTS = ((b"#EXTM3U", "an HLS playlist"), (b"ffconcat", "an ffconcat script"), (b"[playlist]", "a PLS playlist"))
+
+
+def check_file(path: str) -> tuple[str, bytes]:
+    """Returns the absolute path of a regular, non-empty file that is no playlist, and its first bytes.
+
+    Raises:
+        MediaError: not_found, unsupported or empty.
+    """
+    # Absolute: FFmpeg reads "a:b.mp4" and "concat:..." as protocols.
+    absolute = os.path.abspath(path)
+    try:
+        status = os.stat(absolute)
+        if not stat.S_ISREG(status.st_mode):
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or device"
+            raise MediaError("unsupported", f"{what}, not a file", "Name a video or image file.")
+        if status.st_size == 0:
+            raise MediaError("empty", "the file is empty (0 bytes)", "Copy or download it again.")
+        with open(absolute, "rb") as file:
+            head = file.read(HEAD_BYTES)
+    except FileNotFoundError as error:
+        raise MediaError("not_found", "no such file", "Check the path.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MediaError(
+            "not_found", f"the file cannot be opened: {reason}", "Check the path and its permissions."
+        ) from error
+    refuse_playlist(head)
+    return absolute, head
+
+
+def refuse_playlist(head: bytes) -> None:
+    """Raises MediaError where a file only names other files."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    for mark, what in PLAYLISTS:
+        if start[: len(mark)].lower() == mark.lower():
+            raise MediaError("unsupported", f"{what}, not a video", "Name the video files themselves.")
+    if start.startswith(b"<") and b"<MPD" in start:
+        raise MediaError("unsupported", "a DASH manifest, not a video", "Name the video files themselves.")
