@@ -1,0 +1,143 @@
+"""What a checkpoint is, told without building its network: from shapes, or from its card alone."""
+
+import re
+from dataclasses import dataclass, field, replace
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.presets import Preset, get_preset, preset_names
+from mvit_cli.arch.summary import resized, summarize_config
+from mvit_cli.checkpoints.layouts import recognise
+from mvit_cli.checkpoints.load import Described, describe
+from mvit_cli.checkpoints.shapes import TensorShape, read_shapes
+from mvit_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mvit_cli.checkpoints.cards import Card
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """The network that weights belong to.
+
+    Attributes:
+        preset: the preset it is, apart from clip geometry and number of classes; None for an architecture of its own.
+        record: the object `weights` in the JSON of `mvit summarize --weights`.
+    """
+
+    config: MViTConfig
+    preset: Preset | None
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def inspect_weights(weights: str, preset: str | None = None) -> Inspected:
+    """Describes what `--weights` names: a file, a card or an address. Downloads nothing.
+
+    Raises:
+        CheckpointError: the file cannot be recognised, or contradicts `preset`.
+        UsageError: neither a file nor a known name, or an address whose file is not on this machine.
+    """
+    from mvit_cli.checkpoints.source import is_uri
+
+    if Path(weights).is_file():
+        return inspect_file(Path(weights), preset)
+    if is_uri(weights):
+        return inspect_file(_cached_address(weights), preset)
+    from mvit_cli.checkpoints.cards import load_card
+    from mvit_cli.checkpoints.fetch import locate
+
+    card = load_card(weights)
+    path = locate(card)
+    return inspect_file(path, preset, card) if path else _from_card(card)
+
+
+def inspect_file(path: Path, preset: str | None = None, card: "Card | None" = None) -> Inspected:
+    """Describes a checkpoint file from the shapes in it.
+
+    Raises:
+        CheckpointError: it cannot be recognised, or contradicts `preset`.
+    """
+    described = describe_shapes(path, preset or (card.preset if card else None), card)
+    config, tensors = described.config, described.tensors
+    held = sum(prod(tensor.shape) for key, tensor in tensors.items() if config.cls_token or key != "cls_token")
+    expected = summarize_config(config)["params"]
+    notes = list(described.inferred.notes)
+    if held != expected:
+        notes.append(
+            f"the file holds {held:,} parameters, this architecture has {expected:,}: "
+            f"`mvit weights verify` says what does not fit"
+        )
+    record = {
+        "name": card.name if card else path.name,
+        "path": str(path),
+        "layout": described.layout,
+        "dtype": "+".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()})),
+        "strides_from": described.inferred.strides_from,
+        "notes": [*notes, *(card.notes if card else ())],
+    }
+    return Inspected(config, get_preset(card.preset) if card else preset_of(config), record)
+
+
+def describe_shapes(path: Path, preset: str | None = None, card: "Card | None" = None) -> Described:
+    """As `load.describe`, of a file whose tensors are not read."""
+    checkpoint = read_shapes(path)
+    joined = replace(checkpoint, tensors=_with_joint_qkv(checkpoint.tensors))
+    described = describe(joined, preset, card.overrides if card else None)
+    return replace(described, layout=recognise({key: tuple(x.shape) for key, x in checkpoint.tensors.items()}))
+
+
+def _with_joint_qkv(tensors: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    """Rows of q, k and v under one name; shapes cannot be concatenated by torch, as `layouts` does with tensors."""
+    joined: dict[str, Any] = {}
+    for key, tensor in tensors.items():
+        match = re.fullmatch(r"(.*\.attn\.)([qkv])(\.(?:weight|bias))", key)
+        parts = [tensors.get(f"{match[1]}{part}{match[3]}") for part in "qkv"] if match else []
+        if not match or not all(isinstance(part, TensorShape) for part in parts):
+            joined[key] = tensor
+        elif match[2] == "q":
+            rows = sum(part.shape[0] for part in parts if part is not None)
+            joined[f"{match[1]}qkv{match[3]}"] = TensorShape((rows, *tensor.shape[1:]), str(tensor.dtype))
+    return cast("dict[str, Tensor]", joined)
+
+
+def preset_of(config: MViTConfig) -> Preset | None:
+    """The preset that a configuration is, apart from clip geometry and number of classes."""
+    for name in preset_names():
+        preset = get_preset(name)
+        if resized(preset.config, config.frames, (config.height, config.width), config.num_classes) == config:
+            return preset
+    return None
+
+
+def _from_card(card: "Card") -> Inspected:
+    preset = get_preset(card.preset)
+    fields = {"num_classes": card.labels.classes, **card.overrides}
+    config = replace(preset.config, **cast("dict[str, Any]", fields))
+    record = {
+        "name": card.name,
+        "path": None,
+        "layout": card.layout,
+        "dtype": None,
+        "strides_from": f"preset {card.preset}",
+        "notes": list(card.notes),
+    }
+    return Inspected(config, preset, record)
+
+
+def _cached_address(uri: str) -> Path:
+    from mvit_cli.checkpoints.download import url_cache_path
+    from mvit_cli.checkpoints.hub import cached_file
+    from mvit_cli.checkpoints.source import source_of_uri
+
+    source = source_of_uri(uri)
+    path = cached_file(source.hub_file) if source.hub_file else url_cache_path(source.url or "", published=False)
+    if path is None or not path.is_file():
+        raise UsageError(
+            f"{source.where} is not on this machine, and summarize downloads nothing",
+            f"`mvit weights pull {source.where}` downloads it",
+        )
+    return path

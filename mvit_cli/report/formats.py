@@ -1,0 +1,56 @@
+"""How numbers and shapes are written for people."""
+
+# ruff: noqa: RUF001 (the multiplication sign is written where the papers write it)
+
+from collections.abc import Sequence
+
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def shape_text(extent: Sequence[int]) -> str:
+    """`(8, 56, 56)` -> `8×56×56`."""
+    return "×".join(map(str, extent))
+
+
+def decimals_for(total: float) -> int:
+    """Digits after the point that suit a column of parts of `total`."""
+    if total >= 1000:
+        return 1
+    return 2 if total >= 10 else 3 if total >= 1 else 4
+
+
+def scaled(value: float, unit: float, decimals: int) -> str:
+    """`value` in `unit`s; what would round to nothing says so: `<0.01`."""
+    number = value / unit
+    if 0 < number < 10**-decimals / 2:
+        return f"<{10**-decimals:.{decimals}f}"
+    return f"{number:,.{decimals}f}"
+
+
+def percent(share: float) -> str:
+    """A share of the whole with one decimal: `0.123` -> `12.3 %`."""
+    return f"{100 * share:.1f} %"
+
+
+def difference(ours: float, theirs: float) -> str:
+    """How far `ours` is from `theirs`, signed, in per cent."""
+    return f"{100 * (ours - theirs) / theirs:+.1f} %"
+
+
+def size_text(num_bytes: float | None) -> str:
+    """Bytes as MB (1e6 bytes), as download pages print them."""
+    if num_bytes is None:
+        return "?"
+    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:,.2f} GB"
+
+
+def bar(share: float, width: int) -> str:
+    """A horizontal bar of at most `width` characters, in steps of an eighth of one."""
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    full, rest = divmod(eighths, 8)
+    return "█" * full + (_EIGHTHS[rest] if rest else "")
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
