@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mvit_cli.checkpoints.cards import Card, load_card
+from mvit_cli.errors import CheckpointError
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,28 @@ class ResolvedWeights:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
+def looks_like_path(text: str) -> bool:
+    """Whether the user meant a file rather than a card: it has a separator or a checkpoint's suffix."""
+    return "/" in text or "\\" in text or Path(text).suffix in (".pyth", ".pth", ".pt", ".bin", ".safetensors")
+
+
 def resolve_weights(weights: str | Path, *, progress: bool = True) -> ResolvedWeights:
     """The file behind `--weights`: a path, a card's name, `hf://org/repo[@rev]/file` or `https://...`.
 
     Raises:
-        UsageError: if it is neither a file nor a known name.
+        CheckpointError: if it is a path to no file.
+        UsageError: if it is no known name.
         DownloadError: if it cannot be fetched.
     """
     from mvit_cli.checkpoints.fetch import fetch, fetch_uri
+    from mvit_cli.checkpoints.source import is_uri, redacted
 
     text = str(weights)
     if Path(weights).is_file():
         return ResolvedWeights(Path(weights), text)
-    if "://" in text:
-        return ResolvedWeights(fetch_uri(text, progress=progress), text)
+    if is_uri(text):
+        return ResolvedWeights(fetch_uri(text, progress=progress), redacted(text))
+    if looks_like_path(text):
+        raise CheckpointError(f"{text}: no such file", "check the path given to --weights")
     card = load_card(text)
     return ResolvedWeights(fetch(card, progress=progress), card.name, card, card.overrides)

@@ -1,0 +1,90 @@
+"""Analytic parameters and MACs equal what torch counts on the built network."""
+
+from dataclasses import replace
+
+import golden
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+
+from mvit_cli.arch import MViTConfig, get_preset, preset_names, summarize
+from mvit_cli.arch.summary import summarize_config
+from mvit_cli.checkpoints.load import describe
+from mvit_cli.checkpoints.reading import Checkpoint
+from mvit_cli.model import MViT
+
+
+def counted(config: MViTConfig) -> tuple[int, int]:
+    """Real parameters, and torch's FLOP count halved, of the network on the meta device."""
+    with torch.device("meta"):
+        model, clip = MViT(config).eval(), torch.empty(1, 3, *config.input_thw)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(clip)
+    return sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_cost_what_torch_counts(name: str) -> None:
+    summary = summarize(name)
+    assert (summary["params"], summary["macs"]) == counted(get_preset(name).config)
+
+
+GEOMETRIES = st.builds(
+    lambda name, frames, height, width, changes: replace(
+        get_preset(name).config,
+        frames=frames,
+        height=height,
+        width=width,
+        stage_depths=(1, 2, 3, 2)[: len(get_preset(name).config.stage_depths)],
+        **changes,
+    ),
+    st.sampled_from(["B", "v2-S", "mvit_s_16x4"]),
+    st.integers(1, 19),
+    st.integers(32, 130),
+    st.integers(32, 130),
+    st.sampled_from(
+        [
+            {},
+            {"pos_embed": "joint", "norm_stem": True},
+            {"cls_token": False, "head_pooling": "mean"},
+            {"pool_mode": "max", "kernel_kv": None, "unpooled_kv_blocks": (0, 5)},
+            {"rel_pos_space": True, "rel_pos_time": True, "residual_pooling": True},
+            {"pool_first": True, "expand_in": "mlp"},
+        ]
+    ),
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(GEOMETRIES)
+def test_any_geometry_costs_what_torch_counts(config: MViTConfig) -> None:
+    summary = summarize_config(config)
+    assert (summary["params"], summary["macs"]) == counted(config)
+    for what in ("params", "macs"):
+        assert sum(stage[what] for stage in summary["stages"]) == summary[what]
+        blocks = sum(block[what] for block in summary["blocks"])
+        assert blocks == sum(stage[what] for stage in summary["stages"] if stage["blocks"])
+
+
+@pytest.mark.parametrize("name", [n for n in golden.NAMES if not n.startswith("small_")])
+def test_published_networks_cost_what_their_code_counts(name: str) -> None:
+    """Architecture read from shapes alone, without a cfg: parameters, MACs and every block's grid."""
+    g = golden.golden(name)
+    config = describe(Checkpoint(golden.FOLDER / name, golden.meta_state_dict(name))).config
+    summary = summarize_config(config)
+    assert summary["params"] == g["params"]
+    assert summary["macs"] == g["flops"]["matrix_macs"]
+    assert [b["thw_out"] for b in summary["blocks"]] == [[1, *b["thw"]][-3:] for b in g["blocks"]]
+    assert [b["heads"] for b in summary["blocks"]] == [b["heads"] for b in g["blocks"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "gmacs", "params_m"),
+    [("B", 70.5, 36.6), ("B-32x3", 170, 36.6), ("B-64x3", 455, 36.6), ("v2-S", 64, 34.5), ("v2-B", 225, 51.2)],
+)
+def test_the_papers_figures_come_out(name: str, gmacs: float, params_m: float) -> None:
+    summary = summarize(name)
+    assert summary["macs"] / 1e9 == pytest.approx(gmacs, rel=0.005)  # printed with two or three digits
+    assert summary["params"] / 1e6 == pytest.approx(params_m, abs=0.05)
