@@ -4,6 +4,7 @@ Run as a script it fetches, prints the table of photographs and writes a contact
 
     python benchmarks/camera/photos.py --data DIR [--sheet photos.png]
 
+Which pictures, from which packages and under which licences, is written in `photos.toml`.
 The split into training and held-out photographs is by scene: two pictures of one scene (stereo pairs, retouched
 copies) share a group, and a group is either trained on or held out, by a hash of its name.
 """
@@ -11,6 +12,7 @@ copies) share a group, and a group is either trained on or held out, by a hash o
 import argparse
 import hashlib
 import subprocess
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,81 +45,11 @@ class Photo:
     levels: tuple[np.ndarray, ...]
 
 
-PACKAGES = (
-    PhotoPackage(
-        "python3-skimage",
-        "public domain and CC0 (see skimage/data/README.txt of the package)",
-        tuple(
-            "astronaut.png brick.png camera.png chelsea.png coffee.png coins.png grass.png gravel.png ihc.png "
-            "hubble_deep_field.jpg moon.png motorcycle_left.png motorcycle_right.png retina.jpg rocket.jpg".split()
-        ),
-    ),
-    PhotoPackage(
-        "opencv-doc",
-        "Apache-2.0 / BSD-3-Clause (stills of the OpenCV samples and tutorials)",
-        tuple(
-            "plant.jpg aero1.jpg aero3.jpg aloeL.jpg aloeR.jpg apple.jpg baboon.jpg basketball1.png basketball2.png "
-            "board.jpg box.png box_in_scene.png building.jpg butterfly.jpg chicky_512.png ela_modified.jpg "
-            "ela_original.jpg fruits.jpg graf1.png graf3.png home.jpg leuvenA.jpg leuvenB.jpg licenseplate_motion.jpg "
-            "messi5.jpg orange.jpg rubberwhale1.png rubberwhale2.png smarties.png squirrel_cls.jpg starry_night.jpg "
-            "stuff.jpg sudoku.png butterfly.png 000.jpg home.png scenetext01.jpg scenetext02.jpg scenetext03.jpg "
-            "scenetext04.jpg scenetext05.jpg scenetext06.jpg scenetext_segmented_word01.jpg "
-            "scenetext_segmented_word02.jpg scenetext_segmented_word03.jpg scenetext_segmented_word04.jpg "
-            "scenetext_segmented_word05.jpg pexels_double_decker_bus.jpg newspaper.jpg motion_original.jpg "
-            "astra_color.jpg realsense.jpg period_input.jpg ldr_debevec.jpg".split()
-        ),
-    ),
-    PhotoPackage(
-        "mate-backgrounds",
-        "GPL-2.0-or-later",
-        tuple(
-            "Aqua.jpg Blinds.jpg Dune.jpg FreshFlower.jpg Garden.jpg GreenMeadow.jpg LadyBird.jpg RainDrops.jpg "
-            "Storm.jpg TwoWings.jpg Wood.jpg YellowFlower.jpg".split()
-        ),
-    ),
-    PhotoPackage(
-        "lomiri-wallpapers-16.04",
-        "CC-BY-4.0, CC-BY-SA-4.0, CC0-1.0 (by file, see the package)",
-        tuple(
-            "Bridge_by_Sander_Klootwijk.jpg Dragonfly_by_Bolly.jpg Picture_0B_by_freespace.jpg "
-            "Picture_1A_by_freespace.jpg Wine_by_Jakkub_Mede.jpg aitzgorri_by_Aitzol_Berasategi.jpg "
-            "analogpattern_by_Peter_Nerlich.jpg free_by_Peter_Nerlich.jpg friends_by_Aitzol_Berasategi.jpg "
-            "greentock_by_Peter_Nerlich.jpg life_by_Aitzol_Berasategi.jpg picosdeeuropa_by_Aitzol_Berasategi.jpg "
-            "seeding_by_Clements_Engelhardt.jpg sunset_by_Aitzol_Berasategi.jpg umang_by_Abhishek_Mudgal.jpg".split()
-        ),
-    ),
-    PhotoPackage(
-        "lomiri-wallpapers-20.04",
-        "CC-BY-SA-3.0",
-        ("Infinite-Sea_by_Aury88.jpg", "Kleiber_by_Lukas_Baubkus.jpg"),
-    ),
-    PhotoPackage(
-        "plasma-workspace-wallpapers",
-        "GPL-2.0-or-later",
-        tuple(
-            f"{name}/contents/images/2560x1600.jpg"
-            for name in ("BytheWater", "ColorfulCups", "EveningGlow", "FallenLeaf", "OneStandsOut", "Path", "Grey")
-        ),
-    ),
+TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+PACKAGES = tuple(
+    PhotoPackage(entry["name"], entry["licence"], tuple(entry["photographs"])) for entry in TABLE["package"]
 )
-
-SAME_SCENE = {
-    "motorcycle": ("motorcycle_left", "motorcycle_right"),
-    "plants": ("plant", "aloeL", "aloeR"),
-    "aerial": ("aero1", "aero3"),
-    "fruit": ("apple", "orange", "fruits"),
-    "basketball": ("basketball1", "basketball2"),
-    "box": ("box", "box_in_scene"),
-    "notebook": ("ela_modified", "ela_original"),
-    "graffiti": ("graf1", "graf3"),
-    "leuven": ("leuvenA", "leuvenB"),
-    "whale": ("rubberwhale1", "rubberwhale2"),
-    "cars": ("licenseplate_motion", "motion_original"),
-    "signs": tuple(f"scenetext_segmented_word{n:02d}" for n in range(1, 6)),
-    "brushes": ("Picture_0B_by_freespace", "Picture_1A_by_freespace"),
-    "robin": ("000",),
-}
-GROUP_OF = {stem: group for group, stems in SAME_SCENE.items() for stem in stems}
+GROUP_OF = {stem: group for group, stems in TABLE["same_scene"].items() for stem in stems}
 
 
 def is_held_out(group: str) -> bool:

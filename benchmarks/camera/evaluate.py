@@ -1,0 +1,199 @@
+"""How often the camera_motion network is right: on generated clips, on half-real clips and on real footage.
+
+    python benchmarks/camera/evaluate.py --data DIR [--weights FILE] [--footage DIR] [--json FILE]
+
+(a) photographs: 2,000 clips of the virtual camera over photographs that were held out from training.
+(b) virtual camera over footage: the same paths, over real video of a fixed camera with people moving in it.
+(c) real footage: windows of fixed cameras, which are static, and windows of moving ones, labelled by sparse optical
+    flow and RANSAC (`flow.py`), which knows nothing of the network.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from degrade import degrade
+from flow import frame_motions, judge
+from footage import Footage, Video, all_footage, centre_crop, fetch_footage
+from generate import SIDE_PX, generate, plane_maps, rotation_maps, view_of_pixels
+from motion import CLASS_WEIGHTS, CLIP_S, LABELS, CameraPath, random_path
+from photos import fetch, load
+from safetensors.torch import load_file
+from torch import nn
+from train import CAMERA_MOTION
+
+from mvit_cli.arch.config import MViTConfig
+from mvit_cli.model.mvit import MViT
+
+MEAN, STD = 0.45, 0.225
+WEIGHTS = Path(__file__).parents[2] / "weights" / "camera_motion.safetensors"
+STATIC = LABELS.index("static")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a test came to; `confusion[i][j]` counts clips of class i that were called j."""
+
+    clips: int
+    accuracy: float
+    precision: dict[str, float]
+    recall: dict[str, float]
+    confusion: list[list[int]]
+    by_file: dict[str, str]
+
+
+def network(weights: Path) -> nn.Module:
+    """The preset with its shipped weights, strictly loaded."""
+    model = MViT(MViTConfig(**CAMERA_MOTION))
+    model.load_state_dict({name: tensor.float() for name, tensor in load_file(weights).items()})
+    return model.eval()
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, clips: list[np.ndarray]) -> np.ndarray:
+    """Class of each clip, uint8 `(T, 96, 96, 3)`."""
+    classes = []
+    for i in range(0, len(clips), 32):
+        pixels = torch.from_numpy(np.stack(clips[i : i + 32])).permute(0, 4, 1, 2, 3).float()
+        classes.append(model((pixels / 255 - MEAN) / STD).argmax(1).numpy())
+    return np.concatenate(classes)
+
+
+def photograph_clips(data: Path, count: int, seed: int) -> Iterator[tuple[np.ndarray, int, str]]:
+    """(a) Clips over held-out photographs: frames, label, source."""
+    photos = load(data, held_out=True)
+    rng = np.random.default_rng((seed, 1))
+    for _ in range(count):
+        clip = generate(rng, photos)
+        yield clip.frames, clip.label, "photographs"
+
+
+def filmed_footage(videos: list[tuple[Footage, Video]], count: int, seed: int) -> Iterator[tuple[np.ndarray, int, str]]:
+    """(b) Clips of a virtual camera over videos of a fixed camera: frames, label, file."""
+    rng = np.random.default_rng((seed, 2))
+    fixed = [(footage, video) for footage, video in videos if footage.fixed_camera]
+    made = 0
+    while made < count:
+        footage, video = fixed[rng.integers(len(fixed))]
+        label = int(rng.choice(len(LABELS), p=CLASS_WEIGHTS / CLASS_WEIGHTS.sum()))
+        path = random_path(rng, label)
+        frames = _filmed(rng, video, path)
+        if frames is not None:
+            made += 1
+            yield (degrade(rng, frames, path) if rng.random() < 0.5 else frames), label, footage.file
+
+
+def _filmed(rng: np.random.Generator, video: Video, path: CameraPath) -> np.ndarray | None:
+    """One clip whose view never leaves the video's picture, or None where that cannot be."""
+    height, width = video.frames.shape[1:3]
+    side = rng.uniform(0.35, 0.75) * min(height, width)
+    maps = rotation_maps(path, rng.uniform(1.0, 3.0)) if rng.random() < 0.5 else plane_maps(path)
+    corners = np.array([[-0.5, 0.5, 0.5, -0.5], [-0.5, -0.5, 0.5, 0.5], [1, 1, 1, 1]])
+    seen = maps @ corners
+    seen = side * seen[:, :2] / seen[:, 2:]
+    low, high = seen.min(axis=(0, 2)), seen.max(axis=(0, 2))
+    room = np.array([width - 1, height - 1]) - (high - low)
+    if (room < 0).any():
+        return None
+    x, y = rng.random(2) * room - low
+    to_video = np.array([[side, 0, x], [0, side, y], [0, 0, 1]]) @ maps @ view_of_pixels(SIDE_PX)
+    start = rng.choice(video.starts(0.1))
+    picked = np.clip(np.searchsorted(video.times_s, start + path.times_s), 0, len(video.times_s) - 1)
+    frames = []
+    for index, to_pixels in zip(picked, to_video, strict=True):
+        source = video.frames[index]
+        shrink = side / SIDE_PX
+        if shrink > 1.2:
+            source = cv2.GaussianBlur(source, (0, 0), 0.4 * shrink)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        frames.append(cv2.warpPerspective(source, to_pixels, (SIDE_PX, SIDE_PX), flags=flags))
+    frames = np.stack(frames)
+    texture = np.abs(np.diff(frames[[0, -1]].astype(np.int16), axis=2)).mean() * 2
+    return frames if texture > 3.0 else None
+
+
+def real_windows(videos: list[tuple[Footage, Video]], hop_s: float) -> Iterator[tuple[np.ndarray, int, str]]:
+    """(c) Windows of real footage as `predict` would see them: frames, label, file. Unclear windows are left out."""
+    for footage, video in videos:
+        motions = None if footage.fixed_camera else frame_motions(video.frames)
+        for start in video.starts(hop_s):
+            label = STATIC
+            if motions is not None:
+                first, last = np.searchsorted(video.times_s, (start - 1e-6, start + CLIP_S + 1e-6))
+                judged = judge(motions[first : max(first + 1, last - 1)]).label
+                if judged is None:
+                    continue
+                label = judged
+            yield centre_crop(video.frames[video.sampled(start)], SIDE_PX), label, footage.file
+
+
+def measure(model: nn.Module, clips: Iterator[tuple[np.ndarray, int, str]]) -> Result:
+    """Runs the network over labelled clips and counts."""
+    frames, labels, files = zip(*clips, strict=True)
+    called = predict(model, list(frames))
+    confusion = np.zeros((len(LABELS), len(LABELS)), int)
+    tally: dict[str, list[bool]] = defaultdict(list)
+    for label, guess, file in zip(labels, called, files, strict=True):
+        confusion[label, guess] += 1
+        tally[f"{file}: {'static' if label == STATIC else 'moving'}"].append(bool(label == guess))
+    right, rows, columns = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
+    return Result(
+        clips=len(labels),
+        accuracy=round(right.sum() / len(labels), 4),
+        precision={n: round(r / c, 4) for n, r, c in zip(LABELS, right, columns, strict=True) if c},
+        recall={n: round(r / c, 4) for n, r, c in zip(LABELS, right, rows, strict=True) if c},
+        confusion=confusion.tolist(),
+        by_file={name: f"{sum(hits)}/{len(hits)}" for name, hits in tally.items()},
+    )
+
+
+def table(title: str, result: Result) -> str:
+    """A result as text: figures by class, then who was taken for whom."""
+    lines = [f"{title}: {result.accuracy:.1%} of {result.clips} clips"]
+    lines.append(f"{'':24}{'recall':>8}{'precision':>10}   called " + " ".join(f"{i:>4}" for i in range(len(LABELS))))
+    for i, name in enumerate(LABELS):
+        if sum(result.confusion[i]):
+            counts = " ".join(f"{n:>4}" for n in result.confusion[i])
+            precision = result.precision.get(name, float("nan"))
+            lines.append(f"{i:>2} {name:21}{result.recall[name]:>8.1%}{precision:>10.1%}          {counts}")
+    return "\n".join(lines + [f"   {name} {hits}" for name, hits in result.by_file.items()])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the camera_motion network.")
+    parser.add_argument("--data", type=Path, required=True, help="folder for the packages")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--footage", type=Path, help="a folder with more real clips, named real_*")
+    parser.add_argument("--clips", type=int, default=2000)
+    parser.add_argument("--hop", type=float, default=0.5, help="seconds between windows of real footage")
+    parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--tests", default="abc", help="which tests to run, e.g. 'c'")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    fetch(args.data)
+    fetch_footage(args.data)
+    model = network(args.weights)
+    videos = list(all_footage(args.data, args.footage)) if set(args.tests) & set("bc") else []
+    tests = {
+        "a": ("held-out photographs", lambda: photograph_clips(args.data, args.clips, args.seed)),
+        "b": ("virtual camera over real footage", lambda: filmed_footage(videos, args.clips, args.seed)),
+        "c": ("real footage", lambda: real_windows(videos, args.hop)),
+    }
+    results = {}
+    for key in args.tests:
+        title, clips = tests[key]
+        results[title] = measure(model, clips())
+        print(table(f"({key}) {title}", results[title]), flush=True)
+    if args.json:
+        args.json.write_text(json.dumps({name: asdict(result) for name, result in results.items()}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
