@@ -4,6 +4,7 @@ What the shapes tell, the file decides. Strides are not in the tensors: they com
 configuration, else from the named preset, else from the preset whose structure fits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal
@@ -67,18 +68,11 @@ def _training_cfg(facts: Facts, cfg: str | None) -> TrainingCfg | None:
 # --- structure that the file shares with every source of strides
 
 
-def _from_facts(facts: Facts, starts: tuple[int, ...], heads: tuple[int, ...]) -> dict[str, Any]:
-    """The fields of a configuration that shapes decide, for stages that begin at the blocks `starts`."""
-    ends = (*starts[1:], len(facts.blocks))
+def _from_facts(facts: Facts) -> dict[str, Any]:
+    """The fields of a configuration that shapes decide, whatever the stages."""
     first = facts.blocks[0]
     return {
         "num_classes": facts.num_classes,
-        "stage_depths": tuple(end - start for start, end in zip(starts, ends, strict=True)),
-        "stage_channels": tuple(facts.blocks[start].dim_attn for start in starts),
-        "stage_heads": tuple(
-            facts.blocks[start].dim_attn // head_dim if (head_dim := _head_dim(facts, start, end)) else fallback
-            for start, end, fallback in zip(starts, ends, heads, strict=True)
-        ),
         "mlp_ratio": first.mlp_hidden / first.dim_attn,
         "patch_kernel": facts.patch_kernel,
         "cls_token": facts.cls_token,
@@ -90,55 +84,35 @@ def _from_facts(facts: Facts, starts: tuple[int, ...], heads: tuple[int, ...]) -
     }
 
 
-def _head_dim(facts: Facts, start: int, end: int) -> int | None:
-    return next((block.head_dim for block in facts.blocks[start:end] if block.head_dim), None)
-
-
-def _pooling_fields(
-    facts: Facts, starts: tuple[int, ...], stride_q: tuple[THW, ...], stride_kv: tuple[THW, ...]
-) -> dict[str, Any]:
-    """Kernels and pooled blocks as the file has them, for known strides of each stage."""
-    kernels_q = [(block.kernel_q, _stage_of(i, starts)) for i, block in enumerate(facts.blocks)]
-    kernels_kv = [(block.kernel_kv, _stage_of(i, starts)) for i, block in enumerate(facts.blocks)]
-    at_start = {start: stride_q[stage] for stage, start in enumerate(starts)}
-    kernel_q = _common_kernel([(k, at_start.get(i, STRIDE_ONE)) for i, (k, _) in enumerate(kernels_q)], "query")
-    kernel_kv = _common_kernel([(k, stride_kv[stage]) for k, stage in kernels_kv], "key-value")
-    unpooled = []
-    for index, (kernel, stage) in enumerate(kernels_kv):
-        expected = kernel_kv or widened(stride_kv[stage])
-        if kernel is None and (prod(expected) > 1 or prod(stride_kv[stage]) > 1):
-            unpooled.append(index)
+def _pooling_fields(facts: Facts, stride_q: Sequence[THW], stride_kv: Sequence[THW]) -> dict[str, Any]:
+    """Kernels and pooled blocks as the file has them, for known strides of every block."""
+    kernels_q = [block.kernel_q for block in facts.blocks]
+    kernels_kv = [block.kernel_kv for block in facts.blocks]
+    kernel_kv = _common_kernel(kernels_kv, stride_kv, "key-value")
+    expected = [kernel_kv or widened(stride) for stride in stride_kv]
+    unpooled = (i for i, kernel in enumerate(kernels_kv) if kernel is None and prod(expected[i]) > 1)
     return {
-        "kernel_q": kernel_q,
+        "kernel_q": _common_kernel(kernels_q, stride_q, "query"),
         "kernel_kv": kernel_kv,
-        "stride_q": stride_q,
-        "stride_kv": stride_kv,
         "pool_q_everywhere": facts.pools_q_everywhere,
         "unpooled_kv_blocks": tuple(unpooled),
     }
 
 
-def _stage_of(index: int, starts: tuple[int, ...]) -> int:
-    return max(stage for stage, start in enumerate(starts) if start <= index)
-
-
-def _common_kernel(pooled: list[tuple[THW | None, THW]], part: str) -> THW | None:
-    """The kernel all blocks share; None if each is one wider than its stride.
+def _common_kernel(kernels: Sequence[THW | None], strides: Sequence[THW], part: str) -> THW | None:
+    """The kernel that all pooled blocks share; None if each is one wider than its stride.
 
     Raises:
         CheckpointError: if neither holds.
     """
-    kernels = {kernel for kernel, _ in pooled if kernel}
-    if len(kernels) == 1:
-        kernel = kernels.pop()
-        strided = [stride for _, stride in pooled if prod(stride) > 1]
-        unpooled_ones = any(k is None and prod(stride) == 1 for k, stride in pooled)
-        only_widened = all(kernel == widened(stride) for stride in strided)
-        return None if strided and only_widened and unpooled_ones and part == "key-value" else kernel
-    if all(kernel is None or kernel == widened(stride) for kernel, stride in pooled):
+    pooled = [(kernel, stride) for kernel, stride in zip(kernels, strides, strict=True) if kernel]
+    distinct = {kernel for kernel, _ in pooled}
+    if len(distinct) == 1:
+        return distinct.pop()
+    if all(kernel == widened(stride) for kernel, stride in pooled):
         return None
     raise CheckpointError(
-        f"the {part} pooling kernels differ from block to block ({sorted(kernels)}) and do not follow the strides",
+        f"the {part} pooling kernels {sorted(distinct)} differ from block to block and do not follow the strides",
         "no known MViT is built so",
     )
 
@@ -147,20 +121,20 @@ def _common_kernel(pooled: list[tuple[THW | None, THW]], part: str) -> THW | Non
 
 
 def _config_from_cfg(facts: Facts, cfg: TrainingCfg) -> MViTConfig:
+    depth = len(facts.blocks)
     starts = _stage_starts(facts, cfg)
-    stride_q = tuple(cfg.strides_q.get(start, STRIDE_ONE) for start in starts)
-    stride_kv = tuple(_stride_kv(cfg, start, end) for start, end in zip(starts, (*starts[1:], None), strict=True))
-    fields = _from_facts(facts, starts, tuple(cfg.heads[start] for start in starts))
-    if facts.has_pooling_tensors:
-        fields |= _pooling_fields(facts, starts, stride_q, stride_kv)
-    else:  # pooling by maximum or average leaves no tensors: the configuration alone tells where it is done
-        unpooled = [i for i in range(len(facts.blocks)) if i not in cfg.strides_kv]
-        everywhere = len(cfg.strides_q) == len(facts.blocks)
-        fields |= {"kernel_q": cfg.kernel, "kernel_kv": cfg.kernel, "stride_q": stride_q, "stride_kv": stride_kv}
-        fields |= {"unpooled_kv_blocks": tuple(unpooled), "pool_q_everywhere": everywhere}
+    spans = list(zip(starts, (*starts[1:], depth), strict=True))
+    stride_q = [cfg.strides_q.get(i, STRIDE_ONE) for i in range(depth)]
+    stride_kv = [cfg.strides_kv.get(i, STRIDE_ONE) for i in range(depth)]
     height, width = _size(facts, cfg.patch_stride, cfg.size)
     return MViTConfig(
-        **fields,
+        **_from_facts(facts),
+        **(_pooling_fields(facts, stride_q, stride_kv) if facts.has_pooling_tensors else _pooling_of(cfg, depth)),
+        stage_depths=tuple(end - start for start, end in spans),
+        stage_channels=tuple(facts.blocks[start].dim_attn for start in starts),
+        stage_heads=tuple(_heads(facts, cfg, start, end) for start, end in spans),
+        stride_q=tuple(stride_q[start] for start in starts),
+        stride_kv=tuple(max(stride_kv[start:end]) for start, end in spans),
         frames=_frames(facts, cfg.patch_stride, cfg.frames),
         height=height,
         width=width,
@@ -171,6 +145,22 @@ def _config_from_cfg(facts: Facts, cfg: TrainingCfg) -> MViTConfig:
         residual_pooling=cfg.residual_pooling,
         head_pooling="mean_then_norm" if cfg.mean_pooling else "cls" if facts.cls_token else "mean",
     )
+
+
+def _pooling_of(cfg: TrainingCfg, depth: int) -> dict[str, Any]:
+    """Pooling by maximum or average leaves no tensors: the configuration alone tells where it is done."""
+    return {
+        "kernel_q": cfg.kernel,
+        "kernel_kv": cfg.kernel,
+        "pool_q_everywhere": len(cfg.strides_q) == depth,
+        "unpooled_kv_blocks": tuple(i for i in range(depth) if i not in cfg.strides_kv),
+    }
+
+
+def _heads(facts: Facts, cfg: TrainingCfg, start: int, end: int) -> int:
+    """Heads of a stage: by the width of its pooling norms, else as configured."""
+    head_dim = next((block.head_dim for block in facts.blocks[start:end] if block.head_dim), None)
+    return facts.blocks[start].dim_attn // head_dim if head_dim else cfg.heads[start]
 
 
 def _pool_mode(mode: str) -> Literal["conv", "max", "avg"]:
@@ -187,12 +177,6 @@ def _stage_starts(facts: Facts, cfg: TrainingCfg) -> tuple[int, ...]:
         if before and here and before != here:
             starts.add(block)
     return tuple(sorted(starts))
-
-
-def _stride_kv(cfg: TrainingCfg, start: int, end: int | None) -> THW:
-    """The stride of a stage's pooled blocks; 1x1x1 if none is pooled."""
-    last = len(cfg.heads) if end is None else end
-    return next((cfg.strides_kv[block] for block in range(start, last) if block in cfg.strides_kv), STRIDE_ONE)
 
 
 # --- strides from a preset
@@ -237,18 +221,22 @@ def _tables_fit(facts: Facts, config: MViTConfig) -> bool:
 
 
 def _config_from_preset(facts: Facts, config: MViTConfig) -> MViTConfig:
-    starts = facts.stage_starts
-    fields = _from_facts(facts, starts, config.stage_heads)
-    if facts.has_pooling_tensors:
-        fields |= _pooling_fields(facts, starts, config.stride_q, config.stride_kv)
+    """The preset with all that the file decides put in its place; their stages are the same."""
+    if not facts.has_pooling_tensors:
+        raise CheckpointError(
+            "the file has no pooling tensors: Q, K and V are pooled by maximum or average, and only a cfg in the file"
+            " could tell which",
+            "build the model from its own MViTConfig and load the file with mvit_cli.load_state_dict",
+        )
+    blocks = block_specs(config)
     height, width = _size(facts, config.patch_stride, None, config)
     return replace(
         config,
-        **fields,
+        **_from_facts(facts),
+        **_pooling_fields(facts, [block.stride_q for block in blocks], [block.stride_kv for block in blocks]),
         frames=_frames(facts, config.patch_stride, None, config),
         height=height,
         width=width,
-        pool_mode="conv" if facts.has_pooling_tensors else "max",
         head_pooling="cls" if facts.cls_token else "mean",
     )
 
@@ -305,13 +293,10 @@ def _contradictions(facts: Facts, preset: Preset) -> list[str]:
     ]
     if facts.has_pooling_tensors:
         pairs.append(("query pooling in every block", facts.pools_q_everywhere, config.pool_q_everywhere))
-    heads = tuple(_head_dim(facts, start, len(facts.blocks)) for start in facts.stage_starts)
-    if len(heads) == len(config.stage_heads):
-        seen = tuple(
-            channels // head_dim if head_dim else expected
-            for channels, head_dim, expected in zip(facts.stage_channels, heads, config.stage_heads, strict=True)
-        )
-        pairs.append(("heads", seen, config.stage_heads))
+    if len(facts.stage_channels) == len(config.stage_heads):
+        widths = zip(facts.stage_channels, facts.stage_head_dims, config.stage_heads, strict=True)
+        heads = tuple(channels // head_dim if head_dim else expected for channels, head_dim, expected in widths)
+        pairs.append(("heads", heads, config.stage_heads))
     return [
         f"{name} {seen} in the file, {expected} in the preset" for name, seen, expected in pairs if seen != expected
     ]
