@@ -11,6 +11,7 @@ from mvit_cli.arch.presets import Preset, get_preset, preset_names
 from mvit_cli.arch.summary import resized, summarize_config
 from mvit_cli.checkpoints.layouts import recognise
 from mvit_cli.checkpoints.load import Described, describe
+from mvit_cli.checkpoints.reading import Checkpoint
 from mvit_cli.checkpoints.shapes import TensorShape, read_shapes
 from mvit_cli.errors import UsageError
 
@@ -46,7 +47,7 @@ def inspect_weights(weights: str, preset: str | None = None) -> Inspected:
     if Path(weights).is_file():
         return inspect_file(Path(weights), preset)
     if is_uri(weights):
-        return inspect_file(_cached_address(weights), preset)
+        return inspect_file(cached_address(weights), preset)
     from mvit_cli.checkpoints.cards import load_card
     from mvit_cli.checkpoints.fetch import locate
 
@@ -61,7 +62,7 @@ def inspect_file(path: Path, preset: str | None = None, card: "Card | None" = No
     Raises:
         CheckpointError: it cannot be recognised, or contradicts `preset`.
     """
-    described = describe_shapes(path, preset or (card.preset if card else None), card)
+    described = describe_shapes(read_shapes(path), preset or (card.preset if card else None), card)
     config, tensors = described.config, described.tensors
     held = sum(prod(tensor.shape) for key, tensor in tensors.items() if config.cls_token or key != "cls_token")
     expected = summarize_config(config)["params"]
@@ -82,9 +83,8 @@ def inspect_file(path: Path, preset: str | None = None, card: "Card | None" = No
     return Inspected(config, get_preset(card.preset) if card else preset_of(config), record)
 
 
-def describe_shapes(path: Path, preset: str | None = None, card: "Card | None" = None) -> Described:
-    """As `load.describe`, of a file whose tensors are not read."""
-    checkpoint = read_shapes(path)
+def describe_shapes(checkpoint: Checkpoint, preset: str | None = None, card: "Card | None" = None) -> Described:
+    """As `load.describe`, for a checkpoint that has shapes in place of its tensors."""
     joined = replace(checkpoint, tensors=_with_joint_qkv(checkpoint.tensors))
     described = describe(joined, preset, card.overrides if card else None)
     return replace(described, layout=recognise({key: tuple(x.shape) for key, x in checkpoint.tensors.items()}))
@@ -128,7 +128,7 @@ def _from_card(card: "Card") -> Inspected:
     return Inspected(config, preset, record)
 
 
-def _cached_address(uri: str) -> Path:
+def cached_address(uri: str) -> Path:
     from mvit_cli.checkpoints.download import url_cache_path
     from mvit_cli.checkpoints.hub import cached_file
     from mvit_cli.checkpoints.source import source_of_uri

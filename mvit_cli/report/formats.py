@@ -37,11 +37,10 @@ def difference(ours: float, theirs: float) -> str:
     return f"{100 * (ours - theirs) / theirs:+.1f} %"
 
 
-def size_text(num_bytes: float | None) -> str:
+def size_text(num_bytes: float) -> str:
     """Bytes as MB (1e6 bytes), as download pages print them."""
-    if num_bytes is None:
-        return "?"
-    return f"{num_bytes / 1e6:,.1f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:,.2f} GB"
+    number, unit = (num_bytes / 1e9, "GB") if num_bytes >= 1e9 else (num_bytes / 1e6, "MB")
+    return f"{number:.1f} {unit}" if 0 < number < 10 else f"{number:,.0f} {unit}"
 
 
 def bar(share: float, width: int) -> str:

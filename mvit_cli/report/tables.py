@@ -32,12 +32,14 @@ class Column:
     Attributes:
         title: may have two lines.
         rank: 0: always shown; on a narrow terminal the column of the highest rank goes first.
+        wraps: long text goes on in the next line, instead of being cut.
     """
 
     title: str
     numeric: bool = True
     rank: int = 0
     style: str = ""
+    wraps: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def _drawn(table: Table) -> "RichTable":
         show_edge=False,
         pad_edge=False,
         padding=(0, 1, 0, 0),
+        show_header=any(column.title for column in table.columns),
         show_footer=bool(table.footer),
         title=Text(table.title) if table.title else None,
         title_justify="left",
@@ -170,7 +173,8 @@ def _drawn(table: Table) -> "RichTable":
             Text(table.footer[i]) if table.footer else "",
             justify="right" if column.numeric else "left",
             style=column.style,
-            no_wrap=True,
+            no_wrap=not column.wraps,
+            overflow="fold" if column.wraps else "ellipsis" if table.unicode else "crop",
         )
     for row in table.rows:
         drawn.add_row(*(Text(cell) for cell in row))

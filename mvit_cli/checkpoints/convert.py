@@ -1,0 +1,82 @@
+"""Any known checkpoint as one safetensors file in the canonical layout, its configuration in the metadata."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvit_cli import __version__
+from mvit_cli.arch.config import MViTConfig
+from mvit_cli.checkpoints.layouts import Layout
+from mvit_cli.checkpoints.load import CONFIG_KEY, build_model, config_to_json, describe, load_state_dict
+from mvit_cli.checkpoints.reading import read_checkpoint
+from mvit_cli.checkpoints.resolve import ResolvedWeights
+from mvit_cli.errors import CheckpointError, MViTError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written."""
+
+    path: Path
+    layout: Layout
+    config: MViTConfig
+    params: int
+
+
+def convert(found: ResolvedWeights, target: Path, preset: str | None = None, *, force: bool = False) -> Converted:
+    """Writes the canonical form of a checkpoint; every value stays as it is.
+
+    Args:
+        target: `.safetensors`; written whole or not at all.
+        preset: the architecture, where the file cannot tell it.
+        force: replace a file that is there.
+
+    Raises:
+        UsageError: the target has another ending, or is there already.
+        CheckpointError: the checkpoint cannot be read, recognised or fitted strictly.
+        MViTError: the target cannot be written.
+    """
+    if target.suffix != ".safetensors":
+        raise UsageError(f"{target}: the output is a .safetensors file", "give it that ending")
+    if target.exists() and not force:
+        raise UsageError(f"{target} is there already", "--force replaces it")
+    checkpoint = read_checkpoint(found.path)
+    described = describe(checkpoint, preset or (found.card.preset if found.card else None), found.overrides)
+    names = _fitted_names(described.config, checkpoint.tensors, found.path)
+    tensors = {name: described.tensors[name] for name in names}
+    metadata = {CONFIG_KEY: config_to_json(described.config), "format": "pt", "mvit_version": __version__}
+    metadata["converted_from"] = f"{found.card.name if found.card else found.path.name} ({described.layout})"
+    _save(tensors, metadata, target)
+    return Converted(target, described.layout, described.config, sum(tensor.numel() for tensor in tensors.values()))
+
+
+def _fitted_names(config: MViTConfig, tensors: "dict[str, Tensor]", path: Path) -> list[str]:
+    """Names of the network's parameters, after the tensors were found to fit them strictly."""
+    model = build_model(config, device="meta")
+    try:
+        load_state_dict(model, tensors)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.message}", error.hint) from error
+    return list(model.state_dict())
+
+
+def _save(tensors: "dict[str, Tensor]", metadata: dict[str, str], target: Path) -> None:
+    """Writes beside the target and then gives the file its name, so that nobody ever sees half of one."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    own = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        save_file(own, unfinished, metadata)
+        unfinished.replace(target)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MViTError(f"{target} cannot be written: {reason}", "check the folder and its free space") from error
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,94 @@
+"""`mvit weights`: the published checkpoints, and what lies on this machine."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from mvit_cli.cli.options import Quiet
+
+Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How the result is written.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a card, such as mvit_b_16x4.tv_k400.")]
+NameOrFile = Annotated[
+    str, typer.Argument(metavar="NAME|FILE", help="Name of a card, a checkpoint file, or an address.")
+]
+Preset = Annotated[
+    str | None, typer.Option("--preset", metavar="NAME", help="Architecture, where the file cannot tell it.")
+]
+
+app = typer.Typer(
+    help="List, fetch, check and convert weights.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+
+
+@app.command("list")
+def list_command(output: Format = "table") -> None:
+    """List every card: dataset, top-1, size, licence, and whether its file is on this machine."""
+    from mvit_cli.checkpoints.inventory import inventory
+    from mvit_cli.report.cards import show_list
+
+    entries = inventory()
+    show_list(entries) if output == "table" else _echo_json(entries)
+
+
+@app.command("show")
+def show_command(name: Name, output: Format = "table") -> None:
+    """Show everything a card knows: source, labels, preprocessing, sampling, figures, licence, notes."""
+    from mvit_cli.checkpoints.cards import load_card
+    from mvit_cli.checkpoints.inventory import card_record
+    from mvit_cli.report.cards import show_card
+
+    record = card_record(load_card(name))
+    show_card(record) if output == "table" else _echo_json(record)
+
+
+@app.command("pull")
+def pull_command(name: NameOrFile, quiet: Quiet = False) -> None:
+    """Download weights, check them, and print where the file lies."""
+    from mvit_cli.checkpoints.resolve import resolve_weights
+
+    typer.echo(resolve_weights(name, progress=not quiet).path)
+
+
+@app.command("verify")
+def verify_command(name: NameOrFile, preset: Preset = None, output: Format = "table") -> None:
+    """Compute the sha256 of weights, compare it with the published one, and load them strictly."""
+    from mvit_cli.checkpoints.verification import verify_weights
+    from mvit_cli.report.cards import show_record
+
+    record = verify_weights(name, preset)
+    show_record(record) if output == "table" else _echo_json(record)
+
+
+@app.command("convert")
+def convert_command(
+    source: Annotated[str, typer.Argument(metavar="IN", help="A checkpoint file, or the name of a card.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
+    preset: Preset = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
+) -> None:
+    """Write weights in the canonical layout, with their configuration in the file's metadata."""
+    from mvit_cli.checkpoints.convert import convert
+    from mvit_cli.checkpoints.resolve import resolve_weights
+
+    written = convert(resolve_weights(source), target, preset, force=force)
+    typer.echo(f"layout {written.layout}, {written.params:,} parameters", err=True)
+    typer.echo(written.path)
+
+
+@app.command("where")
+def where_command(output: Format = "table") -> None:
+    """Show the folders that are searched for weights, and what of the cards lies in them."""
+    from mvit_cli.checkpoints.inventory import folders
+    from mvit_cli.report.cards import show_folders
+
+    entries = folders()
+    show_folders(entries) if output == "table" else _echo_json(entries)
+
+
+def _echo_json(content: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(content, indent=2))

@@ -1,0 +1,115 @@
+"""Weights as tables: the list of cards, one card, a verified file, the folders."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mvit_cli.report.formats import size_text
+from mvit_cli.report.tables import Column, Table, show
+
+Record = Mapping[str, Any]
+
+
+SHORT_DATASETS = {"kinetics": "K", "imagenet": "IN-", "somethingv": "SSv"}
+BYTES_OF_A_PARAMETER = 4
+
+
+def show_list(entries: Sequence[Record]) -> None:
+    """Prints a row a card."""
+    columns = (
+        Column("weights", numeric=False),
+        Column("dataset", numeric=False),
+        Column("top-1"),
+        Column("size"),
+        Column("licence", numeric=False),
+        Column("state", numeric=False, style="cyan"),
+    )
+    rows = tuple(
+        (
+            entry["name"],
+            short_dataset(entry["dataset"]),
+            "" if entry["top1"] is None else f"{entry['top1']:.1f}",
+            _size(entry),
+            short_licence(entry["licence"]),
+            "" if entry["state"] == "remote" else entry["state"],
+        )
+        for entry in entries
+    )
+    notes = (
+        "- The first weights of a preset are taken when only the preset is named.",
+        "- Top-1 in per cent, as its publisher reports it; ~ is the size of the tensors, where no size is published.",
+        "- `mvit weights pull NAME` downloads. What is cached or embedded needs no network.",
+    )
+    show(Table(columns, rows), "", *notes)
+
+
+def short_dataset(name: str) -> str:
+    """The field's abbreviation: `kinetics400` -> `K400`."""
+    for long, short in SHORT_DATASETS.items():
+        name = name.replace(long, short)
+    return name
+
+
+def _size(entry: Record) -> str:
+    if entry["size_bytes"] is not None:
+        return size_text(entry["size_bytes"])
+    return "~" + size_text(BYTES_OF_A_PARAMETER * entry["params"])
+
+
+def short_licence(licence: str) -> str:
+    """The licence's name without the remark behind it."""
+    return licence.split(" (")[0].split(";")[0]
+
+
+def show_card(record: Record) -> None:
+    """Prints everything a card says."""
+    first = ("name", "preset", "default", "state", "path", "address", "licence", "layout")
+    rest = [key for key in record if key not in (*first, "notes")]
+    show_record({key: record[key] for key in (*first, *rest, "notes")})
+
+
+def show_record(record: Record) -> None:
+    """Prints a name and a value a line; a table inside is set in below its name, and what is empty is left out."""
+    columns = (Column("", numeric=False, style="bold"), Column("", numeric=False, wraps=True))
+    show(Table(columns, tuple(_lines(record, ""))))
+
+
+def _lines(record: Record, indent: str) -> list[tuple[str, str]]:
+    lines: list[tuple[str, str]] = []
+    for name, value in record.items():
+        if value in (None, "", (), [], {}):
+            continue
+        if isinstance(value, Mapping):
+            lines += [(indent + name, ""), *_lines(value, indent + "  ")]
+        elif name == "notes":
+            lines += [(indent + name * (not i), f"- {note}") for i, note in enumerate(value)]
+        else:
+            lines.append((indent + name, _text(value)))
+    return lines
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def show_folders(entries: Sequence[Record]) -> None:
+    """Prints a row a folder."""
+    columns = (
+        Column("weights", numeric=False),
+        Column("checkpoints"),
+        Column("size"),
+        Column("folder", numeric=False),
+    )
+    rows = tuple(
+        (
+            entry["kind"],
+            str(entry["checkpoints"]),
+            size_text(entry["size_bytes"]),
+            entry["path"] + " (not there)" * (not entry["exists"]),
+        )
+        for entry in entries
+    )
+    show(Table(columns, rows))
