@@ -1,0 +1,126 @@
+"""Resizing, cropping and normalising equal torch's and Pillow's, as each checkpoint's source uses them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from mvit_cli.media.protocol import Transform
+from mvit_cli.media.transforms import crop_boxes, crops_of, normalise, resized_size
+
+GREY, GREY_STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+TORCHVISION = Transform(GREY, GREY_STD, 256, 224)
+PYSLOWFAST = Transform(GREY, GREY_STD, 256, 224, resize_dtype="float")
+LARGE = Transform(GREY, GREY_STD, 312, 312, resize_dtype="float")
+TIMM = Transform((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 248, 224, "bicubic", antialias=True)
+
+SIZES = [(256, 340), (240, 320), (320, 240), (131, 175), (16, 16), (480, 640), (361, 641), (720, 1280), (64, 1280)]
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def torch_resize(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    planes = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
+    return F.interpolate(planes, size=size, mode="bilinear", align_corners=False)[0].permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("num_crops", [1, 3])
+def test_bilinear_on_uint8_is_torchvisions(size, num_crops):
+    frame = noise(*size)
+    whole = np.rint(torch_resize(frame, resized_size(*size, TORCHVISION)))
+    boxes = crop_boxes(*whole.shape[:2], TORCHVISION, num_crops)
+    for picture, box in zip(crops_of(frame, TORCHVISION, num_crops), boxes, strict=True):
+        assert picture.dtype == np.uint8
+        off = np.abs(picture - whole[box.top : box.top + 224, box.left : box.left + 224])
+        # Another order of float32 operations moves a value that lies on the edge between two levels.
+        assert off.max() <= 1
+        assert (off > 0).mean() < 1e-4
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("transform", [PYSLOWFAST, LARGE])
+def test_bilinear_on_floats_is_pyslowfasts(size, transform):
+    frame = noise(*size)
+    whole = torch_resize(frame, resized_size(*size, transform))
+    boxes = crop_boxes(*whole.shape[:2], transform, 3)
+    for picture, box in zip(crops_of(frame, transform, 3), boxes, strict=True):
+        assert picture.dtype == np.float32
+        inside = whole[box.top : box.top + box.side, box.left : box.left + box.side]
+        # float32 source places up to 1280 carry 1e-4 of a pixel; times a step of up to 255 levels.
+        assert np.abs(picture - inside).max() < 0.03
+
+
+@pytest.mark.parametrize("size", [(375, 500), (500, 333), (100, 80), (248, 300)])
+def test_bicubic_is_pillows(size):
+    frame = noise(*size)
+    height, width = resized_size(*size, TIMM)
+    whole = np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
+    top, left = round((height - 224) / 2), round((width - 224) / 2)
+    (picture,) = crops_of(frame, TIMM, 1)
+    assert np.array_equal(picture, whole[top : top + 224, left : left + 224])
+
+
+@pytest.mark.parametrize("size", [(256, 341), (341, 256), (256, 340), (375, 500), (1080, 1920), (333, 500)])
+def test_sizes_follow_each_source(size):
+    short, long = min(size), max(size)
+    torchvision = int(256 * long / short)
+    pyslowfast = math.floor((float(long) / short) * 256)
+    for transform, expected in ((TORCHVISION, torchvision), (PYSLOWFAST, pyslowfast)):
+        height, width = resized_size(*size, transform)
+        assert (min(height, width), max(height, width)) == (256, expected)
+        assert (height > width) == (size[0] > size[1])
+
+
+def test_centre_of_an_odd_remainder():
+    # 341 - 224 = 117: half of it is 58.5, to the even place in torchvision, up in PySlowFast.
+    assert [box.left for box in crop_boxes(256, 341, TORCHVISION, 1)] == [58]
+    assert [box.left for box in crop_boxes(256, 341, PYSLOWFAST, 1)] == [59]
+    assert [box.top for box in crop_boxes(343, 256, TORCHVISION, 1)] == [60]
+    assert [box.top for box in crop_boxes(343, 256, PYSLOWFAST, 1)] == [60]
+
+
+def test_three_crops_lie_along_the_long_side():
+    assert crop_boxes(256, 341, PYSLOWFAST, 3) == [(16, 0, 224), (16, 59, 224), (16, 117, 224)]
+    assert crop_boxes(341, 256, PYSLOWFAST, 3) == [(0, 16, 224), (59, 16, 224), (117, 16, 224)]
+    assert crop_boxes(224, 224, PYSLOWFAST, 3) == [(0, 0, 224)] * 3
+
+
+def test_three_crops_show_left_centre_right():
+    frame = np.zeros((256, 448, 3), np.uint8)
+    frame[:, :, 0] = (np.arange(448) // 2).astype(np.uint8)
+    left, centre, right = crops_of(frame, TORCHVISION, 3)
+    assert left[0, 0, 0] == 0
+    assert centre[0, 0, 0] == 112 // 2
+    assert right[0, -1, 0] == 447 // 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_normalise_is_torchs_arithmetic(dtype):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 4, 3)).astype(dtype)
+    planes = torch.from_numpy(pixels).permute(0, 4, 1, 2, 3).float() / 255
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1, 1) for values in (TIMM.mean, TIMM.std))
+    expected = ((planes - mean) / std).numpy()
+    result = normalise(pixels, TIMM)
+    assert result.dtype == np.float32
+    assert result.flags.c_contiguous
+    assert np.abs(result - expected).max() <= 2e-6  # one float32 rounding at values up to 2.6
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"resize": 200, "crop": 224},
+        {"resize": 256, "crop": 0},
+        {"resize": 256, "crop": 224, "interpolation": "bicubic"},
+        {"resize": 256, "crop": 224, "antialias": True, "resize_dtype": "float"},
+    ],
+)
+def test_transform_that_nobody_uses_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"does not fit|no known checkpoint"):
+        Transform(GREY, GREY_STD, **wrong)
