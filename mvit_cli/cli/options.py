@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from mvit_cli.errors import UsageError
+
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 
 Preset = Annotated[
@@ -24,3 +26,16 @@ Device = Annotated[
 ]
 Dtype = Annotated[DtypeName, typer.Option("--dtype", help="Number format of the network.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary on stderr.")]
+
+
+def count_or_auto(text: str, option: str) -> int | Literal["auto"]:
+    """A whole number from 1 on, or auto.
+
+    Raises:
+        UsageError: anything else; names the option.
+    """
+    if text.strip().lower() == "auto":
+        return "auto"
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise UsageError(f"{option} {text!r} is neither a number from 1 on nor auto", f"leave {option} out, or say auto")

@@ -1,0 +1,111 @@
+"""The `mvit` command: its sub-commands, and the one place where errors become messages and exit codes."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from mvit_cli import __version__
+from mvit_cli.cli.predict import EXAMPLES as PREDICT_EXAMPLES
+from mvit_cli.cli.predict import predict_command
+from mvit_cli.cli.summarize import summarize_command
+from mvit_cli.cli.weights import app as weights_app
+from mvit_cli.errors import MViTError
+
+INTERRUPTED = 130
+
+# Typer has its own copy of Click and exports of its errors only this one: the parent of all wrong usage.
+_TyperUsageError: Any = typer.BadParameter.__base__
+
+app = typer.Typer(
+    # Plain help: rich's panels would double the time that `mvit --help` takes.
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog="\b\nExamples:\n"
+    "  mvit predict clip.mp4 --preset camera     needs no download\n"
+    "  mvit predict videos/ > rows.jsonl\n"
+    "  mvit summarize --preset B\n"
+    "  mvit weights list",
+)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Know what happens in a video: recognition with Multiscale Vision Transformers."""
+    if version:
+        print(f"mvit {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+app.command("predict", epilog=PREDICT_EXAMPLES)(predict_command)
+app.command("summarize")(summarize_command)
+app.add_typer(weights_app, name="weights")
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; the only error boundary.
+
+    Args:
+        arguments: what stands after `mvit`; default: the process's.
+    """
+    from typer.main import get_command
+
+    command = get_command(app)
+    try:
+        # Not `command.main`: it has a boundary of its own, which ends the process on a closed pipe.
+        with command.make_context("mvit", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    except MViTError as error:
+        return _complain(error.message, error.hint, error.exit_code)
+    except _TyperUsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message())
+            return 0
+        where = error.ctx.command_path if error.ctx else "mvit"
+        return _complain(
+            error.format_message().replace("Value error, ", ""),
+            f"`{where} --help` shows what there is",
+            error.exit_code,
+        )
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        _let_go_of_stdout()
+    except Exception as error:
+        if os.environ.get("MVIT_TRACEBACK"):
+            raise
+        what = f"{type(error).__name__}: {_first_line(error)}"
+        return _complain(f"unexpected: {what}", "with MVIT_TRACEBACK=1 it shows where: please report that", 1)
+    return 0
+
+
+def _complain(message: str, hint: str, code: int) -> int:
+    from mvit_cli.report.terminal import printable
+
+    print(f"error: {printable(message)}", file=sys.stderr)
+    if hint:
+        print(f"hint: {printable(hint)}", file=sys.stderr)
+    return code
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _let_go_of_stdout() -> None:
+    """Nobody reads stdout any more: what Python still holds back for it must not fail at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

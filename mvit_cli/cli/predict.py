@@ -1,0 +1,130 @@
+"""`mvit predict`: what is in videos and images."""
+
+import sys
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from mvit_cli.cli.options import Device, Dtype, Preset, Quiet, Weights, count_or_auto
+from mvit_cli.cli.sink import Format, check_output, chosen_format, opened_writer
+from mvit_cli.errors import UsageError
+from mvit_cli.report.progress import RunReport
+from mvit_cli.report.rows import RowWriter
+
+EXAMPLES = """\b
+Examples:
+  mvit predict clip.mp4
+  mvit predict clip.mp4 --preset camera                 weights included, works offline
+  mvit predict videos/ --weights mvitv2_s_16x4.tv_k400 > rows.jsonl
+  mvit predict 'shots/**/*.mov' --format csv --output shots.csv
+  find . -name '*.mp4' -print0 | mvit predict -0 - | jq -r '.path + " " + .predictions[0].label'
+
+\b
+Exit code: 0 every input was recognised, 1 some were not, 2 wrong usage, 130 interrupted."""
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT",
+        help="Video or image, folder, quoted glob, @list.txt (a path a line), or - (paths on standard input).",
+        show_default=False,
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", metavar="FILE", help="Class names, one a line or JSON.  [default: the weights']"),
+]
+Top = Annotated[int, typer.Option("--top", metavar="K", min=1, help="Classes an input.")]
+Views = Annotated[
+    str | None,
+    typer.Option("--views", metavar="CxS", help="Clips x crops to average, as 5x1.  [default: the weights' protocol]"),
+]
+BatchSize = Annotated[str, typer.Option("--batch-size", metavar="N|auto", help="Views that go through together.")]
+Workers = Annotated[str, typer.Option("--workers", metavar="N|auto", help="Processes that decode.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="S", help="Seconds that a file may take to decode.", show_default="60")
+]
+Reader = Annotated[
+    Literal["auto", "decord", "av"],
+    typer.Option(
+        "--reader", help="Library that fetches frames; auto takes decord where it is proved right, else PyAV."
+    ),
+]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option(
+        "--format", help="How rows are written.  [default: table on a terminal, else jsonl or --output's suffix]"
+    ),
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write rows here, not to stdout.")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first input that fails.")]
+Null = Annotated[bool, typer.Option("--null", "-0", help="Paths of - and @list end with NUL, not with a line break.")]
+NoStages = Annotated[bool, typer.Option("--no-stages", help="Leave the table of stages out.")]
+
+
+def predict_command(
+    inputs: Inputs,
+    preset: Preset = None,
+    weights: Weights = None,
+    labels: Labels = None,
+    top: Top = 5,
+    views: Views = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    batch_size: BatchSize = "auto",
+    workers: Workers = "auto",
+    timeout: Timeout = 60.0,
+    reader: Reader = "auto",
+    format: FormatOption = None,
+    output: Output = None,
+    fail_fast: FailFast = False,
+    null: Null = False,
+    no_stages: NoStages = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what happens in videos and images.
+
+    Each input gives one row: the best classes with their scores, or what was wrong with the file.
+    """
+    if not timeout > 0:
+        raise UsageError(f"--timeout {timeout:g} is no time", "give seconds, as --timeout 60")
+    batch, processes = count_or_auto(batch_size, "--batch-size"), count_or_auto(workers, "--workers")
+    wanted = chosen_format(format, output)
+    if output:
+        check_output(output, [*(name.removeprefix("@") for name in inputs), str(weights), str(labels)])
+
+    from mvit_cli.recognition.predict import load_recogniser
+
+    recogniser = load_recogniser(
+        preset,
+        weights,
+        labels=labels,
+        top=top,
+        views=views,
+        device=device,
+        dtype=dtype,
+        batch_size=batch,
+        progress=not quiet,
+    )
+    report = RunReport(quiet=quiet, rows_are_seen=output is None and sys.stdout.isatty())
+    if wanted != "table":  # whose first lines say it
+        report.tell(recogniser.notes)
+    rows = recogniser.rows(inputs, workers=processes, reader=reader, timeout_s=timeout, null_separated=null)
+    with opened_writer(wanted, output, recogniser, stages=not no_stages) as writer:
+        _write_all(rows, writer, report, fail_fast)
+    report.finish()
+    raise typer.Exit(1 if report.errors else 0)
+
+
+def _write_all(rows: Generator[dict[str, Any]], writer: RowWriter, report: RunReport, fail_fast: bool) -> None:
+    """Writes row after row as they come; on the way out, whatever the reason, the decoding processes end."""
+    with closing(rows), report.showing():
+        for row in rows:
+            with report.making_way():
+                writer.write(row)
+            report.count(row)
+            if fail_fast and row["status"] == "error":
+                return

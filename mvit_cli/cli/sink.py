@@ -1,0 +1,101 @@
+"""Where results go: data to stdout or a file, in one of the formats."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mvit_cli.errors import MViTError, UsageError
+
+if TYPE_CHECKING:
+    from mvit_cli.recognition.recogniser import Recogniser
+    from mvit_cli.report.rows import RowWriter
+
+Format = Literal["table", "jsonl", "json", "csv", "tsv"]
+
+_BY_SUFFIX: dict[str, Format] = {".json": "json", ".csv": "csv", ".tsv": "tsv"}
+
+
+def chosen_format(named: Format | None, output: Path | None) -> Format:
+    """The format asked for; else that of the file's suffix; else a table on a terminal and JSON lines elsewhere."""
+    if named:
+        return named
+    if output:
+        return _BY_SUFFIX.get(output.suffix.lower(), "jsonl")
+    return "table" if sys.stdout.isatty() else "jsonl"
+
+
+def check_output(output: Path, read: Iterable[str | Path]) -> None:
+    """Refuses a file that cannot be written, before anything heavy is done; touches nothing.
+
+    Args:
+        read: what the run reads and must not overwrite.
+
+    Raises:
+        UsageError: a folder, or one of the files that are read.
+        MViTError: not writable.
+    """
+    if output.is_dir():
+        raise UsageError(f"--output {output} is a folder", f"name a file in it: {output / 'rows.jsonl'}")
+    if not output.parent.is_dir():
+        raise MViTError(f"--output {output}: there is no folder {output.parent}", f"mkdir -p {output.parent}")
+    if not os.access(output if output.exists() else output.parent, os.W_OK):
+        raise MViTError(f"--output {output}: no permission to write it", "choose another place")
+    for path in filter(os.path.isfile, read):
+        if output.exists() and os.path.samefile(output, path):
+            raise UsageError(f"--output {output} would overwrite {path}, which this run reads", "name another file")
+
+
+@contextmanager
+def opened_writer(format: Format, output: Path | None, recogniser: "Recogniser", stages: bool) -> "Iterator[RowWriter]":
+    """Gives the writer of rows; what comes after the last row is written when it is closed, also on the way out."""
+    from mvit_cli.report.rows import SEPARATORS, JsonDocument, JsonLines, SeparatedValues
+    from mvit_cli.report.terminal import PredictionBlocks
+
+    try:
+        stream = output.open("w", encoding="utf-8", newline="\n") if output else sys.stdout
+    except OSError as error:
+        raise MViTError(f"--output {output}: {error.strerror}", "choose another place") from error
+    model = recogniser.summary
+    writer: RowWriter
+    if format == "table":
+        writer = PredictionBlocks(stream, recogniser.run, recogniser.notes, model if stages else None)
+    elif format == "json":
+        writer = JsonDocument(stream.buffer, model)
+    elif format == "jsonl":
+        writer = JsonLines(stream.buffer)
+    else:
+        writer = SeparatedValues(stream.buffer, SEPARATORS[format], min(recogniser.top, model["num_classes"]))
+    try:
+        yield _Attributed(writer, str(output or "stdout"))
+    finally:
+        writer.close()
+        if output:
+            stream.close()
+
+
+class _Attributed:
+    """A writer whose failures name the place: a full disk must not look like a bad input."""
+
+    def __init__(self, writer: "RowWriter", place: str) -> None:
+        self._writer = writer
+        self._place = place
+        self.close = writer.close
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Writes a row.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+            MViTError: the row could not be written.
+        """
+        try:
+            self._writer.write(row)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise MViTError(
+                f"{self._place}: a row could not be written: {error.strerror}", "free space, run again"
+            ) from error

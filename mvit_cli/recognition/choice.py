@@ -1,0 +1,85 @@
+"""Which preset and which weights the user means."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mvit_cli.arch.presets import get_preset
+from mvit_cli.checkpoints.cards import Card, default_card, load_card
+from mvit_cli.checkpoints.source import is_uri, redacted
+from mvit_cli.errors import CheckpointError, UsageError
+
+DEFAULT_PRESET = "B"
+RANDOM = "none"
+"""What `--weights` is called with for random weights."""
+
+_CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pyth", ".pt", ".bin", ".ckpt")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One network to run.
+
+    Attributes:
+        preset: full name; None: the checkpoint file tells its architecture.
+        weights: what `resolve_weights` takes; None: random weights.
+        card: what is known of the weights; None for a user's own file and for random weights.
+    """
+
+    preset: str | None
+    weights: str | None
+    card: Card | None = None
+
+    @property
+    def name(self) -> str:
+        """What rows call the weights; an address without credentials."""
+        if self.card:
+            return self.card.name
+        if self.weights is None:
+            return RANDOM
+        return redacted(self.weights) if is_uri(self.weights) else self.weights
+
+
+def choose(preset: str | None = None, weights: str | Path | None = None) -> Choice:
+    """The network behind `--preset` and `--weights`. Needs no torch and no network.
+
+    Weights that were published decide the preset; with a file of one's own the preset is optional.
+
+    Raises:
+        UsageError: an unknown name, or weights that belong to another preset.
+        CheckpointError: no such file, or nothing was published for the preset.
+    """
+    named = get_preset(preset).name if preset else None
+    if weights is None:
+        return _published(named or get_preset(DEFAULT_PRESET).name)
+    text = str(weights)
+    if text.strip().lower() == RANDOM:
+        return Choice(named or get_preset(DEFAULT_PRESET).name, None)
+    if Path(weights).is_file() or is_uri(text):
+        return Choice(named, text)
+    _refuse_missing_file(text)
+    card = load_card(text)
+    if named and card.preset != named:
+        raise UsageError(
+            f"--weights {card.name} belongs to preset {card.preset}, not to --preset {preset}",
+            f"leave --preset out, or say --preset {card.preset}",
+        )
+    return Choice(card.preset, card.name, card)
+
+
+def _published(preset: str) -> Choice:
+    card = default_card(preset)
+    if card is None:
+        raise CheckpointError(
+            f"no weights are published for preset {preset}",
+            "give a checkpoint with --weights FILE, or try --preset camera (weights included), "
+            "or --weights none (random)",
+        )
+    return Choice(preset, card.name, card)
+
+
+def _refuse_missing_file(text: str) -> None:
+    """Tells a path that does not lead to a file from a misspelt name of a card."""
+    if Path(text).is_dir():
+        raise CheckpointError(f"--weights {text} is a folder, not a checkpoint file", "name the file in it")
+    if text.lower().endswith(_CHECKPOINT_SUFFIXES) or "/" in text or "\\" in text:
+        raise CheckpointError(f"--weights {text}: no such file", "check the path; `mvit weights list` shows all names")

@@ -1,0 +1,75 @@
+"""Where the network runs, and in which number format."""
+
+import re
+from typing import TYPE_CHECKING
+
+from mvit_cli.errors import MViTError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def check_device_name(name: str) -> None:
+    """Refuses what is no device, without torch.
+
+    Raises:
+        UsageError: neither auto, cpu, cuda, cuda:N nor mps.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise UsageError(f"there is no device {name!r}", "use auto, cpu, cuda, cuda:1 (the second GPU) or mps")
+
+
+def pick_device(name: str = "auto") -> "torch.device":
+    """The device of that name; auto takes a GPU where there is one. What is asked for and missing is an error.
+
+    Raises:
+        UsageError: an unknown name.
+        MViTError: this machine, or this torch, has no such device.
+    """
+    import torch
+
+    check_device_name(name)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda":
+        _check_cuda(name, device.index or 0)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise MViTError(f"--device {name}: this machine has no Apple GPU that torch can use", "use --device cpu")
+    return device
+
+
+def _check_cuda(name: str, index: int) -> None:
+    import torch
+
+    if torch.version.cuda is None and torch.version.hip is None:
+        raise MViTError(
+            f"--device {name}: this torch ({torch.__version__}) is built without CUDA",
+            "use --device cpu, or install a CUDA build of torch (pytorch.org)",
+        )
+    count = torch.cuda.device_count()
+    if index >= count:
+        there = "no GPU was found" if count == 0 else f"the last GPU is cuda:{count - 1}"
+        raise MViTError(f"--device {name}: {there}", "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu")
+
+
+def pick_dtype(name: str, device: "torch.device") -> "torch.dtype":
+    """The number format; auto is float32 except on a GPU that computes faster in 16 bits.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    import torch
+
+    if name not in DTYPES:
+        raise UsageError(f"there is no dtype {name!r}", f"use {', '.join(DTYPES)}")
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+    if device.type != "cuda":
+        return torch.float32
+    capability = torch.cuda.get_device_capability(device)
+    if capability >= (8, 0):
+        return torch.bfloat16
+    return torch.float16 if capability >= (7, 0) else torch.float32  # tensor cores for float16 came with 7.0

@@ -1,0 +1,160 @@
+"""The main job from Python: name a preset or weights and some files, get rows."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.presets import get_preset
+from mvit_cli.arch.summary import summarize_config
+from mvit_cli.checkpoints.labels import read_labels
+from mvit_cli.errors import CheckpointError, UsageError
+from mvit_cli.media.protocol import ReaderChoice
+from mvit_cli.recognition.choice import Choice, choose
+from mvit_cli.recognition.device import check_device_name, pick_device, pick_dtype
+from mvit_cli.recognition.recipe import Recipe, assumed_recipe, fitting_preset, parse_views, recipe_of_card
+from mvit_cli.recognition.recogniser import TIMEOUT_S, Auto, Inputs, Recogniser
+from mvit_cli.recognition.rows import Row
+from mvit_cli.recognition.scoring import Scorer, auto_batch_size
+
+if TYPE_CHECKING:
+    import torch
+
+    from mvit_cli.model import MViT
+
+RANDOM_WEIGHTS = "random weights: the predictions mean nothing"
+
+
+def predict(
+    inputs: Inputs,
+    *,
+    preset: str | None = None,
+    weights: str | Path | None = None,
+    labels: str | Path | None = None,
+    top: int = 5,
+    views: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int | Auto = "auto",
+    workers: int | Auto = "auto",
+    reader: ReaderChoice = "auto",
+    timeout_s: float = TIMEOUT_S,
+) -> Iterator[Row]:
+    """Recognises videos and images. The network is loaded at once; files are read as rows are asked for.
+
+    Args:
+        inputs: files, folders, globs or `@list.txt`.
+        preset: architecture; default: that of the weights, or B.
+        weights: name of published weights, file or address; `none` for random ones; default: the preset's.
+        labels: file of class names, one a line or JSON; default: those of the weights.
+        top: classes a row.
+        views: clips x crops, as `5x1`; default: the test protocol of the weights.
+        device: auto, cpu, cuda, cuda:N or mps.
+        dtype: auto, float32, bfloat16 or float16; auto is float32 except on a GPU.
+        batch_size: views that go through the network together.
+        workers: processes that decode.
+        reader: library that fetches frames.
+        timeout_s: seconds that one file may take to decode.
+
+    Returns:
+        One row for each input, in input order.
+
+    Raises:
+        UsageError: an unknown preset, weights, device or other value.
+        CheckpointError: weights or labels that cannot be read or do not fit.
+        DownloadError: weights that cannot be fetched.
+        MViTError: a device that is not there.
+    """
+    recogniser = load_recogniser(
+        preset, weights, labels=labels, top=top, views=views, device=device, dtype=dtype, batch_size=batch_size
+    )
+    return recogniser.rows(inputs, workers=workers, reader=reader, timeout_s=timeout_s)
+
+
+def load_recogniser(
+    preset: str | None = None,
+    weights: str | Path | None = None,
+    *,
+    labels: str | Path | None = None,
+    top: int = 5,
+    views: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int | Auto = "auto",
+    progress: bool = False,
+) -> Recogniser:
+    """The network with its weights, ready for files; arguments as in `predict`, `progress` shows a download.
+
+    What needs neither network nor torch is checked first, then the weights are fetched, then torch is loaded.
+    """
+    choice = choose(preset, weights)
+    asked_views = parse_views(views) if views else None
+    names = read_labels(labels) if labels else None
+    _check_counts(top, batch_size)
+    check_device_name(device)
+    model, place, number_format = _network(choice, device, dtype, progress)
+    recipe = _recipe(choice, model.config, names)
+    if asked_views:
+        recipe = replace(recipe, views=asked_views)
+    summary = _summary(choice, model.config)
+    size = auto_batch_size(summary["macs"], place.type) if batch_size == "auto" else batch_size
+    return Recogniser(
+        Scorer(model, recipe.transform, place, number_format, size),
+        recipe,
+        top,
+        {
+            "preset": summary["preset"],
+            "weights": choice.name,
+            "views": str(recipe.views),
+            "device": str(place),
+            "dtype": str(number_format).removeprefix("torch."),
+        },
+        tuple(filter(None, (recipe.assumed if choice.weights else RANDOM_WEIGHTS,))),
+        summary,
+    )
+
+
+def _check_counts(top: int, batch_size: int | Auto) -> None:
+    for name, value in (("--top", top), ("--batch-size", batch_size)):
+        if value != "auto" and value < 1:
+            raise UsageError(f"{name} {value} is less than 1", "give a whole number from 1 on")
+
+
+def _network(choice: Choice, device: str, dtype: str, progress: bool) -> "tuple[MViT, torch.device, torch.dtype]":
+    """Fetches the weights, then loads torch: a refused download must not wait for it."""
+    from mvit_cli.checkpoints.load import build_model, load_file
+    from mvit_cli.checkpoints.resolve import resolve_weights
+
+    if device not in ("auto", "cpu"):
+        pick_device(device)  # a GPU that is not there is told before anything is downloaded
+    found = resolve_weights(choice.weights, progress=progress) if choice.weights else None
+    place = pick_device(device)
+    number_format = pick_dtype(dtype, place)
+    if found:
+        model = load_file(found.path, choice.preset, overrides=found.overrides, device=place, dtype=number_format)
+    else:
+        assert choice.preset is not None
+        model = build_model(get_preset(choice.preset).config).to(place, number_format)
+    return model, place, number_format
+
+
+def _recipe(choice: Choice, config: MViTConfig, names: tuple[str, ...] | None) -> Recipe:
+    if choice.card:
+        recipe = recipe_of_card(choice.card)
+    else:
+        preset = get_preset(choice.preset) if choice.preset else fitting_preset(config)
+        recipe = assumed_recipe(config, preset.name if preset else None)
+    if names is None:
+        return recipe
+    if len(names) != config.num_classes:
+        raise CheckpointError(
+            f"--labels names {len(names)} classes, but the network tells {config.num_classes} apart",
+            "give the list that belongs to these weights",
+        )
+    return replace(recipe, labels=names)
+
+
+def _summary(choice: Choice, config: MViTConfig) -> dict[str, Any]:
+    """The object of `mvit summarize` for the network that runs."""
+    return summarize_config(config, get_preset(choice.preset) if choice.preset else fitting_preset(config))

@@ -1,0 +1,132 @@
+"""How a network wants to be shown a file: frames, pixels, views, and what its outputs are called."""
+
+from dataclasses import asdict, dataclass
+
+from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.presets import Preset, get_preset, preset_names
+from mvit_cli.checkpoints.cards import Card, Views, cards_for, labels_of
+from mvit_cli.errors import CheckpointError, UsageError
+from mvit_cli.media.protocol import Sampling, Transform
+
+VIDEO_MEAN_STD = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
+"""Of every published video checkpoint. Source: PySlowFast, `DATA.MEAN` and `DATA.STD`."""
+
+IMAGE_MEAN_STD = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Statistics of ImageNet, of every published image checkpoint."""
+
+NEEDS_MOTION = frozenset({"camera_motion"})
+"""Presets for which a still image has no meaning."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What stands between a file and the network's scores.
+
+    Attributes:
+        labels: class names in the order of the outputs; None where nobody names them.
+        stills: whether a still image may stand for a video of equal frames.
+        assumed: one sentence on what was taken for granted; empty where a card says all of it.
+    """
+
+    sampling: Sampling
+    transform: Transform
+    views: Views
+    labels: tuple[str, ...] | None
+    stills: bool = True
+    assumed: str = ""
+
+
+def recipe_of_card(card: Card) -> Recipe:
+    """The test protocol that a card states."""
+    return Recipe(
+        Sampling(**asdict(card.sampling)),
+        Transform(**asdict(card.preprocess)),
+        card.views,
+        labels_of(card),
+        card.preset not in NEEDS_MOTION,
+    )
+
+
+def assumed_recipe(config: MViTConfig, preset: str | None) -> Recipe:
+    """A protocol for weights without a card: that of published weights of the same preset, else the papers'.
+
+    Raises:
+        CheckpointError: the network takes no square picture.
+    """
+    if config.height != config.width:
+        raise CheckpointError(
+            f"the network takes {config.height}x{config.width} pixels, and predict cuts squares",
+            "call the model from Python (mvit_cli.load_model) with clips of that size",
+        )
+    card = _nearest_card(config, preset)
+    return _borrowed(card, config) if card else _from_papers(config, preset)
+
+
+def fitting_preset(config: MViTConfig) -> Preset | None:
+    """The preset whose structure and clip geometry a configuration has; None if there is none."""
+    return next((preset for name in preset_names() if _shape(preset := get_preset(name)) == _shape(config)), None)
+
+
+def parse_views(text: str) -> Views:
+    """`5x1`: clips, then crops.
+
+    Raises:
+        UsageError: anything else.
+    """
+    clips, _, crops = text.lower().partition("x")
+    if clips.isdecimal() and int(clips) and crops in ("1", "3"):
+        return Views(int(clips), int(crops))
+    raise UsageError(f"--views {text!r} is not clips x crops", "for example 5x1: five clips, 1 crop (or 3) of each")
+
+
+def _shape(of: Preset | MViTConfig) -> tuple[object, ...]:
+    config = of.config if isinstance(of, Preset) else of
+    structure = (
+        config.stage_depths,
+        config.stage_channels,
+        config.patch_kernel,
+        config.cls_token,
+        config.rel_pos_space,
+    )
+    return config.input_thw, structure
+
+
+def _nearest_card(config: MViTConfig, preset: str | None) -> Card | None:
+    """Published weights of the preset with as many frames, by preference with as many classes too."""
+    cards = [card for card in cards_for(preset or "") if card.sampling.frames == config.frames]
+    return next((card for card in cards if card.labels.classes == config.num_classes), next(iter(cards), None))
+
+
+def _borrowed(card: Card, config: MViTConfig) -> Recipe:
+    recipe = recipe_of_card(card)
+    same_classes = card.labels.classes == config.num_classes
+    resize = round(card.preprocess.resize * config.height / card.preprocess.crop)
+    transform = Transform(**{**asdict(card.preprocess), "resize": resize, "crop": config.height})
+    what = "normalisation, sampling and class names" if same_classes else "normalisation and sampling"
+    return Recipe(
+        recipe.sampling,
+        transform,
+        recipe.views,
+        recipe.labels if same_classes else None,
+        recipe.stills,
+        f"the weights have no card: {what} were assumed to be those of {card.name} ({_statistics(transform)})",
+    )
+
+
+def _from_papers(config: MViTConfig, preset: str | None) -> Recipe:
+    image = config.frames == 1
+    mean, std = IMAGE_MEAN_STD if image else VIDEO_MEAN_STD
+    transform = Transform(mean, std, round(config.height * 256 / 224), config.height)
+    stride = get_preset(preset).frame_stride if preset else 4
+    sampling = Sampling("image", 1) if image else Sampling("clip", config.frames, stride, 30.0)
+    assumed = f"the weights have no card: normalisation was assumed ({_statistics(transform)})"
+    if not image:
+        assumed += f", and {config.frames} frames with stride {stride} at 30 frames a second"
+    return Recipe(sampling, transform, Views(1, 1) if image else Views(5, 1), None, preset not in NEEDS_MOTION, assumed)
+
+
+def _statistics(transform: Transform) -> str:
+    mean, std = (
+        "/".join(dict.fromkeys(f"{value:g}" for value in values)) for values in (transform.mean, transform.std)
+    )
+    return f"mean {mean}, std {std}"

@@ -1,0 +1,114 @@
+"""Files -> rows: sources, decoding in worker processes, the network, one row for each input in input order."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from mvit_cli.errors import MediaError, MViTError
+from mvit_cli.media.protocol import Decoded, DecodeRequest, ReaderChoice
+from mvit_cli.recognition.recipe import Recipe
+from mvit_cli.recognition.rows import Row, error_row, ok_row, prediction_list
+from mvit_cli.recognition.scoring import Scorer
+
+if TYPE_CHECKING:
+    from mvit_cli.media.sources import Source
+
+Auto = Literal["auto"]
+Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Recogniser:
+    """A network with its weights on a device, and the way files are shown to it.
+
+    Attributes:
+        top: classes a row.
+        run: what all rows share: `preset`, `weights`, `views`, `device`, `dtype`.
+        notes: what every row's `warnings` begin with.
+        summary: the object of `mvit summarize`.
+    """
+
+    scorer: Scorer
+    recipe: Recipe
+    top: int
+    run: Row
+    notes: tuple[str, ...]
+    summary: Row
+
+    def rows(
+        self,
+        inputs: Inputs,
+        *,
+        workers: int | Auto = "auto",
+        reader: ReaderChoice = "auto",
+        timeout_s: float = TIMEOUT_S,
+        null_separated: bool = False,
+    ) -> Generator[Row, None, None]:
+        """Yields one row for each input, in input order; decoding runs ahead while the network computes.
+
+        Args:
+            null_separated: paths on standard input and in lists end with NUL instead of a line break.
+        """
+        from mvit_cli.media.pool import DecodePool
+        from mvit_cli.media.sources import iter_sources
+
+        pending: deque[Source] = deque()
+
+        def requests() -> Iterator[DecodeRequest]:
+            for source in iter_sources(_names(inputs), null_separated=null_separated):
+                pending.append(source)
+                if source.error is None:
+                    yield self._request(source.path, reader)
+
+        with DecodePool(workers=workers, timeout_s=timeout_s) as pool:
+            for outcome in pool.imap(requests()):
+                yield from _refused(pending)
+                yield self._row(pending.popleft().path, outcome)
+            yield from _refused(pending)
+
+    def _request(self, path: str, reader: ReaderChoice) -> DecodeRequest:
+        recipe = self.recipe
+        return DecodeRequest(
+            path, recipe.sampling, recipe.transform, recipe.views.clips, recipe.views.crops, reader, recipe.stills
+        )
+
+    def _row(self, path: str, outcome: Decoded | MediaError) -> Row:
+        """The row of one file: whatever fails in it is its own row's error, unless the device itself fails."""
+        if isinstance(outcome, MediaError):
+            return error_row(path, outcome)
+        started = time.perf_counter()
+        try:
+            scores = self.scorer.scores(outcome.pixels)
+        except MediaError as error:
+            return error_row(path, error)
+        except Exception as error:
+            if "CUDA error" in str(error):
+                raise MViTError(f"the GPU failed: {_first_line(error)}", "run again, or use --device cpu") from error
+            return error_row(path, MediaError("internal", f"{type(error).__name__}: {_first_line(error)}"))
+        model_ms = (time.perf_counter() - started) * 1000
+        warnings = [*self.notes, *outcome.warnings, *self.scorer.take_news()]
+        return ok_row(
+            path, self.run, outcome, prediction_list(scores, self.recipe.labels, self.top), warnings, model_ms
+        )
+
+
+def _names(inputs: Inputs) -> list[str] | Iterator[str]:
+    """The inputs as `iter_sources` takes them: a single name is no sequence of letters."""
+    if isinstance(inputs, str | os.PathLike):
+        return [os.fspath(inputs)]
+    return (os.fspath(name) for name in inputs)
+
+
+def _refused(pending: "deque[Source]") -> Iterator[Row]:
+    """Yields the rows of the sources at the front that are no files."""
+    while pending and (error := pending[0].error):
+        yield error_row(pending.popleft().path, error)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,106 @@
+"""Rows as data: JSON lines, one JSON document, comma- or tab-separated values. Always UTF-8, whatever the locale."""
+
+import csv
+import io
+import json
+from typing import Any, BinaryIO, Protocol
+
+Row = dict[str, Any]
+
+SEPARATORS = {"csv": ",", "tsv": "\t"}
+
+
+class RowWriter(Protocol):
+    """Writes rows as they come."""
+
+    def write(self, row: Row) -> None:
+        """Writes one row, and gives it on at once."""
+
+    def close(self) -> None:
+        """Writes what comes after the last row; the stream stays open."""
+
+
+def encoded(text: str) -> bytes:
+    r"""UTF-8. A byte of a file name that is no UTF-8 (a lone surrogate in Python) becomes `\udc80` to `\udcff`.
+
+    In JSON that is an escape: Python reads the same name back from it.
+    """
+    return text.encode("utf-8", "backslashreplace")
+
+
+def to_json(value: Any, indent: int | None = None) -> bytes:
+    """A value as JSON text; letters of all languages stay readable.
+
+    Raises:
+        ValueError: a number that JSON has not (NaN, infinity).
+    """
+    return encoded(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent))
+
+
+class JsonLines:
+    """A row a line."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, row: Row) -> None:
+        """Writes and flushes a line."""
+        self._stream.write(to_json(row) + b"\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing comes after the last line."""
+
+
+class JsonDocument:
+    """One document, written row by row: `{"model": ..., "results": [...], "counts": {"ok": n, "error": m}}`."""
+
+    def __init__(self, stream: BinaryIO, model: Row) -> None:
+        self._stream = stream
+        self._counts = {"ok": 0, "error": 0}
+        self._stream.write(b'{"model": ' + to_json(model) + b',\n"results": [')
+
+    def write(self, row: Row) -> None:
+        """Writes and flushes one element of `results`."""
+        self._stream.write((b",\n" if sum(self._counts.values()) else b"\n") + to_json(row))
+        self._stream.flush()
+        self._counts[row["status"]] += 1
+
+    def close(self) -> None:
+        """Closes list and document: a run that was cut short is valid JSON too."""
+        self._stream.write(b'\n],\n"counts": ' + to_json(self._counts) + b"}\n")
+        self._stream.flush()
+
+
+class SeparatedValues:
+    """A line a row: path, status, preset, weights, views, the best classes with scores, the error if there is one."""
+
+    def __init__(self, stream: BinaryIO, separator: str, top: int) -> None:
+        self._stream = stream
+        self._separator = separator
+        self._top = top
+        ranks = [f"{name}_{rank}" for rank in range(1, top + 1) for name in ("label", "score")]
+        self._write(["path", "status", "preset", "weights", "views", *ranks, "error_kind", "error_message"])
+
+    def write(self, row: Row) -> None:
+        """Writes and flushes a line; quoted where the values need it."""
+        best = [cell for entry in row.get("predictions", ()) for cell in (entry["label"], entry["score"])]
+        error = row.get("error", {"kind": "", "message": ""})
+        self._write(
+            [
+                *(row.get(key, "") for key in ("path", "status", "preset", "weights", "views")),
+                *(best + [""] * (2 * self._top - len(best))),
+                error["kind"],
+                error["message"],
+            ]
+        )
+
+    def close(self) -> None:
+        """Nothing comes after the last line."""
+
+    def _write(self, cells: list[Any]) -> None:
+        text = io.StringIO(newline="")
+        # The module quotes the line ends it writes: with "\r\n" both of them, wherever they stand in a path.
+        csv.writer(text, delimiter=self._separator, lineterminator="\r\n").writerow(cells)
+        self._stream.write(encoded(text.getvalue().removesuffix("\r\n") + "\n"))
+        self._stream.flush()
