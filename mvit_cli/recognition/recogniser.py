@@ -4,17 +4,15 @@ import os
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.protocol import Decoded, DecodeRequest, ReaderChoice
 from mvit_cli.recognition.recipe import Recipe
 from mvit_cli.recognition.rows import Row, error_row, ok_row, prediction_list
 from mvit_cli.recognition.scoring import Scorer
-
-if TYPE_CHECKING:
-    from mvit_cli.media.sources import Source
 
 Auto = Literal["auto"]
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -57,19 +55,16 @@ class Recogniser:
         from mvit_cli.media.pool import DecodePool
         from mvit_cli.media.sources import iter_sources
 
-        pending: deque[Source] = deque()
+        paths: deque[str] = deque()  # of what the pool has taken and not given back yet
 
-        def requests() -> Iterator[DecodeRequest]:
+        def jobs() -> Iterator[DecodeRequest | MediaError]:
             for source in iter_sources(_names(inputs), null_separated=null_separated):
-                pending.append(source)
-                if source.error is None:
-                    yield self._request(source.path, reader)
+                paths.append(source.path)
+                yield source.error or self._request(source.path, reader)
 
-        with DecodePool(workers=workers, timeout_s=timeout_s) as pool:
-            for outcome in pool.imap(requests()):
-                yield from _refused(pending)
-                yield self._row(pending.popleft().path, outcome)
-            yield from _refused(pending)
+        with DecodePool(workers, timeout_s) as pool, closing(pool.imap(jobs())) as outcomes:
+            for outcome in outcomes:
+                yield self._row(paths.popleft(), outcome)
 
     def _request(self, path: str, reader: ReaderChoice) -> DecodeRequest:
         recipe = self.recipe
@@ -102,12 +97,6 @@ def _names(inputs: Inputs) -> list[str] | Iterator[str]:
     if isinstance(inputs, str | os.PathLike):
         return [os.fspath(inputs)]
     return (os.fspath(name) for name in inputs)
-
-
-def _refused(pending: "deque[Source]") -> Iterator[Row]:
-    """Yields the rows of the sources at the front that are no files."""
-    while pending and (error := pending[0].error):
-        yield error_row(pending.popleft().path, error)
 
 
 def _first_line(error: BaseException) -> str:

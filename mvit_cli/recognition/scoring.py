@@ -106,7 +106,7 @@ def normalised(pixels: "Tensor", transform: Transform) -> "Tensor":
     import torch
 
     mean, std = (torch.tensor(values, device=pixels.device) for values in (transform.mean, transform.std))
-    return pixels.to(torch.float32).div_(255).sub_(mean).div_(std).permute(0, 4, 1, 2, 3)
+    return pixels.to(torch.float32).div(255).sub_(mean).div_(std).permute(0, 4, 1, 2, 3)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

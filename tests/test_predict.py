@@ -1,0 +1,230 @@
+"""Files to rows: order, scores, labels, warnings, errors."""
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from media_clips import clip
+from PIL import Image
+from tiny_network import CONFIG, write_weights
+
+import mvit_cli
+from mvit_cli.errors import CheckpointError, MViTError, UsageError
+from mvit_cli.media.decode import decode
+from mvit_cli.media.protocol import DecodeRequest
+from mvit_cli.recognition.predict import RANDOM_WEIGHTS, load_recogniser
+from mvit_cli.recognition.recogniser import Recogniser
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="module")
+def recogniser(weights: Path) -> Recogniser:
+    return load_recogniser(weights=weights, top=7)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Good, odd and broken files; their names say the order of a folder."""
+    folder = tmp_path_factory.mktemp("inputs")
+    shutil.copy(clip("rot90.mp4"), folder / "a good.mp4")
+    (folder / "b text.mp4").write_text("not a video")
+    shutil.copy(clip("seventeen_frames.mp4"), folder / "c short.mp4")
+    (folder / "d empty.mp4").touch()
+    Image.new("RGB", (60, 40), (200, 30, 90)).save(folder / "e still.png")
+    shutil.copy(clip("audio_only.mp4"), folder / "f sound.mp4")
+    shutil.copy(clip("tiny_16x16.mp4"), folder / "g small.mp4")
+    (folder / "notes.txt").write_text("no media file")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(recogniser: Recogniser, folder: Path) -> list[dict]:
+    inputs = [str(folder), str(folder / "nowhere.mp4"), folder / "a good.mp4"]
+    return list(recogniser.rows(inputs, workers=2))
+
+
+def test_each_input_has_one_row_in_input_order(rows: list[dict], folder: Path) -> None:
+    names = ["a good", "b text", "c short", "d empty", "e still", "f sound", "g small", "nowhere", "a good"]
+    assert [Path(row["path"]).stem for row in rows] == names
+    assert {row["path"] for row in rows} <= {str(path) for path in folder.iterdir()} | {str(folder / "nowhere.mp4")}
+
+
+def test_what_is_wrong_stays_with_its_file(rows: list[dict]) -> None:
+    kinds = {Path(row["path"]).stem: row["error"]["kind"] for row in rows if row["status"] == "error"}
+    assert kinds == {"b text": "decode", "d empty": "empty", "f sound": "decode", "nowhere": "not_found"}
+
+
+def test_the_same_file_gives_the_same_scores(rows: list[dict]) -> None:
+    assert rows[0]["predictions"] == rows[-1]["predictions"]
+
+
+def test_scores_are_the_mean_over_the_views_of_the_decoded_file(
+    rows: list[dict], recogniser: Recogniser, weights: Path, folder: Path
+) -> None:
+    recipe = recogniser.recipe
+    request = DecodeRequest(str(folder / "a good.mp4"), recipe.sampling, recipe.transform, num_clips=5)
+    model = mvit_cli.load_model(None, weights=weights)
+    total = np.zeros(CONFIG.num_classes)
+    for view in decode(request).pixels:
+        colours = (view.astype(np.float32) / 255 - 0.45) / 0.225
+        with torch.no_grad():
+            logits = model(torch.from_numpy(colours.transpose(3, 0, 1, 2))[None])[0].double().numpy()
+        total += np.exp(logits) / np.exp(logits).sum()
+    expected = total / 5
+    found = {entry["index"]: entry["score"] for entry in rows[0]["predictions"]}
+    # Sums of float32 in another order, through two blocks.
+    np.testing.assert_allclose([found[i] for i in range(7)], expected, atol=1e-5)
+    assert [entry["index"] for entry in rows[0]["predictions"]] == list(np.argsort(-expected))
+
+
+def test_all_scores_sum_to_one(rows: list[dict]) -> None:
+    for row in rows:
+        if row["status"] == "ok":
+            assert sum(entry["score"] for entry in row["predictions"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_clips_are_told_in_seconds(rows: list[dict]) -> None:
+    row = rows[0]
+    assert row["views"] == "5x1"
+    assert len(row["clips"]) == 5
+    assert row["clips"][0]["start_s"] == 0
+    assert row["clips"][-1]["end_s"] == pytest.approx(row["duration_s"], abs=0.05)  # a frame of 25 a second
+    assert all(part["start_s"] < part["end_s"] for part in row["clips"])
+
+
+def test_a_still_image_stands_for_a_video_with_a_warning(rows: list[dict]) -> None:
+    still = rows[4]
+    assert (still["reader"], still["duration_s"]) == ("pillow", 0)
+    assert any("still image" in text for text in still["warnings"])
+
+
+def test_a_network_that_needs_motion_refuses_a_still_image(recogniser: Recogniser, folder: Path) -> None:
+    moving = replace(recogniser, recipe=replace(recogniser.recipe, stills=False))
+    (row,) = moving.rows(folder / "e still.png", workers=0)
+    assert (row["status"], row["error"]["kind"]) == ("error", "unsupported")
+
+
+def test_what_was_assumed_is_said_in_every_row(rows: list[dict]) -> None:
+    assert all("mean 0.45, std 0.225" in row["warnings"][0] for row in rows if row["status"] == "ok")
+
+
+def test_a_file_alone_tells_its_network(rows: list[dict], weights: Path) -> None:
+    assert (rows[0]["preset"], rows[0]["weights"]) == (None, str(weights))
+
+
+def test_rows_are_made_as_they_are_asked_for(recogniser: Recogniser) -> None:
+    taken = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal taken
+        for name in itertools.repeat(clip("seventeen_frames.mp4")):
+            taken += 1
+            yield name
+
+    rows = recogniser.rows(endless(), workers=1)
+    assert [next(rows)["status"] for _ in range(3)] == ["ok"] * 3
+    rows.close()
+    assert taken < 20  # decoding runs ahead only so far
+
+
+def test_a_single_path_is_one_input(recogniser: Recogniser, folder: Path) -> None:
+    assert len(list(recogniser.rows(folder / "c short.mp4", workers=0))) == 1
+    assert len(list(recogniser.rows(str(folder / "c short.mp4"), workers=0))) == 1
+
+
+def test_an_error_inside_one_file_is_its_own_row(recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = recogniser.scorer.model.forward
+    calls = itertools.count()
+
+    def fails_once(clips: torch.Tensor) -> torch.Tensor:
+        if next(calls) == 0:
+            raise ArithmeticError("a bug\nof many lines")
+        return forward(clips)
+
+    monkeypatch.setattr(recogniser.scorer.model, "forward", fails_once)
+    first, second = recogniser.rows([clip("seventeen_frames.mp4")] * 2, workers=0)
+    assert first["error"] == {"kind": "internal", "message": "ArithmeticError: a bug"}
+    assert second["status"] == "ok"
+
+
+def test_a_gpu_that_fails_ends_the_run(recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(clips: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore lines")
+
+    monkeypatch.setattr(recogniser.scorer.model, "forward", fails)
+    with pytest.raises(MViTError, match=r"the GPU failed: CUDA error: an illegal memory access was encountered$"):
+        list(recogniser.rows([clip("seventeen_frames.mp4")] * 2, workers=0))
+
+
+def test_views_of_the_user_replace_those_of_the_weights(weights: Path) -> None:
+    (row,) = mvit_cli.predict([clip("rot90.mp4")], weights=weights, views="2x3", top=2, workers=0)
+    assert row["views"] == "2x3"
+    assert len(row["clips"]) == 2
+    assert len(row["predictions"]) == 2
+
+
+def test_random_weights_say_so_in_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    preset = mvit_cli.arch.presets.get_preset("B")
+    monkeypatch.setattr(mvit_cli.recognition.predict, "get_preset", lambda name: replace(preset, config=CONFIG))
+    rows = list(mvit_cli.predict([clip("rot90.mp4")] * 2, preset="B", weights="none", workers=0))
+    assert [row["warnings"][0] for row in rows] == [RANDOM_WEIGHTS] * 2
+    assert {row["weights"] for row in rows} == {"none"}
+
+
+class TestLabels:
+    def test_a_class_without_a_name_goes_by_its_index(self, rows: list[dict]) -> None:
+        assert all(entry["label"] == str(entry["index"]) for entry in rows[0]["predictions"])
+
+    def test_names_come_from_the_users_file(self, weights: Path, tmp_path: Path) -> None:
+        (tmp_path / "names.txt").write_text("\n".join(f"class {letter}" for letter in "abcdefg"))
+        (row,) = mvit_cli.predict([clip("rot90.mp4")], weights=weights, labels=tmp_path / "names.txt", workers=0)
+        assert all(entry["label"] == f"class {'abcdefg'[entry['index']]}" for entry in row["predictions"])
+
+    def test_a_list_of_another_length_is_refused(self, weights: Path, tmp_path: Path) -> None:
+        (tmp_path / "names.txt").write_text("one\ntwo\n")
+        with pytest.raises(CheckpointError, match=r"names 2 classes.*tells 7 apart"):
+            mvit_cli.predict([], weights=weights, labels=tmp_path / "names.txt")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Recogniser:
+    """A network for images."""
+    config = replace(CONFIG, frames=1, patch_kernel=(1, 7, 7), patch_stride=(1, 4, 4), patch_padding=(0, 3, 3))
+    return load_recogniser(weights=write_weights(tmp_path_factory.mktemp("weights") / "image.safetensors", config))
+
+
+class TestImageNetwork:
+    def test_sees_the_middle_frame_of_a_video(self, network: Recogniser) -> None:
+        (row,) = network.rows(clip("rot90.mp4"), workers=0)
+        assert row["views"] == "1x1"
+        middle = (row["clips"][0]["start_s"] + row["clips"][0]["end_s"]) / 2
+        assert middle == pytest.approx(row["duration_s"] / 2, abs=0.05)  # a frame of 25 a second
+
+    def test_sees_an_image_without_a_warning(self, network: Recogniser, folder: Path) -> None:
+        (row,) = network.rows(folder / "e still.png", workers=0)
+        assert row["status"] == "ok"
+        assert not any("still" in text for text in row["warnings"])
+
+    def test_several_clips_are_several_frames(self, network: Recogniser) -> None:
+        three = replace(network, recipe=replace(network.recipe, views=replace(network.recipe.views, clips=3)))
+        (row,) = three.rows(clip("rot90.mp4"), workers=0)
+        starts = [part["start_s"] for part in row["clips"]]
+        assert len(starts) == 3
+        assert starts == sorted(set(starts))
+
+
+@pytest.mark.parametrize(
+    "option", [{"top": 0}, {"batch_size": 0}, {"views": "5"}, {"device": "tpu"}, {"dtype": "int8"}]
+)
+def test_wrong_values_are_told_before_any_file_is_read(weights: Path, option: dict) -> None:
+    with pytest.raises(UsageError):
+        mvit_cli.predict(["nowhere.mp4"], weights=weights, **option)
