@@ -101,6 +101,26 @@ def _v2_image_cls(depths: tuple[int, ...], channels: int = 96, heads: int = 1) -
     return _v2_image(depths, channels, heads, cls_token=True, head_pooling="cls")
 
 
+_CAMERA_MOTION = MViTConfig(
+    frames=16,
+    height=96,
+    width=96,
+    num_classes=10,
+    stage_depths=(1, 2, 1),
+    stage_channels=(64, 128, 192),
+    stage_heads=(1, 2, 4),
+    patch_kernel=(7, 13, 13),  # long and wide enough to see motion in one token
+    patch_stride=(4, 12, 12),
+    patch_padding=(3, 1, 1),
+    stride_q=(STRIDE_ONE, HALVE_SPACE, HALVE_SPACE),
+    stride_kv=((1, 2, 2), STRIDE_ONE, STRIDE_ONE),
+    unpooled_kv_blocks=(1, 2, 3),
+    cls_token=False,
+    head_pooling="mean",
+    residual_pooling=True,
+    expand_in="attn",
+)
+
 _MVIT_S_NOTE = (
     "The paper's 32.9 GFLOPs are given by no public configuration: heads and key-value strides of MViT-S are not "
     "printed. Heads 1-2-4 and strides 1x4x4, 1x2x2, 1x1x1 (393 keys, as in MViT-B) are our reading."
@@ -176,6 +196,7 @@ _PRESETS = (
     Preset("mvitv2_base_cls", _v2_image_cls(_B), 1),
     Preset("mvitv2_large_cls", _v2_image_cls(_L, 144, 2), 1, (), _in1k(42.1, 218.0, 87.5, f"{V2} Table 3 (IN-21K)")),
     Preset("mvitv2_huge_cls", _v2_image_cls(_H, 192, 3), 1, (), _in1k(120.6, 667.0, 88.0, f"{V2} Table 3 (IN-21K)")),
+    Preset("camera_motion", _CAMERA_MOTION, 4, ("camera",), None, "Ours; trained by benchmarks/camera/train.py."),
 )
 
 
