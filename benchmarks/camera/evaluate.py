@@ -21,10 +21,11 @@ import torch
 from degrade import degrade
 from flow import frame_motions, judge
 from footage import Footage, Video, all_footage, centre_crop, fetch_footage
-from generate import SIDE_PX, generate, plane_maps, rotation_maps, view_of_pixels
+from generate import generate, plane_maps, rotation_maps
 from motion import CLASS_WEIGHTS, CLIP_S, LABELS, CameraPath, random_path
 from photos import fetch, load
 from safetensors.torch import load_file
+from sprites import SIDE_PX, view_of_pixels
 from torch import nn
 from train import CAMERA_MOTION
 

@@ -19,9 +19,8 @@ import numpy as np
 from degrade import degrade
 from motion import CLASS_WEIGHTS, LABELS, CameraPath, random_path
 from photos import Photo, fetch, load
+from sprites import SIDE_PX, draw, foreground, person, view_of_pixels, walker
 
-SIDE_PX = 96
-SPRITE_PX = 80
 MIN_TEXTURE = 5.0  # mean absolute difference of neighbouring pixels times 2, in grey levels, of a filmable view
 
 
@@ -32,14 +31,6 @@ class Clip:
     frames: np.ndarray
     label: int
     travel: np.ndarray
-
-
-@dataclass(frozen=True)
-class Sprite:
-    """A cut-out in the scene: RGBA uint8 texture and, for each frame, the map from view to texture `(T, 3, 3)`."""
-
-    texture: np.ndarray
-    maps: np.ndarray
 
 
 def generate(rng: np.random.Generator, photos: list[Photo], label: int | None = None, easiness: float = 0.0) -> Clip:
@@ -62,13 +53,18 @@ def film(rng: np.random.Generator, photos: list[Photo], path: CameraPath, moving
         photo = photos[rng.integers(len(photos))]
         frames = warp_photo(photo, random_start(rng, photo, path), views, path)
         texture = np.abs(np.diff(frames[[0, -1]].astype(np.int16), axis=2)).mean() * 2
-        if texture > (MIN_TEXTURE if moving else 0.3 * MIN_TEXTURE):
+        if texture > MIN_TEXTURE or not moving:
             break
+    if not moving and rng.random() < 0.25:  # a plain wall, which shows that a camera stands still by nothing else
+        frames = np.clip(frames.mean() + (frames - frames.mean()) * rng.uniform(0, 0.4), 0, 255).astype(np.uint8)
     if not turning and rng.random() < 0.4:
         depth = rng.uniform(1.15, 1.9)
         draw(frames, foreground(rng, photos, plane_maps(path.scaled(depth, depth))))
     for _ in range(rng.choice([0, 1, 2, 3], p=[0.4, 0.3, 0.2, 0.1])):
         draw(frames, walker(rng, photos, views, path.times_s, largest=0.45 if moving else 0.6))
+    if rng.random() < (0.15 if moving else 0.45):
+        for part in person(rng, photos, views, path.times_s):
+            draw(frames, part)
     return frames
 
 
@@ -137,91 +133,6 @@ def warp_photo(photo: Photo, start: np.ndarray, views: np.ndarray, path: CameraP
     return np.stack(
         [cv2.warpPerspective(texture, m, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101) for m in maps]
     )
-
-
-def view_of_pixels(side: int) -> np.ndarray:
-    """Pixel indices -> view coordinates, in which the picture spans -0.5 .. 0.5; `(3, 3)`."""
-    return np.array([[1 / side, 0, 0.5 / side - 0.5], [0, 1 / side, 0.5 / side - 0.5], [0, 0, 1]])
-
-
-def foreground(rng: np.random.Generator, photos: list[Photo], views: np.ndarray) -> Sprite:
-    """Something near the camera at an edge of the view that stands still in the world."""
-    size = rng.uniform(0.5, 1.1)
-    edge = rng.integers(4)
-    centre = np.array([(-0.45, 0), (0.45, 0), (0, -0.45), (0, 0.45)][edge]) + rng.uniform(-0.25, 0.25, 2)
-    return _placed(rng, photos, np.repeat(centre[None], len(views), 0), np.full(len(views), size), views)
-
-
-def walker(
-    rng: np.random.Generator, photos: list[Photo], views: np.ndarray, times: np.ndarray, largest: float
-) -> Sprite:
-    """Something that moves by itself: across, to and fro, or nearer; in the world or fixed to the camera's view."""
-    t = (times - times[0]) / (times[-1] - times[0])
-    size = np.exp(rng.uniform(np.log(0.1), np.log(largest)))
-    centre = rng.uniform(-0.45, 0.45, size=2) * (1 if size < 0.35 else 0.5)
-    speed = rng.uniform(0.0, 0.7) if size < 0.35 else rng.uniform(0.0, 0.35)
-    direction = rng.normal(size=2) * (1, 0.4)
-    direction /= np.linalg.norm(direction) + 1e-6
-    kind = rng.integers(3)
-    way = (t - 0.5) if kind else 0.3 * np.sin(2 * np.pi * (rng.uniform(0.5, 3) * t + rng.random()))
-    centres = centre + speed * way[:, None] * direction
-    growth = np.exp(rng.uniform(-0.5, 0.5) * (t - 0.5)) if kind == 2 else np.ones_like(t)
-    anchored = np.repeat(np.eye(3)[None], len(t), 0) if rng.random() < 0.25 else views
-    return _placed(rng, photos, centres, size * growth, anchored, spin=rng.normal(0, 0.3) * (t - 0.5))
-
-
-def _placed(
-    rng: np.random.Generator,
-    photos: list[Photo],
-    centres: np.ndarray,
-    sizes: np.ndarray,
-    views: np.ndarray,
-    spin: np.ndarray | None = None,
-) -> Sprite:
-    tall = rng.uniform(0.7, 1.8)
-    angle = np.zeros(len(sizes)) if spin is None else spin
-    cos, sin = np.cos(angle) * SPRITE_PX / sizes, np.sin(angle) * SPRITE_PX / sizes
-    place = np.zeros((len(sizes), 3, 3))
-    place[:, 0, 0], place[:, 0, 1] = cos, -sin
-    place[:, 1, 0], place[:, 1, 1] = sin / tall, cos / tall
-    place[:, :2, 2] = SPRITE_PX / 2 - np.einsum("tij,tj->ti", place[:, :2, :2], centres)
-    place[:, 2, 2] = 1
-    return Sprite(cut_out(rng, photos), place @ views @ view_of_pixels(SIDE_PX))
-
-
-def cut_out(rng: np.random.Generator, photos: list[Photo]) -> np.ndarray:
-    """A random piece of a photograph with a soft random outline; RGBA uint8 `(80, 80, 4)`."""
-    photo = photos[rng.integers(len(photos))]
-    texture = photo.levels[int(rng.integers(min(2, len(photo.levels))))]
-    side = int(rng.uniform(0.2, 0.9) * min(texture.shape[:2]))
-    y, x = rng.integers(texture.shape[0] - side), rng.integers(texture.shape[1] - side)
-    piece = cv2.resize(texture[y : y + side, x : x + side], (SPRITE_PX, SPRITE_PX), interpolation=cv2.INTER_AREA)
-    outline = np.zeros((SPRITE_PX, SPRITE_PX), np.uint8)
-    middle = SPRITE_PX // 2
-    shape = rng.integers(3)
-    if shape == 0:
-        cv2.ellipse(outline, (middle, middle), (middle - 8, middle - 6), 0, 0, 360, 255, -1)
-    elif shape == 1:  # a head above shoulders
-        cv2.ellipse(outline, (middle, 22), (14, 17), 0, 0, 360, 255, -1)
-        cv2.ellipse(outline, (middle, 76), (30, 40), 0, 180, 360, 255, -1)
-    else:
-        noise = cv2.resize(rng.random((5, 5), dtype=np.float32), (SPRITE_PX, SPRITE_PX), interpolation=cv2.INTER_CUBIC)
-        fall = np.hypot(*np.mgrid[-1 : 1 : SPRITE_PX * 1j, -1 : 1 : SPRITE_PX * 1j])
-        outline = ((noise > 0.2 + 0.6 * fall**2) & (fall < 0.95)).astype(np.uint8) * 255
-    outline = cv2.GaussianBlur(outline, (0, 0), rng.uniform(0.8, 2.5))
-    tint = rng.uniform(0.5, 1.3, size=3)
-    piece = np.clip(piece * tint, 0, 255).astype(np.uint8)
-    return np.dstack([piece, outline])
-
-
-def draw(frames: np.ndarray, sprite: Sprite) -> None:
-    """Lays the sprite over the frames, in place."""
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    side = frames.shape[1]
-    for frame, to_texture in zip(frames, sprite.maps, strict=True):
-        layer = cv2.warpPerspective(sprite.texture, to_texture, (side, side), flags=flags)
-        alpha = layer[..., 3:].astype(np.uint16)
-        frame[:] = (layer[..., :3] * alpha + frame * (255 - alpha)) // 255
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ SHAKE_AMPLITUDE = (0.012, 0.07)  # root mean square, in sides of the view
 HAND_AMPLITUDE = 0.005
 SECOND_MOTION = 0.5  # the weaker motion of a compound travels at most this share of the dominant one
 
-CLASS_WEIGHTS = np.array([1.5, 1, 1, 1, 1, 1.4, 1.4, 1.3, 1.3, 1.2])
+CLASS_WEIGHTS = np.array([1.8, 1, 1, 1, 1, 1.4, 1.4, 1.3, 1.3, 1.2])
 
 # What mirrors and reversed time make of each label, for training on more views of one clip.
 MIRRORED = (0, 2, 1, 3, 4, 5, 6, 8, 7, 9)
@@ -122,7 +122,7 @@ def _easing(rng: np.random.Generator, times: np.ndarray) -> np.ndarray:
     return t + rng.random() * (smooth - t)
 
 
-def _wobble(rng: np.random.Generator, times: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
+def wobble(rng: np.random.Generator, times: np.ndarray, low_hz: float, high_hz: float) -> np.ndarray:
     """Smooth noise of root mean square 1 made of four tones; `(T,)`."""
     hz = rng.uniform(low_hz, high_hz, size=(4, 1))
     tones = rng.normal(size=(4, 1)) * np.sin(2 * np.pi * (hz * times + rng.random((4, 1))))
@@ -133,7 +133,7 @@ def _wobble(rng: np.random.Generator, times: np.ndarray, low_hz: float, high_hz:
 
 def _hand(rng: np.random.Generator, times: np.ndarray, strength: float) -> np.ndarray:
     amplitude = HAND_AMPLITUDE * strength * rng.random() * np.array([1, 1, 0.15, 0.3])
-    return np.stack([a * _wobble(rng, times, 0.3, 4.0) for a in amplitude])
+    return np.stack([a * wobble(rng, times, 0.3, 4.0) for a in amplitude])
 
 
 def _shake(rng: np.random.Generator, times: np.ndarray, easiness: float) -> np.ndarray:
@@ -143,9 +143,9 @@ def _shake(rng: np.random.Generator, times: np.ndarray, easiness: float) -> np.n
     angle = rng.uniform(0, 2 * np.pi)
     weights = np.array([np.cos(angle), np.sin(angle), 0.1 * rng.random(), 0.4 * rng.random()])
     top_hz = rng.uniform(2.0, 7.0)
-    axes = np.stack([w * _wobble(rng, times, 0.9, top_hz) for w in weights])
+    axes = np.stack([w * wobble(rng, times, 0.9, top_hz) for w in weights])
     # Both diagonals of a hand's tremor are alive, however it is held.
-    axes[:2] += 0.4 * np.stack([_wobble(rng, times, 0.9, top_hz) for _ in range(2)])
+    axes[:2] += 0.4 * np.stack([wobble(rng, times, 0.9, top_hz) for _ in range(2)])
     line = np.stack([np.ones_like(times), times - times.mean()])
     axes -= (axes @ np.linalg.pinv(line)) @ line
     ends = axes[:, -1:] - axes[:, :1]
