@@ -193,6 +193,8 @@ class _Playback:
                 frames = packet.decode()
             except (StopIteration, EOFError):
                 return
+            except MemoryError:
+                raise
             except av.error.FFmpegError:
                 failed += 1
                 packets = self._container.demux(self._stream)

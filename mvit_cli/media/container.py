@@ -27,6 +27,8 @@ def open_video(path: str) -> tuple[InputContainer, VideoStream]:
     lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     try:
         container = av.open(path, mode="r", options={"protocol_whitelist": "file"}, **lenient)
+    except MemoryError:
+        raise
     except av.error.FFmpegError as error:
         raise MediaError(
             "decode",

@@ -59,7 +59,8 @@ def attempt(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded
     except MemoryError:
         return MediaError("memory", "decoding needs more memory than there is", "Scale the file down.")
     except Exception as error:
-        return MediaError("internal", f"{type(error).__name__}: {error}", "Please report this file.")
+        said = next(iter(str(error).strip().splitlines()), "")
+        return MediaError("internal", f"{type(error).__name__}: {said}", "Please report this file.")
 
 
 def _show_still(

@@ -40,6 +40,8 @@ class DecordReader:
         try:
             self._video = decord.VideoReader(index.path, ctx=decord.cpu(0), num_threads=1)
             held = len(self._video)
+        except MemoryError:
+            raise
         except Exception as error:
             raise _failure(error) from error
         if held != index.num_frames:

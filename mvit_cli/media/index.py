@@ -124,6 +124,8 @@ def _demux(container: InputContainer, stream: VideoStream) -> Iterator[Packet[An
 
     try:
         yield from container.demux(stream)
+    except MemoryError:
+        raise
     except (av.error.FFmpegError, EOFError):
         return  # a damaged tail: what came before it is the index
 

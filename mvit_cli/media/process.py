@@ -1,0 +1,167 @@
+"""One worker process, seen from the pool: start it, hand it files, hear its answers and its last words."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mvit_cli.errors import MediaError
+from mvit_cli.media.shared import Slot
+
+if TYPE_CHECKING:
+    import queue
+
+    from mvit_cli.media.protocol import Decoded, DecodeRequest
+
+# A file being decoded and the next one, which waits in the worker.
+SLOTS = 2
+TAIL_BYTES = 4096
+# Reading a file of this size from a slow disk is worth a second more.
+BYTES_A_SECOND = 100_000_000
+START_S = 120.0
+
+
+@dataclass
+class Job:
+    """One file on its way through the pool.
+
+    Args:
+        number: its place in the input.
+        request: what to decode.
+        limit_s: seconds it may take.
+        crashes: workers it has ended so far.
+    """
+
+    number: int
+    request: DecodeRequest
+    limit_s: float
+    crashes: int = 0
+
+
+def job_for(number: int, request: DecodeRequest, timeout_s: float) -> Job:
+    """Makes a job whose path holds in any folder and whose time limit grows with the file."""
+    path = os.path.abspath(request.path)
+    size = 0
+    with contextlib.suppress(OSError, ValueError):
+        size = os.stat(path).st_size
+    return Job(number, replace(request, path=path), timeout_s + size / BYTES_A_SECOND)
+
+
+class WorkerProcess:
+    """A decoding process. Its messages come into `events` as `(worker, message)`; None when it has ended.
+
+    Args:
+        events: where messages go.
+        module: whose `main` the process runs.
+        memory_bytes: memory one file may take.
+    """
+
+    def __init__(self, events: queue.SimpleQueue[Any], module: str, memory_bytes: int) -> None:
+        self.slots = [Slot() for _ in range(SLOTS)]
+        self.jobs: deque[tuple[Job, int]] = deque()
+        self.ready = False
+        self.done = 0
+        self._since = time.monotonic()  # start of the process, then of the first job
+        self._tail = b""
+        self._process = _start(module, [slot.handle for slot in self.slots], memory_bytes)
+        self._threads = [
+            threading.Thread(target=self._listen, args=(events,), daemon=True),
+            threading.Thread(target=self._overhear, daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def send(self, job: Job) -> None:
+        """Gives the process a job; call only while fewer than `SLOTS` are with it."""
+        slot = next(slot for slot in range(SLOTS) if slot not in (busy for _, busy in self.jobs))
+        if not self.jobs and self.ready:
+            self._since = time.monotonic()
+        self.jobs.append((job, slot))
+        assert self._process.stdin is not None
+        # A process that has just ended is noticed by its silence.
+        with contextlib.suppress(OSError):
+            pickle.dump((job.number, slot, job.request, job.limit_s), self._process.stdin)
+            self._process.stdin.flush()
+
+    def begin(self) -> None:
+        """The process has started: the time of its first job runs from now."""
+        self.ready = True
+        self._since = time.monotonic()
+
+    def deadline(self) -> float:
+        """Returns when the process is late, on the clock of `time.monotonic`."""
+        if not self.ready:
+            return self._since + START_S
+        return self._since + self.jobs[0][0].limit_s if self.jobs else math.inf
+
+    def take_answer(self, answer: tuple[Any, ...]) -> tuple[Job, Decoded | MediaError]:
+        """Returns the job that is done and its outcome, with pixels of its own; the next job begins."""
+        number, outcome, shape, dtype = answer
+        job, slot = self.jobs.popleft()
+        assert job.number == number
+        self.done += 1
+        self._since = time.monotonic()
+        if shape is None:
+            return job, MediaError(*outcome)
+        return job, replace(outcome, pixels=self.slots[slot].array(shape, dtype).copy())
+
+    def end(self) -> int:
+        """Kills the process if it lives, and returns its exit code."""
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)  # a process that waits for a dead disk cannot be ended
+        for thread in self._threads:
+            thread.join(timeout=1)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with contextlib.suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+        for slot in self.slots:
+            slot.close()
+        return -signal.SIGKILL if self._process.returncode is None else self._process.returncode
+
+    def last_words(self) -> str:
+        """Returns the last line the process wrote, of printable characters."""
+        lines = [line for line in self._tail.decode(errors="replace").splitlines() if line.strip()]
+        return "".join(letter if letter.isprintable() else " " for letter in lines[-1]).strip()[:200] if lines else ""
+
+    def _listen(self, events: queue.SimpleQueue[Any]) -> None:
+        assert self._process.stdout is not None
+        try:
+            while True:
+                events.put((self, pickle.load(self._process.stdout)))
+        except Exception:  # the end of the pipe, or half a message
+            self._process.wait()
+            events.put((self, None))
+
+    def _overhear(self) -> None:
+        assert self._process.stderr is not None
+        with contextlib.suppress(OSError, ValueError):
+            while piece := self._process.stderr.read1(TAIL_BYTES):  # type: ignore[attr-defined]
+                self._tail = (self._tail + piece)[-TAIL_BYTES:]
+
+
+def _start(module: str, handles: list[int | str], memory_bytes: int) -> subprocess.Popen[bytes]:
+    """Starts `main` of a module as a program of its own, with this program's search path."""
+    settings = json.dumps({"slots": handles, "memory_bytes": memory_bytes})
+    places = [os.path.abspath(place) for place in sys.path]
+    program = f"import sys; sys.path[:] = {places!r}; from {module} import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, settings],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # One thread of arithmetic a worker: there are as many workers as are wanted.
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        pass_fds=[handle for handle in handles if isinstance(handle, int)],
+    )

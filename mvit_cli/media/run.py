@@ -1,0 +1,201 @@
+"""One pass of files through the pool: who decodes what, what is late, what is lost, and in which order it comes out."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mvit_cli.errors import MediaError, MViTError
+from mvit_cli.media.process import Job, job_for
+from mvit_cli.media.worker import READY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mvit_cli.media.pool import DecodePool
+    from mvit_cli.media.process import WorkerProcess
+    from mvit_cli.media.protocol import Decoded, DecodeRequest
+
+# Pixels that wait for an earlier file before no later one is begun.
+BUFFER_BYTES = 1 << 30
+STARTS = 3
+# A worker that was killed from outside is no fault of its file: it gets a second one.
+TRIES = 2
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    number: int
+    job: DecodeRequest | MediaError
+
+
+@dataclass(frozen=True)
+class _End:
+    count: int
+    failure: BaseException | None
+
+
+class _Feeder:
+    """A thread that pulls jobs as room is made for them, so that a slow input never holds finished rows back."""
+
+    def __init__(self, jobs: Iterable[DecodeRequest | MediaError], room: int, events: queue.SimpleQueue[Any]) -> None:
+        self._jobs, self._events = jobs, events
+        self._room = threading.Semaphore(room)
+        self._stopped = False
+        threading.Thread(target=self._feed, daemon=True).start()
+
+    def make_room(self) -> None:
+        self._room.release()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._room.release()
+
+    def _feed(self) -> None:
+        jobs = iter(self._jobs)
+        number, failure = 0, None
+        try:
+            while self._room.acquire() and not self._stopped:
+                self._events.put((self, _Arrival(number, next(jobs))))
+                number += 1
+        except StopIteration:
+            pass
+        except BaseException as error:
+            failure = error
+        finally:
+            if hasattr(jobs, "close"):
+                jobs.close()
+        self._events.put((self, _End(number, failure)))
+
+
+class Run:
+    """One pass of jobs through a pool, which serves one pass at a time."""
+
+    def __init__(self, pool: DecodePool, jobs: Iterable[DecodeRequest | MediaError]) -> None:
+        self._pool = pool
+        # Two with each worker, and a few that are done and wait for an earlier one.
+        self._feeder = _Feeder(jobs, 2 * pool.size + 4, pool.events)
+        self._waiting: deque[Job] = deque()
+        self._done: dict[int, Decoded | MediaError] = {}
+        self._done_bytes = 0
+        self._next = 0
+        self._end: _End | None = None
+        self._failed_starts = 0
+
+    def outcomes(self) -> Iterator[Decoded | MediaError]:
+        """Yields one outcome for each job, in their order."""
+        while True:
+            while self._next in self._done:
+                outcome = self._done.pop(self._next)
+                self._done_bytes -= _size(outcome)
+                self._next += 1
+                self._feeder.make_room()
+                yield outcome
+            if self._end is not None and self._end.count == self._next:
+                if self._end.failure is not None:
+                    raise self._end.failure
+                return
+            self._hand_out()
+            self._listen()
+            self._end_late_ones()
+
+    def stop(self) -> None:
+        """Ends what is still under way."""
+        self._feeder.stop()
+        for worker in [worker for worker in self._pool.workers if worker.jobs]:
+            self._pool.dismiss(worker)
+
+    def _hand_out(self) -> None:
+        while self._waiting:
+            if self._done_bytes > BUFFER_BYTES and self._waiting[0].number != self._next:
+                return
+            worker = self._pool.free_worker()
+            if worker is None:
+                return
+            worker.send(self._waiting.popleft())
+
+    def _listen(self) -> None:
+        now = time.monotonic()
+        left_s = min((worker.deadline() - now for worker in self._pool.workers), default=None)
+        try:
+            sender, message = self._pool.events.get(timeout=None if left_s is None else max(0.0, min(left_s, 60.0)))
+        except queue.Empty:
+            return
+        if sender is self._feeder:
+            self._take(message)
+        elif sender in self._pool.workers:  # and not one that was ended
+            self._hear(sender, message)
+
+    def _take(self, message: _Arrival | _End) -> None:
+        if isinstance(message, _End):
+            self._end = message
+        elif isinstance(message.job, MediaError):
+            self._finish(message.number, message.job)
+        else:
+            self._waiting.append(job_for(message.number, message.job, self._pool.timeout_s))
+
+    def _hear(self, worker: WorkerProcess, message: Any) -> None:
+        if message is None:
+            self._bury(worker)
+        elif message == READY:
+            self._failed_starts = 0
+            worker.begin()
+        else:
+            job, outcome = worker.take_answer(message)
+            self._finish(job.number, outcome)
+
+    def _bury(self, worker: WorkerProcess) -> None:
+        """A worker has ended by itself: its file is to blame, unless it had not begun or was killed from outside."""
+        code, jobs = self._pool.dismiss(worker), [job for job, _ in worker.jobs]
+        if not worker.ready:
+            self._failed_starts += 1
+            if self._failed_starts == STARTS:
+                raise MViTError(
+                    f"the processes that decode do not start: {worker.last_words() or f'exit code {code}'}",
+                    "Use --workers 0 to decode in the main process.",
+                )
+        elif jobs:
+            jobs[0].crashes += 1
+            error = _obituary(code, worker.last_words())
+            if jobs[0].crashes == TRIES or error.kind != "crash":
+                self._finish(jobs.pop(0).number, error)
+        self._waiting.extendleft(reversed(jobs))
+
+    def _end_late_ones(self) -> None:
+        now = time.monotonic()
+        for worker in [worker for worker in self._pool.workers if worker.deadline() <= now]:
+            if not worker.ready:
+                self._bury(worker)
+                continue
+            self._pool.dismiss(worker)
+            late, *rest = (job for job, _ in worker.jobs)
+            message = f"decoding took longer than {late.limit_s:.4g} s"
+            self._finish(late.number, MediaError("timeout", message, "Give it more time with --timeout."))
+            self._waiting.extendleft(reversed(rest))
+
+    def _finish(self, number: int, outcome: Decoded | MediaError) -> None:
+        self._done[number] = outcome
+        self._done_bytes += _size(outcome)
+
+
+def _size(outcome: Decoded | MediaError) -> int:
+    return 0 if isinstance(outcome, MediaError) else int(outcome.pixels.nbytes)
+
+
+def _obituary(code: int, last_words: str) -> MediaError:
+    """Returns the error of a file whose worker ended with an exit code, and wrote its last words."""
+    hint = "The file is damaged; convert it, or try --reader av."
+    said = f": {last_words}" if last_words else ""
+    if any(sign in last_words for sign in ("bad_alloc", "MemoryError", "annot allocate memory")):
+        return MediaError("memory", f"decoding needs more memory than there is{said}", "Scale the file down.")
+    if code < 0:
+        name = signal.Signals(-code).name
+        if name == "SIGALRM":
+            return MediaError("timeout", "decoding took too long", "Give it more time with --timeout.")
+        return MediaError("crash", f"the decoder crashed ({name}{said})", hint)
+    return MediaError("crash", f"the decoder ended with exit code {code}{said}", hint)

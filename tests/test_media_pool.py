@@ -1,0 +1,349 @@
+"""The pool: every file has one outcome, in input order, whatever happens to the processes that decode."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media_clips import KEPT, clip, read_number, write_video
+
+from mvit_cli.errors import MediaError, MViTError
+from mvit_cli.media.decode import attempt
+from mvit_cli.media.pool import DecodePool, workers_auto
+from mvit_cli.media.protocol import Decoded, DecodeRequest, Sampling, Transform
+
+GREY = (0.45, 0.45, 0.45)
+CLIP = Sampling("clip", 16, 4, 30.0)
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+
+
+class FaultyPool(DecodePool):
+    worker_module = "faulty_worker"
+
+
+def request(name: object, side: int = 8) -> DecodeRequest:
+    return DecodeRequest(str(name), CLIP, Transform(GREY, GREY, side, side))
+
+
+def outcomes(pool: DecodePool, names) -> list:
+    return list(pool.imap(request(name) for name in names))
+
+
+def told(outcome: Decoded | MediaError):
+    return outcome.kind if isinstance(outcome, MediaError) else int(outcome.pixels[0, 0, 0, 0, 0])
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture(scope="module")
+def crew():
+    """Two workers that stay, for tests that do them no harm."""
+    with FaultyPool(workers=2) as pool:
+        yield pool
+
+
+def test_outcomes_come_in_input_order(crew):
+    assert [told(outcome) for outcome in outcomes(crew, range(40))] == list(range(40))
+
+
+def test_slow_file_does_not_let_later_ones_pass(crew):
+    names = ["slow", *range(12), "slow", 13]
+    assert [told(outcome) for outcome in outcomes(crew, names)] == [255, *range(12), 255, 13]
+
+
+def test_both_workers_work(crew):
+    assert len({outcome.clips[0].end_s for outcome in outcomes(crew, ["slow1", "slow2", "slow3", "slow4"])}) == 2
+
+
+def test_errors_come_back_whole(crew):
+    (error,) = outcomes(crew, ["error"])
+    assert (error.kind, error.message, error.hint) == ("decode", "broken", "mend it")
+
+
+def test_sources_with_errors_keep_their_place(crew):
+    lost = MediaError("not_found", "no such file")
+    jobs = [lost, request(1), lost, lost, request(2), lost]
+    found = list(crew.imap(jobs))
+    assert [told(outcome) for outcome in found] == ["not_found", 1, "not_found", "not_found", 2, "not_found"]
+    assert found[0] is lost
+
+
+def test_nothing_gives_nothing(crew):
+    assert outcomes(crew, []) == []
+
+
+def test_pixels_of_any_size_cross_whole(crew):
+    found = list(crew.imap([request(1, 2000), request(2, 4), request(3, 3000), request(4, 2000)]))
+    assert [outcome.pixels.shape[2] for outcome in found] == [2000, 4, 3000, 2000]
+    assert [np.unique(outcome.pixels).tolist() for outcome in found] == [[1], [2], [3], [4]]
+
+
+def test_chatter_of_libraries_stays_inside(crew, capfd):
+    assert [told(outcome) for outcome in outcomes(crew, ["noise", 1])] == [255, 1]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_jobs_are_pulled_only_a_little_ahead(crew):
+    pulled = itertools.count()
+    stream = crew.imap(request(next(pulled) % 200) for _ in itertools.repeat(None))
+    for _ in range(30):
+        next(stream)
+    time.sleep(0.2)
+    assert next(pulled) <= 30 + 2 * 2 + 4 + 1
+    stream.close()
+
+
+def test_row_does_not_wait_for_the_next_name():
+    gate = threading.Event()
+
+    def names():
+        yield request(1)
+        gate.wait(20)
+        yield request(2)
+
+    with FaultyPool(workers=1) as pool:
+        stream = pool.imap(names())
+        assert told(next(stream)) == 1
+        assert not gate.is_set()
+        gate.set()
+        assert told(next(stream)) == 2
+
+
+def test_exception_of_the_input_comes_out_after_the_rows_before_it(crew):
+    def names():
+        yield request(1)
+        yield request(2)
+        raise ValueError("the list ends here")
+
+    stream = crew.imap(names())
+    assert [told(next(stream)), told(next(stream))] == [1, 2]
+    with pytest.raises(ValueError, match="the list ends here"):
+        next(stream)
+
+
+def test_generator_of_names_is_closed(crew):
+    closed = threading.Event()
+
+    def names():
+        try:
+            for number in itertools.count():
+                yield request(number % 200)
+        finally:
+            closed.set()
+
+    stream = crew.imap(names())
+    next(stream)
+    stream.close()
+    assert closed.wait(10)
+
+
+@posix
+def test_each_bad_file_costs_its_own_row(monkeypatch):
+    monkeypatch.setattr("mvit_cli.media.run.TRIES", 1)
+    names = [0, "segv", 1, "abort", 2, "exit", 3, "bad_alloc", 4, 5]
+    with FaultyPool(workers=2) as pool:
+        found = outcomes(pool, names)
+    assert [told(outcome) for outcome in found] == [0, "crash", 1, "crash", 2, "crash", 3, "memory", 4, 5]
+    assert found[1].message == "the decoder crashed (SIGSEGV)"
+    assert found[3].message == (
+        "the decoder crashed (SIGABRT: terminate called after throwing an instance of 'std::length_error')"
+    )
+    assert found[5].message == "the decoder ended with exit code 3"
+
+
+@posix
+def test_hanging_file_costs_its_time_limit():
+    with FaultyPool(workers=1, timeout_s=0.8) as pool:
+        found = outcomes(pool, [0, "hang", 1, 2])
+    assert [told(outcome) for outcome in found] == [0, "timeout", 1, 2]
+    assert found[1].message == "decoding took longer than 0.8 s"
+    assert "--timeout" in found[1].hint
+
+
+@linux
+def test_memory_of_a_file_is_limited():
+    with FaultyPool(workers=1, memory_bytes=1 << 30) as pool:
+        assert [told(outcome) for outcome in outcomes(pool, [0, "eat", 1])] == [0, "memory", 1]
+
+
+@linux
+def test_real_file_over_the_memory_limit_is_a_memory_error(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 3, size=(3840, 2160), options={"preset": "ultrafast"})
+    good = DecodeRequest(clip("one_frame.mp4"), Sampling("image", 1), Transform(GREY, GREY, 32, 32))
+    jobs = [good, DecodeRequest(path, Sampling("image", 1), Transform(GREY, GREY, 32, 32), reader="av"), good]
+    with DecodePool(workers=1, memory_bytes=64 << 20) as pool:
+        found = [told(outcome) for outcome in pool.imap(jobs)]
+    assert found[1] == "memory"
+    assert isinstance(found[0], int)
+    assert isinstance(found[2], int)
+
+
+@posix
+def test_file_whose_worker_was_killed_from_outside_gets_another(tmp_path):
+    with FaultyPool(workers=1) as pool:
+        found = outcomes(pool, [0, tmp_path / "once", 1, 2])
+    assert [told(outcome) for outcome in found] == [0, 255, 1, 2]
+
+
+@posix
+def test_killed_idle_worker_is_replaced():
+    with FaultyPool(workers=1) as pool:
+        (first,) = outcomes(pool, [1])
+        os.kill(int(first.clips[0].end_s), signal.SIGKILL)
+        (second,) = outcomes(pool, [2])
+        assert told(second) == 2
+        assert second.clips[0].end_s != first.clips[0].end_s
+
+
+def test_worker_is_renewed_after_many_files(monkeypatch):
+    monkeypatch.setattr("mvit_cli.media.pool.FILES_A_WORKER", 5)
+    with FaultyPool(workers=1) as pool:
+        found = outcomes(pool, range(12))
+    assert [told(outcome) for outcome in found] == list(range(12))
+    assert sorted(Counter(outcome.clips[0].end_s for outcome in found).values()) == [2, 5, 5]
+
+
+def test_workers_that_do_not_start_are_an_error_that_says_why():
+    with DecodePool(workers=1) as pool:
+        pool.worker_module = "broken_worker"
+        with pytest.raises(MViTError, match="a library is missing") as error:
+            outcomes(pool, [1])
+    assert "--workers 0" in error.value.hint
+
+
+@linux
+def test_leaving_early_ends_the_work_and_the_processes():
+    with FaultyPool(workers=2) as pool:
+        stream = pool.imap(request(name) for name in [0, "hang", "hang", "hang"])
+        pid = int(next(stream).clips[0].end_s)
+        began = time.monotonic()
+        stream.close()
+        assert [told(outcome) for outcome in outcomes(pool, [5])] == [5]  # and the pool can go on
+    assert time.monotonic() - began < 20
+    assert not is_running(pid)
+    assert pool.workers == []
+
+
+@linux
+def test_nothing_is_left_in_shared_memory_or_of_open_files(tmp_path):
+    with FaultyPool(workers=1) as pool:
+        outcomes(pool, [1])
+    before = set(os.listdir("/dev/shm")), len(os.listdir("/proc/self/fd"))
+    with FaultyPool(workers=2, timeout_s=0.5) as pool:
+        outcomes(pool, [1, 2, "hang", 3])
+        assert set(os.listdir("/dev/shm")) == before[0]
+    assert (set(os.listdir("/dev/shm")), len(os.listdir("/proc/self/fd"))) == before
+
+
+SCRIPT = """
+    import os, sys
+    from mvit_cli.media.pool import DecodePool
+    from mvit_cli.media.protocol import DecodeRequest, Sampling, Transform
+    print("started", flush=True)
+    transform = Transform((0.5,) * 3, (0.5,) * 3, 32, 32)
+    with DecodePool(workers=2) as pool:
+        jobs = (DecodeRequest(path, Sampling("image", 1), transform) for path in sys.argv[1:])
+        for outcome in pool.imap(jobs):
+            print(type(outcome).__name__, *[worker._process.pid for worker in pool.workers], flush=True)
+        print("torch" in sys.modules, flush=True)
+        if os.environ.get("STAY"):
+            sys.stdin.read()
+"""
+
+
+def start_script(tmp_path: Path, *paths: str, **options) -> subprocess.Popen:
+    """Starts a script that has no `if __name__ == "__main__"`."""
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    return subprocess.Popen(
+        [sys.executable, str(script), *paths],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_script_without_main_guard_runs_once(tmp_path):
+    out, err = start_script(tmp_path, clip("one_frame.mp4"), clip("av1.mp4"), "none.mp4").communicate(timeout=60)
+    assert err == ""
+    lines = out.splitlines()
+    assert (lines[0], lines[-1]) == ("started", "False")
+    assert [line.split()[0] for line in lines[1:-1]] == ["Decoded", "Decoded", "MediaError"]
+
+
+@linux
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_workers_end_with_the_program(tmp_path, end):
+    program = start_script(tmp_path, clip("one_frame.mp4"), env={**os.environ, "STAY": "1"})
+    with program:
+        program.stdout.readline()
+        pids = [int(pid) for pid in program.stdout.readline().split()[1:]]
+        assert pids
+        program.stdout.readline()
+        assert all(is_running(pid) for pid in pids)
+        program.send_signal(end)
+        program.wait(30)
+        for _ in range(200):
+            if not any(is_running(pid) for pid in pids):
+                break
+            time.sleep(0.05)
+        assert not any(is_running(pid) for pid in pids)
+
+
+def test_pool_gives_what_decode_gives(tmp_path, monkeypatch):
+    monkeypatch.chdir(KEPT)  # relative names hold in the workers
+    transform = Transform(GREY, GREY, 128, 112)
+    names = ["hevc.mp4", "h264.ts", "rot90.mp4", "audio_only.mp4", "none.mp4", "tail_zeroed.mp4"]
+    jobs = [DecodeRequest(name, CLIP, transform, num_clips=2, num_crops=3) for name in names]
+    with DecodePool(workers=2) as pool:
+        found = list(pool.imap(jobs))
+    assert [type(outcome).__name__ for outcome in found] == ["Decoded"] * 3 + ["MediaError"] * 2 + ["Decoded"]
+    for job, outcome in zip(jobs, found, strict=True):
+        here = attempt(job)
+        if isinstance(here, MediaError):
+            assert (outcome.kind, outcome.message) == (here.kind, here.message)
+            continue
+        assert np.array_equal(outcome.pixels, here.pixels)
+        assert (outcome.clips, outcome.warnings, outcome.reader) == (here.clips, here.warnings, here.reader)
+
+
+def test_without_workers_the_interface_is_the_same(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 10, size=(128, 128))
+    job = DecodeRequest(path, Sampling("image", 1), Transform(GREY, GREY, 128, 128))
+    lost = MediaError("not_found", "no such file")
+    with DecodePool(workers=0) as pool:
+        found = list(pool.imap([job, lost, request("none.mp4")]))
+    assert read_number(found[0].pixels[0, 0]) == 5
+    assert found[1] is lost
+    assert found[2].kind == "not_found"
+    assert pool.workers == []
+
+
+@pytest.mark.parametrize(("usable", "workers"), [(1, 1), (2, 1), (4, 2), (8, 4), (64, 16)])
+def test_auto_leaves_processors_to_the_network(monkeypatch, usable, workers):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(usable)), raising=False)
+    assert workers_auto() == workers
+    assert DecodePool().size == workers
+
+
+@pytest.mark.parametrize("wrong", [{"workers": -1}, {"timeout_s": 0}])
+def test_impossible_pool_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        DecodePool(**wrong)
