@@ -27,9 +27,8 @@ from photos import fetch, load
 from safetensors.torch import load_file
 from sprites import SIDE_PX, view_of_pixels
 from torch import nn
-from train import CAMERA_MOTION
 
-from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.presets import get_preset
 from mvit_cli.model.mvit import MViT
 
 MEAN, STD = 0.45, 0.225
@@ -51,7 +50,7 @@ class Result:
 
 def network(weights: Path) -> nn.Module:
     """The preset with its shipped weights, strictly loaded."""
-    model = MViT(MViTConfig(**CAMERA_MOTION))
+    model = MViT(get_preset("camera_motion").config)
     model.load_state_dict({name: tensor.float() for name, tensor in load_file(weights).items()})
     return model.eval()
 
