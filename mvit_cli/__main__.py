@@ -1,5 +1,6 @@
 """`python -m mvit_cli` and the `mvit` command."""
 
+import signal
 import sys
 
 
@@ -9,8 +10,10 @@ def main() -> None:
         from mvit_cli.cli.main import run
 
         code = run()
-    except KeyboardInterrupt:  # before or after the boundary in `run`
+    except KeyboardInterrupt:  # outside the boundary in `run`, or while it cleans up
         code = 130
+    # From here on nothing is left to clean up: a second Ctrl-C ends the process without a traceback of torch's.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(code)
 
 

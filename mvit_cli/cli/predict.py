@@ -4,15 +4,17 @@ import sys
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from mvit_cli.cli.options import Device, Dtype, Preset, Quiet, Weights, count_or_auto
 from mvit_cli.cli.sink import Format, check_output, chosen_format, opened_writer
 from mvit_cli.errors import UsageError
-from mvit_cli.report.progress import RunReport
-from mvit_cli.report.rows import RowWriter
+
+if TYPE_CHECKING:
+    from mvit_cli.report.progress import RunReport
+    from mvit_cli.report.rows import RowWriter
 
 EXAMPLES = """\b
 Examples:
@@ -97,6 +99,7 @@ def predict_command(
         check_output(output, [*(name.removeprefix("@") for name in inputs), str(weights), str(labels)])
 
     from mvit_cli.recognition.predict import load_recogniser
+    from mvit_cli.report.progress import RunReport
 
     recogniser = load_recogniser(
         preset,
@@ -119,7 +122,7 @@ def predict_command(
     raise typer.Exit(1 if report.errors else 0)
 
 
-def _write_all(rows: Generator[dict[str, Any]], writer: RowWriter, report: RunReport, fail_fast: bool) -> None:
+def _write_all(rows: Generator[dict[str, Any]], writer: "RowWriter", report: "RunReport", fail_fast: bool) -> None:
     """Writes row after row as they come; on the way out, whatever the reason, the decoding processes end."""
     with closing(rows), report.showing():
         for row in rows:

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -68,12 +68,18 @@ def opened_writer(format: Format, output: Path | None, recogniser: "Recogniser",
         writer = JsonLines(stream.buffer)
     else:
         writer = SeparatedValues(stream.buffer, SEPARATORS[format], min(recogniser.top, model["num_classes"]))
+    attributed = _Attributed(writer, f"--output {output}" if output else "stdout")
     try:
-        yield _Attributed(writer, str(output or "stdout"))
+        yield attributed
+        attributed.close()
+    except BaseException:
+        with suppress(OSError):  # the first failure is the one to tell
+            writer.close()
+        raise
     finally:
-        writer.close()
         if output:
-            stream.close()
+            with suppress(OSError):  # every row was flushed
+                stream.close()
 
 
 class _Attributed:
@@ -82,7 +88,6 @@ class _Attributed:
     def __init__(self, writer: "RowWriter", place: str) -> None:
         self._writer = writer
         self._place = place
-        self.close = writer.close
 
     def write(self, row: dict[str, Any]) -> None:
         """Writes a row.
@@ -91,11 +96,16 @@ class _Attributed:
             BrokenPipeError: nobody reads any more.
             MViTError: the row could not be written.
         """
+        self._do(lambda: self._writer.write(row))
+
+    def close(self) -> None:
+        """Writes what comes after the last row; raises as `write` does."""
+        self._do(self._writer.close)
+
+    def _do(self, step: Callable[[], None]) -> None:
         try:
-            self._writer.write(row)
+            step()
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise MViTError(
-                f"{self._place}: a row could not be written: {error.strerror}", "free space, run again"
-            ) from error
+            raise MViTError(f"{self._place}: {error.strerror}", "make room, or name another place") from error
