@@ -1,5 +1,6 @@
 """Choice of weights, recipes, devices, and scores."""
 
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from mvit_cli.media.protocol import Transform
 from mvit_cli.media.transforms import normalise
 from mvit_cli.recognition.choice import choose
 from mvit_cli.recognition.device import pick_device, pick_dtype
-from mvit_cli.recognition.recipe import assumed_recipe, fitting_preset, parse_views, recipe_of_card
+from mvit_cli.recognition.recipe import assumed_recipe, fitting_preset, parse_views, recipe_of_card, with_views
 from mvit_cli.recognition.scoring import Scorer, auto_batch_size, normalised
 
 TRANSFORM = Transform((0.5, 0.4, 0.3), (0.2, 0.25, 0.3), 40, 32)
@@ -134,6 +135,15 @@ class TestRecipe:
     def test_other_views_are_refused(self, text: str) -> None:
         with pytest.raises(UsageError, match="clips x crops"):
             parse_views(text)
+
+    def test_views_of_a_file_must_fit_into_memory(self) -> None:
+        recipe = recipe_of_card(load_card("mvitv2_l_40x3.pysf_k400"))
+        assert with_views(recipe, parse_views("10x3")).views == parse_views("10x3")
+        with pytest.raises(UsageError, match=r"--views 99999x3: .* GB") as caught:
+            with_views(recipe, parse_views("99999x3"))
+        most = re.search(r"--views (\S+)", caught.value.hint)
+        assert most
+        with_views(recipe, parse_views(most[1]))
 
 
 class TestDevice:

@@ -13,7 +13,7 @@ from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.protocol import ReaderChoice
 from mvit_cli.recognition.choice import Choice, choose
 from mvit_cli.recognition.device import check_device_name, pick_device, pick_dtype
-from mvit_cli.recognition.recipe import Recipe, assumed_recipe, fitting_preset, parse_views, recipe_of_card
+from mvit_cli.recognition.recipe import Recipe, assumed_recipe, fitting_preset, parse_views, recipe_of_card, with_views
 from mvit_cli.recognition.recogniser import TIMEOUT_S, Auto, Inputs, Recogniser
 from mvit_cli.recognition.rows import Row
 from mvit_cli.recognition.scoring import Scorer, auto_batch_size
@@ -96,7 +96,7 @@ def load_recogniser(
     model, place, number_format = _network(choice, device, dtype, progress)
     recipe = _recipe(choice, model.config, names)
     if asked_views:
-        recipe = replace(recipe, views=asked_views)
+        recipe = with_views(recipe, asked_views)
     summary = _summary(choice, model.config)
     size = auto_batch_size(summary["macs"], place.type) if batch_size == "auto" else batch_size
     return Recogniser(

@@ -1,6 +1,6 @@
 """How a network wants to be shown a file: frames, pixels, views, and what its outputs are called."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import Preset, get_preset, preset_names
@@ -13,6 +13,9 @@ VIDEO_MEAN_STD = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
 
 IMAGE_MEAN_STD = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Statistics of ImageNet, of every published image checkpoint."""
+
+MAX_FILE_BYTES = 1 << 30
+"""Decoded pixels of one file: MViTv2-L takes 0.2e9 bytes in its 15 views."""
 
 NEEDS_MOTION = frozenset({"camera_motion"})
 """Presets for which a still image has no meaning."""
@@ -77,6 +80,23 @@ def parse_views(text: str) -> Views:
     if clips.isdecimal() and int(clips) and crops in ("1", "3"):
         return Views(int(clips), int(crops))
     raise UsageError(f"--views {text!r} is not clips x crops", "for example 5x1: five clips, 1 crop (or 3) of each")
+
+
+def with_views(recipe: Recipe, views: Views) -> Recipe:
+    """The recipe with other views.
+
+    Raises:
+        UsageError: the pixels of one file would take too much memory.
+    """
+    numbers = recipe.sampling.frames * recipe.transform.crop**2 * 3
+    view_bytes = numbers * (1 if recipe.transform.resize_dtype == "uint8" else 4)
+    most = MAX_FILE_BYTES // view_bytes // views.crops
+    if views.clips > most:
+        raise UsageError(
+            f"--views {views}: the pixels of one file would take {views.clips * views.crops * view_bytes / 1e9:.3g} GB",
+            f"this network can be shown {most} clips of a file at most, as --views {most}x{views.crops}",
+        )
+    return replace(recipe, views=views)
 
 
 def _shape(of: Preset | MViTConfig) -> tuple[object, ...]:
