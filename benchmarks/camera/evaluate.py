@@ -4,8 +4,9 @@
 
 (a) photographs: 2,000 clips of the virtual camera over photographs that were held out from training.
 (b) virtual camera over footage: the same paths, over real video of a fixed camera with people moving in it.
-(c) real footage: windows of fixed cameras, which are static, and windows of moving ones, labelled by sparse optical
-    flow and RANSAC (`flow.py`), which knows nothing of the network.
+(c) real footage of a fixed camera, people moving in it: every window is static.
+(d) real footage of a moving camera: windows labelled by sparse optical flow and RANSAC (`flow.py`), which know nothing
+    of the network. They overlap, so they are fewer independent cases than their number says.
 """
 
 import argparse
@@ -21,8 +22,8 @@ import torch
 from degrade import degrade
 from flow import frame_motions, judge
 from footage import Footage, Video, all_footage, centre_crop, fetch_footage
-from generate import generate, plane_maps, rotation_maps
-from motion import CLASS_WEIGHTS, CLIP_S, LABELS, CameraPath, random_path
+from generate import MIN_TEXTURE, generate, plane_maps, rotation_maps
+from motion import CLASS_WEIGHTS, CLIP_S, LABELS, REVERSED, CameraPath, random_path
 from photos import fetch, load
 from safetensors.torch import load_file
 from sprites import SIDE_PX, view_of_pixels
@@ -78,21 +79,20 @@ def filmed_footage(videos: list[tuple[Footage, Video]], count: int, seed: int) -
     """(b) Clips of a virtual camera over videos of a fixed camera: frames, label, file."""
     rng = np.random.default_rng((seed, 2))
     fixed = [(footage, video) for footage, video in videos if footage.fixed_camera]
-    made = 0
-    while made < count:
-        footage, video = fixed[rng.integers(len(fixed))]
+    for _ in range(count):
         label = int(rng.choice(len(LABELS), p=CLASS_WEIGHTS / CLASS_WEIGHTS.sum()))
-        path = random_path(rng, label)
-        frames = _filmed(rng, video, path)
-        if frames is not None:
-            made += 1
-            yield (degrade(rng, frames, path) if rng.random() < 0.5 else frames), label, footage.file
+        frames = None
+        while frames is None:
+            footage, video = fixed[rng.integers(len(fixed))]
+            path = random_path(rng, label)
+            frames = _filmed(rng, video, path)
+        yield (degrade(rng, frames, path) if rng.random() < 0.5 else frames), label, footage.file
 
 
 def _filmed(rng: np.random.Generator, video: Video, path: CameraPath) -> np.ndarray | None:
-    """One clip whose view never leaves the video's picture, or None where that cannot be."""
+    """One clip whose view never leaves the video's picture nor shows a bare wall, or None where that cannot be."""
     height, width = video.frames.shape[1:3]
-    side = rng.uniform(0.35, 0.75) * min(height, width)
+    side = rng.uniform(0.4, 0.8) * min(height, width)
     maps = rotation_maps(path, rng.uniform(1.0, 3.0)) if rng.random() < 0.5 else plane_maps(path)
     corners = np.array([[-0.5, 0.5, 0.5, -0.5], [-0.5, -0.5, 0.5, 0.5], [1, 1, 1, 1]])
     seen = maps @ corners
@@ -115,22 +115,32 @@ def _filmed(rng: np.random.Generator, video: Video, path: CameraPath) -> np.ndar
         frames.append(cv2.warpPerspective(source, to_pixels, (SIDE_PX, SIDE_PX), flags=flags))
     frames = np.stack(frames)
     texture = np.abs(np.diff(frames[[0, -1]].astype(np.int16), axis=2)).mean() * 2
-    return frames if texture > 3.0 else None
+    return frames if texture > MIN_TEXTURE else None
 
 
-def real_windows(videos: list[tuple[Footage, Video]], hop_s: float) -> Iterator[tuple[np.ndarray, int, str]]:
-    """(c) Windows of real footage as `predict` would see them: frames, label, file. Unclear windows are left out."""
+def static_windows(videos: list[tuple[Footage, Video]], hop_s: float) -> Iterator[tuple[np.ndarray, int, str]]:
+    """(c) Windows of fixed cameras as `predict` would see them: frames, label, file."""
     for footage, video in videos:
-        motions = None if footage.fixed_camera else frame_motions(video.frames)
-        for start in video.starts(hop_s):
-            label = STATIC
-            if motions is not None:
-                first, last = np.searchsorted(video.times_s, (start - 1e-6, start + CLIP_S + 1e-6))
-                judged = judge(motions[first : max(first + 1, last - 1)]).label
-                if judged is None:
-                    continue
-                label = judged
-            yield centre_crop(video.frames[video.sampled(start)], SIDE_PX), label, footage.file
+        for start in video.starts(hop_s) if footage.fixed_camera else ():
+            yield centre_crop(video.frames[video.sampled(start)], SIDE_PX), STATIC, footage.file
+
+
+def moving_windows(videos: list[tuple[Footage, Video]], hop_s: float) -> Iterator[tuple[np.ndarray, int, str]]:
+    """(c) Windows in which the optical flow finds one clear motion; played at three speeds, forwards and backwards."""
+    for footage, video in videos:
+        if footage.fixed_camera:
+            continue
+        motions = frame_motions(video.frames)
+        for speed in (1, 2, 3):
+            faster = Video(video.frames, video.times_s / speed)
+            for start in faster.starts(hop_s):
+                first, last = np.searchsorted(faster.times_s, (start - 1e-6, start + CLIP_S + 1e-6))
+                window = motions[first : max(first + 1, last - 1)]
+                frames = centre_crop(video.frames[faster.sampled(start)], SIDE_PX)
+                judged = judge(window).label
+                if judged is not None:
+                    yield frames, judged, footage.file
+                    yield frames[::-1], REVERSED[judged], f"{footage.file} backwards"
 
 
 def measure(model: nn.Module, clips: Iterator[tuple[np.ndarray, int, str]]) -> Result:
@@ -173,18 +183,19 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=2000)
     parser.add_argument("--hop", type=float, default=0.5, help="seconds between windows of real footage")
     parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--tests", default="abc", help="which tests to run, e.g. 'c'")
+    parser.add_argument("--tests", default="abcd", help="which tests to run, e.g. 'c'")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     cv2.setNumThreads(1)
     fetch(args.data)
     fetch_footage(args.data)
     model = network(args.weights)
-    videos = list(all_footage(args.data, args.footage)) if set(args.tests) & set("bc") else []
+    videos = list(all_footage(args.data, args.footage)) if set(args.tests) & set("bcd") else []
     tests = {
         "a": ("held-out photographs", lambda: photograph_clips(args.data, args.clips, args.seed)),
         "b": ("virtual camera over real footage", lambda: filmed_footage(videos, args.clips, args.seed)),
-        "c": ("real footage", lambda: real_windows(videos, args.hop)),
+        "c": ("real footage of a fixed camera", lambda: static_windows(videos, args.hop)),
+        "d": ("real footage of a moving camera", lambda: moving_windows(videos, args.hop / 5)),
     }
     results = {}
     for key in args.tests:

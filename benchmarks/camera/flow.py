@@ -13,6 +13,7 @@ from motion import LABELS, MIN_TRAVEL, RADIUS, SECOND_MOTION, SHAKE_AMPLITUDE, S
 MIN_POINTS = 25
 MIN_INLIERS = 0.5
 CUT_DIFFERENCE = 40.0  # mean grey levels between two frames
+MAX_WOBBLE = 0.25  # of the travel, about the straight way; more is neither a clear move nor a shake
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def judge(motions: np.ndarray) -> Judgement:
             return Judgement(LABELS.index("shake"), travel, "")
         return Judgement(None, travel, "between static and shake")
     kind = ("pan", "tilt", "zoom", "roll")[first]
-    if size[first] < MIN_TRAVEL[kind] or wobble > 0.5 * size[first]:
+    if size[first] < MIN_TRAVEL[kind] or wobble > MAX_WOBBLE * size[first]:
         return Judgement(None, travel, "too slow or too shaky")
     if size[second] > SECOND_MOTION * size[first]:
         return Judgement(None, travel, "no dominant motion")

@@ -104,7 +104,7 @@ def _move(rng: np.random.Generator, times: np.ndarray, name: str, easiness: floa
         second = (axis + rng.integers(1, 4)) % 4
         axes[second] = rng.choice([-1, 1]) * travel * rng.uniform(0.05, SECOND_MOTION) * _easing(rng, times)
     if rng.random() < 0.6:
-        axes += _hand(rng, times, 1.0 + 6 * travel * rng.random())
+        axes += _hand(rng, times, 1.0 + 45 * travel * rng.random() ** 2)
     return axes
 
 
