@@ -33,3 +33,8 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
             f"--size {text!r} is not a size", "give one number (224) or height x width (224x320), in pixels"
         )
     return height, width
+
+
+def impossible_geometry(error: ValueError) -> UsageError:
+    """What is said where the architecture cannot take a clip."""
+    return UsageError(f"this architecture cannot take that input: {error}", "try more --frames or a larger --size")

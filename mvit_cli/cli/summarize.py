@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mvit_cli.cli.geometry import Frames, Size, parse_size
+from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
 from mvit_cli.cli.options import Preset
-from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from mvit_cli.arch.config import MViTConfig
@@ -63,6 +62,5 @@ def _summarized(
         config = resized(config, frames, size)
         summary = summarize_config(config, found)
     except ValueError as error:
-        hint = "try more --frames or a larger --size"
-        raise UsageError(f"this architecture cannot take that input: {error}", hint) from error
+        raise impossible_geometry(error) from error
     return summary | ({"weights": record} if record else {}), config

@@ -19,10 +19,10 @@ MEGA, GIGA = 1e6, 1e9
 def headline(summary: Summary) -> str:
     """One sentence that names the network: its input, size and cost."""
     thw = summary["input"]
-    frames = f"{thw['frames']} frames of " if thw["frames"] > 1 else "images of "
+    frames = f"{thw['frames']} frames of " if thw["frames"] > 1 else "one image of "
     return (
         f"{summary['preset'] or 'MViT of its own geometry'}: {frames}{thw['height']}×{thw['width']}, "
-        f"{summary['num_classes']} classes, {scaled(summary['params'], MEGA, 2)}M parameters, "
+        f"{summary['num_classes']} classes, {_mega(summary['params'], summary)}M parameters, "
         f"{_gmacs(summary['macs'], summary)} GMACs a view"
     )
 
@@ -51,7 +51,7 @@ def stage_table(summary: Summary, config: MViTConfig | None = None) -> Table:
 
 def _totals(summary: Summary) -> tuple[str, str, str]:
     """Names, parameters and GMACs of the rows below the table: ours, the paper's and the difference, a line each."""
-    params, gmacs = scaled(summary["params"], MEGA, 2), _gmacs(summary["macs"], summary)
+    params, gmacs = _mega(summary["params"], summary), _gmacs(summary["macs"], summary)
     paper = summary["paper"]
     if not paper or not _is_native(summary):
         return "total", params, gmacs
@@ -77,7 +77,7 @@ def _stage_row(stage: Mapping[str, Any], summary: Summary) -> tuple[str, ...]:
         str(stage["heads"] or ""),
         "" if is_head else f"{stage['sequence_length']:,}",
         f"{stage['kv_sequence_length']:,}" if stage["kv_sequence_length"] else "",
-        scaled(stage["params"], MEGA, decimals_for(summary["params"] / MEGA)),
+        _mega(stage["params"], summary),
         *_cost_cells(stage["macs"], summary),
     )
 
@@ -86,6 +86,10 @@ def _cost_cells(macs: int, summary: Summary) -> tuple[str, str, str]:
     """GMACs, their share of the whole, and that share as a bar."""
     share = macs / summary["macs"]
     return _gmacs(macs, summary), percent(share), bar(share, BAR_WIDTH)
+
+
+def _mega(params: int, summary: Summary) -> str:
+    return scaled(params, MEGA, decimals_for(summary["params"] / MEGA))
 
 
 def _gmacs(macs: int, summary: Summary) -> str:
@@ -152,7 +156,7 @@ def _block_row(block: Mapping[str, Any], summary: Summary) -> tuple[str, ...]:
         shape_text(block["kernel_kv"]) if block["kernel_kv"] else "",
         f"{block['sequence_length']:,}",
         f"{block['kv_sequence_length']:,}",
-        scaled(block["params"], MEGA, decimals_for(summary["params"] / MEGA)),
+        _mega(block["params"], summary),
         *_cost_cells(block["macs"], summary),
     )
 
@@ -219,8 +223,9 @@ def weights_lines(summary: Summary) -> list[str]:
     record = summary.get("weights")
     if not record:
         return []
+    notes = [f"- {note}" for note in record["notes"]]
     kind = ", ".join(filter(None, (f"layout {record['layout']}", record["dtype"])))
-    return [f"weights {record['name']}: {kind}; strides from {record['strides_from']}.", *record["notes"]]
+    return [f"weights {record['name']}: {kind}; strides from {record['strides_from']}.", *notes]
 
 
 def show_summary(summary: Summary, config: MViTConfig, blocks: bool) -> None:

@@ -1,0 +1,80 @@
+"""What is measured: a network with random weights on a device, and random clips for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.presets import get_preset
+from mvit_cli.arch.summary import resized
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from mvit_cli.model import MViT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """Everything that decides the speed; plain values, so that another process can be given them.
+
+    Attributes:
+        device, dtype: names as torch has them: `cuda:1`, `bfloat16`.
+        threads: of the CPU; None: torch's own choice.
+    """
+
+    preset: str = "B"
+    frames: int | None = None
+    size: tuple[int, int] | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int | None = None
+    compiled: bool = False
+
+    @property
+    def config(self) -> MViTConfig:
+        """The network's configuration.
+
+        Raises:
+            UsageError: if there is no such preset.
+            ValueError: if the architecture cannot take that geometry.
+        """
+        return resized(get_preset(self.preset).config, self.frames, self.size)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The network, ready to run; `forward` takes a batch."""
+
+    model: "MViT"
+    forward: "Callable[[Tensor], Tensor]"
+    device: "torch.device"
+    dtype: "torch.dtype"
+
+    def batch(self, batch_size: int) -> "Tensor":
+        """Random clips, `(B, 3, T, H, W)`."""
+        import torch
+
+        shape = (batch_size, 3, *self.model.config.input_thw)
+        return torch.randn(shape, device=self.device, dtype=self.dtype)
+
+
+def prepare(setup: Setup) -> Prepared:
+    """Builds the network on its device; compilation happens at the first run."""
+    import torch
+
+    from mvit_cli.checkpoints.load import load_model
+
+    if setup.threads:
+        torch.set_num_threads(setup.threads)
+    model = load_model(setup.config, device=setup.device, dtype=setup.dtype)
+    called = torch.compile(model) if setup.compiled else model
+
+    @torch.inference_mode()
+    def forward(clips: "Tensor") -> "Tensor":
+        logits: Tensor = called(clips)
+        return logits
+
+    parameter = next(model.parameters())
+    return Prepared(model, forward, parameter.device, parameter.dtype)
