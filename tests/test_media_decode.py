@@ -96,8 +96,8 @@ def test_containers_and_names(tmp_path, name, codec, options):
     "name", ["av1.mp4", "hevc.mp4", "h264.ts", "editlist_cut.mp4", "vp9_odd_175x131.webm", "h264_10bit.mp4"]
 )
 def test_kept_clips_decode_without_a_warning(name):
-    decoded = decode(request(clip(name), transform=MODEL, num_clips=5, num_crops=3))
-    assert decoded.pixels.shape == (15, 16, 224, 224, 3)
+    decoded = decode(request(clip(name), transform=MODEL, num_clips=2, num_crops=3))
+    assert decoded.pixels.shape == (6, 16, 224, 224, 3)
     assert decoded.warnings == ()
 
 
@@ -116,9 +116,9 @@ def test_gif_of_one_frame(tmp_path):
 
 def test_large_frames_are_shrunk_one_by_one(tmp_path):
     options = {"preset": "ultrafast"}
-    path = write_video(tmp_path / "a.mp4", 6, size=(3840, 2160), options=options)
-    decoded = decode(request(path, Sampling("segments", 4), MODEL))
-    assert decoded.pixels.shape == (1, 4, 224, 224, 3)
+    path = write_video(tmp_path / "a.mp4", 2, size=(3840, 2160), options=options)
+    decoded = decode(request(path, Sampling("segments", 2), MODEL))
+    assert decoded.pixels.shape == (1, 2, 224, 224, 3)
 
 
 def test_variable_rate_is_sampled_by_time(tmp_path):

@@ -88,8 +88,8 @@ def test_nothing_gives_nothing(crew):
 
 
 def test_pixels_of_any_size_cross_whole(crew):
-    found = list(crew.imap([request(1, 2000), request(2, 4), request(3, 3000), request(4, 2000)]))
-    assert [outcome.pixels.shape[2] for outcome in found] == [2000, 4, 3000, 2000]
+    found = list(crew.imap([request(1, 800), request(2, 4), request(3, 1000), request(4, 800)]))
+    assert [outcome.pixels.shape[2] for outcome in found] == [800, 4, 1000, 800]
     assert [np.unique(outcome.pixels).tolist() for outcome in found] == [[1], [2], [3], [4]]
 
 
@@ -183,10 +183,10 @@ def test_memory_of_a_file_is_limited():
 
 @linux
 def test_real_file_over_the_memory_limit_is_a_memory_error(tmp_path):
-    path = write_video(tmp_path / "a.mp4", 3, size=(3840, 2160), options={"preset": "ultrafast"})
+    path = write_video(tmp_path / "a.mp4", 1, size=(3840, 2160), options={"preset": "ultrafast"})
     good = DecodeRequest(clip("one_frame.mp4"), Sampling("image", 1), Transform(GREY, GREY, 32, 32))
     jobs = [good, DecodeRequest(path, Sampling("image", 1), Transform(GREY, GREY, 32, 32), reader="av"), good]
-    with DecodePool(workers=1, memory_bytes=64 << 20) as pool:
+    with DecodePool(workers=1, memory_bytes=40 << 20) as pool:
         found = [told(outcome) for outcome in pool.imap(jobs)]
     assert found[1] == "memory"
     assert isinstance(found[0], int)
@@ -289,7 +289,7 @@ def test_script_without_main_guard_runs_once(tmp_path):
 
 
 @linux
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_the_program(tmp_path, end):
     program = start_script(tmp_path, clip("one_frame.mp4"), env={**os.environ, "STAY": "1"})
     with program:
@@ -310,8 +310,8 @@ def test_workers_end_with_the_program(tmp_path, end):
 def test_pool_gives_what_decode_gives(tmp_path, monkeypatch):
     monkeypatch.chdir(KEPT)  # relative names hold in the workers
     transform = Transform(GREY, GREY, 128, 112)
-    names = ["hevc.mp4", "h264.ts", "rot90.mp4", "audio_only.mp4", "none.mp4", "tail_zeroed.mp4"]
-    jobs = [DecodeRequest(name, CLIP, transform, num_clips=2, num_crops=3) for name in names]
+    names = ["hevc.mp4", "seventeen_frames.mp4", "rot90.mp4", "audio_only.mp4", "none.mp4", "tail_zeroed.mp4"]
+    jobs = [DecodeRequest(name, CLIP, transform, num_clips=1, num_crops=3) for name in names]
     with DecodePool(workers=2) as pool:
         found = list(pool.imap(jobs))
     assert [type(outcome).__name__ for outcome in found] == ["Decoded"] * 3 + ["MediaError"] * 2 + ["Decoded"]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from media_clips import clip
 
@@ -84,6 +84,7 @@ def test_segments_are_pyslowfasts(frames, fps, num_frames):
     method=st.sampled_from(["clip", "resampled", "native", "segments", "image"]),
     num_clips=clip_count,
 )
+@settings(max_examples=50)
 def test_any_time_line_gives_clips_inside_the_video(gaps, last, fps, method, num_clips):
     times = np.cumsum([0.0, *gaps])
     duration = float(times[-1]) + last
@@ -101,6 +102,7 @@ def test_any_time_line_gives_clips_inside_the_video(gaps, last, fps, method, num
 
 
 @given(frames=st.integers(2, 400), num_clips=st.integers(1, 5), seed=st.integers(0, 99))
+@settings(max_examples=40)
 def test_jitter_below_half_a_frame_changes_nothing(frames, num_clips, seed):
     sampling = Sampling("clip", 16, 4, 30.0)
     jitter = np.random.default_rng(seed).uniform(-0.45, 0.45, frames) / 25

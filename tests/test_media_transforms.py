@@ -17,7 +17,7 @@ PYSLOWFAST = Transform(GREY, GREY_STD, 256, 224, resize_dtype="float")
 LARGE = Transform(GREY, GREY_STD, 312, 312, resize_dtype="float")
 TIMM = Transform((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 248, 224, "bicubic", antialias=True)
 
-SIZES = [(256, 340), (240, 320), (320, 240), (131, 175), (16, 16), (480, 640), (361, 641), (720, 1280), (64, 1280)]
+SIZES = [(256, 340), (320, 240), (131, 175), (16, 16), (361, 641), (720, 1280), (64, 640)]
 
 
 def noise(height: int, width: int) -> np.ndarray:

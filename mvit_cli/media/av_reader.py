@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mvit_cli.errors import MediaError
@@ -95,12 +97,11 @@ class AVReader:
         import numpy as np
 
         assert self._index.pts is not None
-        before = np.searchsorted(
-            self._index.key_pts, self._index.pts[np.asarray(indices, dtype=np.int64)], side="right"
-        )
-        for number in np.unique(before):
+        wanted = self._index.pts[np.asarray(indices, dtype=np.int64)]
+        before = np.searchsorted(self._index.key_pts, wanted, side="right").tolist()
+        for number, group in groupby(zip(before, indices, strict=True), key=itemgetter(0)):
             key_pts = None if number == 0 else int(self._index.key_pts[number - 1])
-            yield key_pts, [int(index) for index, group in zip(indices, before, strict=True) if group == number]
+            yield key_pts, [index for _, index in group]
 
     def _landed(self, place: int) -> Iterator[tuple[int, VideoFrame]]:
         """Yields placed frames from a key frame on, once the seek is proved to have hit it whole."""

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import threading
@@ -128,7 +127,7 @@ class WorkerProcess:
                 pipe.close()  # type: ignore[union-attr]
         for slot in self.slots:
             slot.close()
-        return -signal.SIGKILL if self._process.returncode is None else self._process.returncode
+        return -9 if self._process.returncode is None else self._process.returncode
 
     def last_words(self) -> str:
         """Returns the last line the process wrote, of printable characters."""
@@ -154,7 +153,8 @@ class WorkerProcess:
 def _start(module: str, handles: list[int | str], memory_bytes: int) -> subprocess.Popen[bytes]:
     """Starts `main` of a module as a program of its own, with this program's search path."""
     settings = json.dumps({"slots": handles, "memory_bytes": memory_bytes})
-    places = [os.path.abspath(place) for place in sys.path]
+    # "" is the folder of this moment; entries that are no folders belong to import hooks.
+    places = [os.path.abspath(place) if not place or os.path.isdir(place) else place for place in sys.path]
     program = f"import sys; sys.path[:] = {places!r}; from {module} import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", program, settings],
