@@ -1,11 +1,13 @@
 """`python -m mvit_cli` and the `mvit` command."""
 
+import os
 import signal
 import sys
 
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
+    _open_closed_streams()
     try:
         from mvit_cli.cli.main import run
 
@@ -15,6 +17,17 @@ def main() -> None:
     # From here on nothing is left to clean up: a second Ctrl-C ends the process without a traceback of torch's.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Puts the null device where a stream was closed (`2>&-`): no file may get its number, no message go elsewhere.
+
+    Writing to a closed stdout stays an error, as it is opened for reading.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -61,53 +62,66 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what stands after `mvit`; default: the process's.
     """
-    from typer.main import get_command
-
-    command = get_command(app)
     try:
-        # Not `command.main`: it has a boundary of its own, which ends the process on a closed pipe.
-        with command.make_context("mvit", list(sys.argv[1:] if arguments is None else arguments)) as context:
-            command.invoke(context)
-    except typer.Exit as done:
-        return done.exit_code
-    except MViTError as error:
-        return _complain(error.message, error.hint, error.exit_code)
-    except _TyperUsageError as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            print(error.format_message())
-            return 0
-        where = error.ctx.command_path if error.ctx else "mvit"
-        return _complain(
-            error.format_message().replace("Value error, ", ""),
-            f"`{where} --help` shows what there is",
-            error.exit_code,
-        )
+        return _invoke(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever reads has had enough
         _let_go_of_stdout()
+        return 0
     except Exception as error:
-        if os.environ.get("MVIT_TRACEBACK"):
+        if isinstance(error, OSError):
+            _let_go_of_stdout()
+        message, hint, code = _told(error)
+        _write_error(message, hint)
+        return code
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    from typer.main import get_command
+
+    command, code = get_command(app), 0
+    try:
+        # Not `command.main`: it has a boundary of its own, which ends the process on a closed pipe.
+        with command.make_context("mvit", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        code = done.exit_code
+    except _TyperUsageError as error:
+        if type(error).__name__ != "NoArgsIsHelpError":
             raise
-        what = f"{type(error).__name__}: {_first_line(error)}"
-        return _complain(f"unexpected: {what}", "with MVIT_TRACEBACK=1 it shows where: please report that", 1)
-    return 0
+        print(error.format_message())
+    sys.stdout.flush()
+    return code
 
 
-def _complain(message: str, hint: str, code: int) -> int:
+def _told(error: Exception) -> tuple[str, str, int]:
+    """What happened, what to do next, and the exit code."""
+    if isinstance(error, MViTError):
+        return error.message, error.hint, error.exit_code
+    if isinstance(error, _TyperUsageError):
+        where = error.ctx.command_path if error.ctx else "mvit"
+        return error.format_message().replace("Value error, ", ""), f"`{where} --help` shows what there is", 2
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}", "check the place and its free space", 1
+    if os.environ.get("MVIT_TRACEBACK"):
+        raise error
+    lines = str(error).strip().splitlines() or [""]
+    hint = "with MVIT_TRACEBACK=1 it shows where: please report that"
+    return f"unexpected: {type(error).__name__}: {lines[0]}", hint, 1
+
+
+def _write_error(message: str, hint: str) -> None:
     from mvit_cli.report.terminal import printable
 
     print(f"error: {printable(message)}", file=sys.stderr)
     if hint:
         print(f"hint: {printable(hint)}", file=sys.stderr)
-    return code
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _let_go_of_stdout() -> None:
-    """Nobody reads stdout any more: what Python still holds back for it must not fail at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Nothing can be written to stdout any more: what Python still holds back for it must not fail at the end."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
