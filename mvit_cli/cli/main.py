@@ -68,14 +68,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # whoever reads has had enough
-        _let_go_of_stdout()
         return 0
     except Exception as error:
-        if isinstance(error, OSError):
-            _let_go_of_stdout()
         message, hint, code = _told(error)
         _write_error(message, hint)
         return code
+    finally:
+        _settle_stdout()
 
 
 def _invoke(arguments: Sequence[str]) -> int:
@@ -121,7 +120,10 @@ def _write_error(message: str, hint: str) -> None:
         print(f"hint: {printable(hint)}", file=sys.stderr)
 
 
-def _let_go_of_stdout() -> None:
-    """Nothing can be written to stdout any more: what Python still holds back for it must not fail at the end."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _settle_stdout() -> None:
+    """Where nothing can be written to stdout any more, what Python still holds back for it must not fail at the end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
