@@ -74,9 +74,17 @@ def _save(tensors: "dict[str, Tensor]", metadata: dict[str, str], target: Path) 
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         save_file(own, unfinished, metadata)
+        unfinished.chmod(0o666 & ~_umask())  # safetensors writes for the owner only
         unfinished.replace(target)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MViTError(f"{target} cannot be written: {reason}", "check the folder and its free space") from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The process's mask of permissions, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -36,9 +36,9 @@ def profile_command(
 ) -> None:
     """Measure latency, throughput, memory and the time of each stage, against this machine's limit."""
     batch_sizes = parse_batch_sizes(batch_size)
-    setup = _setup(preset or "B", frames, parse_size(size), device, dtype, threads)
     if trace and not trace.absolute().parent.is_dir():
         raise UsageError(f"--trace {trace}: there is no folder {trace.absolute().parent}", "make it, or name another")
+    setup = _setup(preset or "B", frames, parse_size(size), device, dtype, threads)
     from mvit_cli.profiling.measure import profile
 
     result = profile(
@@ -60,7 +60,7 @@ def parse_batch_sizes(text: str) -> tuple[int, ...]:
         UsageError: if these are not numbers of clips.
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and 0 < int(part) < 1_000_000 for part in parts):
+    if not all(part.isascii() and part.isdigit() and 0 < int(part) <= 10**9 for part in parts):
         raise UsageError(f"--batch-size {text!r} is not a list of numbers", "give numbers of clips, such as 1,4,16")
     return tuple(map(int, parts))
 

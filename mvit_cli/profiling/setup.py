@@ -1,5 +1,6 @@
 """What is measured: a network with random weights on a device, and random clips for it."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -70,6 +71,8 @@ def prepare(setup: Setup) -> Prepared:
         torch.set_num_threads(setup.threads)
     model = load_model(setup.config, device=setup.device, dtype=setup.dtype)
     called = torch.compile(model) if setup.compiled else model
+    if setup.compiled:  # remarks on code that the compiler cannot see through
+        warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
 
     @torch.inference_mode()
     def forward(clips: "Tensor") -> "Tensor":
