@@ -43,10 +43,10 @@ def show_list(entries: Sequence[Record]) -> None:
 
 
 def short_dataset(name: str) -> str:
-    """The field's abbreviation: `kinetics400` -> `K400`."""
+    """The field's abbreviation: `kinetics400` -> `K400`; of any other name the first word."""
     for long, short in SHORT_DATASETS.items():
         name = name.replace(long, short)
-    return name
+    return name.split()[0]
 
 
 def _size(entry: Record) -> str:
@@ -61,10 +61,20 @@ def short_licence(licence: str) -> str:
 
 
 def show_card(record: Record) -> None:
-    """Prints everything a card says."""
+    """Prints what a card says; of our own measurements only the plain numbers."""
     first = ("name", "preset", "default", "state", "path", "address", "licence", "layout")
     rest = [key for key in record if key not in (*first, "notes")]
-    show_record({key: record[key] for key in (*first, *rest, "notes")})
+    show_record({key: record[key] for key in (*first, *rest, "notes")} | {"evaluation": _plain(record["evaluation"])})
+
+
+def _plain(table: Record) -> Record:
+    """Without the tables and lists inside tables, which only `--format json` has."""
+    return {
+        name: {key: entry for key, entry in value.items() if isinstance(entry, str | int | float)}
+        if isinstance(value, Mapping)
+        else value
+        for name, value in table.items()
+    }
 
 
 def show_record(record: Record) -> None:
