@@ -226,8 +226,9 @@ def get_preset(name: str) -> Preset:
     known = [*preset_names(), *(alias for preset in _PRESETS for alias in preset.aliases)]
     close = difflib.get_close_matches(_plain(name), [_plain(entry) for entry in known], n=3, cutoff=0.4)
     nearest = [entry for match in close for entry in known if _plain(entry) == match]
-    names = ", ".join(dict.fromkeys(nearest)) or ", ".join(preset_names())
-    raise UsageError(f"there is no preset {name!r}", f"did you mean: {names}?")
+    if nearest:
+        raise UsageError(f"there is no preset {name!r}", f"did you mean {' or '.join(dict.fromkeys(nearest))}?")
+    raise UsageError(f"there is no preset {name!r}", f"there are {', '.join(preset_names())}")
 
 
 def resolve_preset(name: str) -> str:
