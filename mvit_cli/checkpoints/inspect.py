@@ -78,7 +78,7 @@ def inspect_file(path: Path, preset: str | None = None, card: "Card | None" = No
         "layout": described.layout,
         "dtype": "+".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values()})),
         "strides_from": described.inferred.strides_from,
-        "notes": [*notes, *(card.notes if card else ())],
+        "notes": notes,
     }
     return Inspected(config, get_preset(card.preset) if card else preset_of(config), record)
 
@@ -117,13 +117,13 @@ def _from_card(card: "Card") -> Inspected:
     preset = get_preset(card.preset)
     fields = {"num_classes": card.labels.classes, **card.overrides}
     config = replace(preset.config, **cast("dict[str, Any]", fields))
-    record = {
+    record: dict[str, Any] = {
         "name": card.name,
         "path": None,
         "layout": card.layout,
         "dtype": None,
         "strides_from": f"preset {card.preset}",
-        "notes": list(card.notes),
+        "notes": [],
     }
     return Inspected(config, preset, record)
 

@@ -63,13 +63,14 @@ class Prepared:
 
 def prepare(setup: Setup) -> Prepared:
     """Builds the network on its device; compilation happens at the first run."""
+    config = setup.config
     import torch
 
     from mvit_cli.checkpoints.load import load_model
 
     if setup.threads:
         torch.set_num_threads(setup.threads)
-    model = load_model(setup.config, device=setup.device, dtype=setup.dtype)
+    model = load_model(config, device=setup.device, dtype=setup.dtype)
     called = torch.compile(model) if setup.compiled else model
     if setup.compiled:  # remarks on code that the compiler cannot see through
         warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")

@@ -63,8 +63,8 @@ def short_licence(licence: str) -> str:
 def show_card(record: Record) -> None:
     """Prints what a card says; of our own measurements only the plain numbers."""
     first = ("name", "preset", "default", "state", "path", "address", "licence", "layout")
-    rest = [key for key in record if key not in (*first, "notes")]
-    show_record({key: record[key] for key in (*first, *rest, "notes")} | {"evaluation": _plain(record["evaluation"])})
+    rest = [key for key in record if key not in first]
+    show_record({key: record[key] for key in (*first, *rest)} | {"evaluation": _plain(record["evaluation"])})
 
 
 def _plain(table: Record) -> Record:
@@ -78,9 +78,10 @@ def _plain(table: Record) -> Record:
 
 
 def show_record(record: Record) -> None:
-    """Prints a name and a value a line; a table inside is set in below its name, and what is empty is left out."""
+    """Prints a name and a value a line; a table inside is set in below its name, what is empty left out, notes last."""
     columns = (Column("", numeric=False, style="bold"), Column("", numeric=False, wraps=True))
-    show(Table(columns, tuple(_lines(record, ""))))
+    lines = _lines({name: value for name, value in record.items() if name != "notes"}, "")
+    show(Table(columns, tuple(lines)), *(f"- {note}" for note in record["notes"]))
 
 
 def _lines(record: Record, indent: str) -> list[tuple[str, str]]:
@@ -90,8 +91,6 @@ def _lines(record: Record, indent: str) -> list[tuple[str, str]]:
             continue
         if isinstance(value, Mapping):
             lines += [(indent + name, ""), *_lines(value, indent + "  ")]
-        elif name == "notes":
-            lines += [(indent + name * (not i), f"- {note}") for i, note in enumerate(value)]
         else:
             lines.append((indent + name, _text(value)))
     return lines

@@ -1,0 +1,314 @@
+"""`mvit profile`: what is measured, and that measuring changes nothing."""
+
+# ruff: noqa: RUF001 (the multiplication sign is written where the papers write it)
+
+import gzip
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mvit_cli
+from mvit_cli.cli.main import run
+from mvit_cli.cli.profile import parse_batch_sizes
+from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.profiling import measure, memory, stages
+from mvit_cli.profiling.machine import matmul_macs_per_s
+from mvit_cli.profiling.setup import Setup, prepare
+from mvit_cli.profiling.timing import median, quantile, warm_up
+
+CPU = torch.device("cpu")
+TINY = Setup(preset="camera_motion", size=(24, 24), threads=1)
+CAMERA = ("profile", "--preset", "camera", "--size", "24", "--device", "cpu")
+TOO_MANY = 10**9
+
+
+@pytest.fixture(scope="module")
+def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, Path]:
+    """One run of the command for all tests: a batch that fits and one that does not."""
+    import contextlib
+    import io
+
+    trace = tmp_path_factory.mktemp("trace") / "run.json"
+    out, err = io.StringIO(), io.StringIO()
+    options = ["--runs", "3", "--threads", "1", "--format", "json", "--trace", str(trace)]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mvit_cli.profiling.machine.SIZES", {"cpu": (256,)})
+        code = run([*CAMERA, *options, "--batch-size", f"2,{TOO_MANY}"])
+    assert code == 0
+    return json.loads(out.getvalue()), err.getvalue(), trace
+
+
+def test_json_has_the_keys_of_the_contract(profiled: tuple[dict[str, Any], str, Path]) -> None:
+    result = profiled[0]
+    assert result.keys() >= {"preset", "device", "dtype", "results"}
+    assert result["device"].keys() == {"type", "name", "threads"}
+    assert (result["preset"], result["dtype"], result["device"]["threads"]) == ("camera_motion", "float32", 1)
+    row = result["results"][0]
+    keys = "batch_size latency_ms clips_per_s peak_memory_bytes macs achieved_gmacs_per_s machine_gmacs_per_s"
+    assert row.keys() == {*keys.split(), "utilization", "stages"}
+    assert row["latency_ms"].keys() == {"median", "p10", "p90"}
+    assert all(
+        stage.keys() == {"name", "latency_ms", "share", "macs", "achieved_gmacs_per_s"} for stage in row["stages"]
+    )
+
+
+def test_numbers_of_a_row_agree_with_each_other(profiled: tuple[dict[str, Any], str, Path]) -> None:
+    summary = mvit_cli.summarize("camera", size=24)
+    row = profiled[0]["results"][0]
+    latency = row["latency_ms"]
+    assert latency["p10"] <= latency["median"] <= latency["p90"]
+    assert row["clips_per_s"] == pytest.approx(1000 * 2 / latency["median"])
+    assert row["macs"] == summary["macs"]  # of one clip
+    assert row["achieved_gmacs_per_s"] == pytest.approx(row["clips_per_s"] * row["macs"] / 1e9)
+    assert row["utilization"] == pytest.approx(row["achieved_gmacs_per_s"] / row["machine_gmacs_per_s"])
+    assert [(x["name"], x["macs"]) for x in row["stages"]] == [(x["name"], x["macs"]) for x in summary["stages"]]
+    assert sum(stage["share"] for stage in row["stages"]) == pytest.approx(1)
+    for stage in row["stages"]:
+        assert stage["achieved_gmacs_per_s"] == pytest.approx(2 * stage["macs"] / stage["latency_ms"] / 1e6)
+
+
+def test_a_batch_that_does_not_fit_is_a_row(profiled: tuple[dict[str, Any], str, Path]) -> None:
+    row = profiled[0]["results"][-1]
+    assert row.keys() == {"batch_size", "error"}
+    assert row["error"].startswith("out of memory")
+
+
+def test_peak_memory_is_that_of_a_process_of_its_own(profiled: tuple[dict[str, Any], str, Path]) -> None:
+    peak = profiled[0]["results"][0]["peak_memory_bytes"]
+    if peak is None:
+        pytest.skip("this system does not tell the peak of a process")
+    assert 4 * mvit_cli.summarize("camera", size=24)["params"] < peak < 4e9  # torch itself takes a few hundred MB
+
+
+def test_notes_say_what_the_numbers_are_of(profiled: tuple[dict[str, Any], str, Path]) -> None:
+    notes = " ".join(profiled[0]["notes"])
+    assert "random weights" in notes
+    assert "with hooks" in notes
+
+
+def test_progress_goes_to_stderr(profiled: tuple[dict[str, Any], str, Path]) -> None:
+    assert "in turns" in profiled[1]
+
+
+def test_the_trace_is_one_for_chrome(profiled: tuple[dict[str, Any], str, Path]) -> None:
+    events = json.loads(profiled[2].read_text())["traceEvents"]
+    assert any("conv3d" in event.get("name", "") for event in events)
+    assert [path.name for path in profiled[2].parent.iterdir()] == [profiled[2].name]
+
+
+@pytest.fixture
+def without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peak memory without starting a process, which takes seconds."""
+    monkeypatch.setattr(measure, "peak_of_process", lambda setup, batch_size: 10**8 * batch_size)
+    monkeypatch.setattr(measure, "matmul_macs_per_s", lambda device, dtype: 50e9)
+
+
+def test_the_table_says_first_what_the_architecture_implies(
+    without_processes: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*CAMERA, "--runs", "1", "--batch-size", "3,1,3", "--quiet"]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    lines = told.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("camera_motion: 16 frames of 24×24")
+    assert "matrix products here reach 50 GMAC/s" in told.out
+    titles = [line for line in lines if line.endswith("by stage")]
+    assert titles == ["batch of 3, by stage", "batch of 1, by stage"]  # in the order asked for, each once
+    assert "…" not in told.out
+
+
+def test_if_nothing_fits_the_run_has_failed(
+    without_processes: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def killed(setup: Setup, batch_size: int) -> int:
+        raise memory.OutOfMemoryError("out of memory: the system killed the process that tried it")
+
+    monkeypatch.setattr(measure, "peak_of_process", killed)
+    assert run([*CAMERA, "--format", "json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)["results"]
+    assert row == {"batch_size": 1, "error": "out of memory: the system killed the process that tried it"}
+
+
+def test_a_network_that_does_not_run_is_an_error_in_words(
+    without_processes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(run: Callable[[], object], device: torch.device) -> int:
+        raise RuntimeError('"conv3d" not implemented\nfor this type')
+
+    monkeypatch.setattr(measure, "warm_up", broken)
+    with pytest.raises(MViTError, match=r'does not run on cpu in float32: "conv3d" not implemented for this type'):
+        measure.profile(TINY)
+
+
+def test_a_batch_that_stops_fitting_later_is_a_row(without_processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = measure.timed, iter(range(100))
+
+    def sometimes(run: Callable[[], object], device: torch.device) -> float:
+        if next(calls) == 3:
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 8000000000 bytes."
+            )
+        return real(run, device)
+
+    monkeypatch.setattr(measure, "timed", sometimes)
+    one, two = measure.profile(TINY, (1, 2), 2)["results"]
+    assert "latency_ms" in one
+    assert two == {"batch_size": 2, "error": "out of memory: 8.0 GB more were asked for"}
+
+
+# Stages
+
+
+def test_stage_times_add_up_to_the_run_and_hooks_are_gone_afterwards() -> None:
+    prepared = prepare(TINY)
+    clips = prepared.batch(1)
+    before = prepared.forward(clips)
+    start = time.perf_counter()
+    times = stages.stage_ms(prepared, clips)
+    whole = 1000 * (time.perf_counter() - start)
+    assert list(times) == [stage["name"] for stage in mvit_cli.summarize("camera")["stages"]]
+    assert all(value > 0 for value in times.values())
+    assert sum(times.values()) <= whole
+    assert not any(module._forward_pre_hooks for module in prepared.model.modules())
+    assert torch.equal(prepared.forward(clips), before)
+
+
+def test_a_slow_stage_is_the_one_that_takes_the_time() -> None:
+    prepared = prepare(TINY)
+    second = prepared.model.blocks[1]
+    second.mlp.register_forward_hook(lambda *_: time.sleep(0.2))
+    times = stages.stage_ms(prepared, prepared.batch(1))
+    assert max(times, key=lambda name: times[name]) == "scale3"
+    assert times["scale3"] > 200
+
+
+# Memory
+
+
+def test_a_process_that_fails_otherwise_says_why() -> None:
+    with pytest.raises(MViTError, match="there is no preset"):
+        memory.peak_of_process(replace(TINY, preset="nonsense"), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has", "out of memory: 20.00 GiB more were asked for"),
+        (
+            "can't allocate memory: you tried to allocate 49152000000 bytes. Err",
+            "out of memory: 49.2 GB more were asked for",
+        ),
+        ("", "out of memory"),
+    ],
+)
+def test_out_of_memory_is_said_in_one_line(text: str, said: str) -> None:
+    assert memory.out_of_memory_text(RuntimeError(text)) == said
+
+
+def test_only_want_of_memory_is_want_of_memory() -> None:
+    assert memory.is_out_of_memory(MemoryError())
+    assert memory.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert memory.is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+    assert not memory.is_out_of_memory(RuntimeError("shapes do not match"))
+
+
+# Timing
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0, 1))
+def test_quantiles_are_those_of_torch(values: list[float], share: float) -> None:
+    expected = torch.quantile(torch.tensor(values, dtype=torch.float64), share).item()
+    assert math.isclose(quantile(values, share), expected, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def test_the_median_is_the_middle() -> None:
+    assert median([5, 1, 3]) == 3
+
+
+def test_warm_up_ends_when_two_runs_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    durations = iter([9.0, 3.0, 2.0, 1.0, 1.01, 7.0])
+    monkeypatch.setattr("mvit_cli.profiling.timing.timed", lambda run, device: next(durations))
+    assert warm_up(lambda: None, CPU) == 5
+    assert next(durations) == 7.0
+
+
+def test_warm_up_of_a_restless_machine_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    durations = iter(float(1 + i % 2) for i in range(1000))
+    monkeypatch.setattr("mvit_cli.profiling.timing.timed", lambda run, device: next(durations))
+    assert warm_up(lambda: None, CPU) == 20
+
+
+def test_the_machines_rate_is_that_of_its_best_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mvit_cli.profiling.machine.SIZES", {"cpu": (8, 16)})
+    seconds = iter([2.0, 1.0, 4.0, 4.0, 4.0, 4.0, 3.0, 0.5, 8.0, 8.0, 8.0, 8.0])
+    monkeypatch.setattr("mvit_cli.profiling.machine.timed", lambda run, device: next(seconds) / 1e6)
+    assert matmul_macs_per_s(CPU, torch.float32) == pytest.approx(16**3 / 0.5e-6)
+
+
+# Usage
+
+
+@pytest.mark.parametrize(("text", "sizes"), [("1", (1,)), ("1,4", (1, 4)), (" 2 , 8 ", (2, 8))])
+def test_batch_sizes_are_a_list(text: str, sizes: tuple[int, ...]) -> None:
+    assert parse_batch_sizes(text) == sizes
+
+
+@pytest.mark.parametrize("text", ["", "0", "1,", "a", "-1", "1.5", "²"])
+def test_anything_else_is_no_list_of_batch_sizes(text: str) -> None:
+    with pytest.raises(UsageError, match="batch-size"):
+        parse_batch_sizes(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ("--device tpu", 2, "there is no device 'tpu'"),
+        ("--device cuda:99", 1, "--device cuda:99"),
+        ("--preset S --size 4", 2, "cannot take that input"),
+        ("--preset nonsense", 2, "there is no preset"),
+        ("--trace nowhere/run.json", 2, "there is no folder"),
+        ("--runs 0", 2, "--runs"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_is_measured(
+    options: str, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["profile", *options.split()]) == code
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert said in told.err
+
+
+def test_a_trace_can_be_compressed(tmp_path: Path) -> None:
+    from mvit_cli.profiling.trace import write_trace
+
+    path = tmp_path / "run.json.gz"
+    write_trace(prepare(TINY), 1, path)
+    assert "traceEvents" in json.loads(gzip.decompress(path.read_bytes()))
+
+
+@pytest.mark.slow
+def test_a_compiled_network_is_measured_as_a_whole(without_processes: None) -> None:
+    result = measure.profile(replace(TINY, compiled=True), (1,), 2)
+    assert result["results"][0]["stages"] == []
+    assert "not timed" in " ".join(result["notes"])
+
+
+@pytest.mark.cuda
+def test_a_gpu_is_measured_with_its_own_clock_and_memory() -> None:
+    result = measure.profile(replace(TINY, device="cuda", dtype="bfloat16"), (1, 4), 3)
+    for row in result["results"]:
+        assert row["peak_memory_bytes"] > 2 * mvit_cli.summarize("camera", size=24)["params"]
+        assert sum(stage["share"] for stage in row["stages"]) == pytest.approx(1)
+        assert all(stage["latency_ms"] > 0 for stage in row["stages"])
