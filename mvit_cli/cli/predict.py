@@ -97,7 +97,8 @@ def predict_command(
     batch, processes = count_or_auto(batch_size, "--batch-size"), count_or_auto(workers, "--workers")
     wanted = chosen_format(format, output)
     if output:
-        check_output(output, [*(name.removeprefix("@") for name in inputs), *filter(None, (weights, labels))])
+        read = [*(name.removeprefix("@") for name in inputs), weights, labels]
+        check_output(output, [path for path in read if path])
 
     _share_processors()
     from mvit_cli.recognition.predict import load_recogniser
