@@ -12,12 +12,35 @@ from hypothesis import strategies as st
 from media_clips import clip, expected, write_video
 
 from mvit_cli.errors import MediaError
+from mvit_cli.media.container import packets_of
 from mvit_cli.media.images import probe
 from mvit_cli.media.index import frame_rate, index_video, why_not_decord
 
 TRUTH = expected()
 # Packets whose frames the decoder cannot make: the index counts what should be shown, the reader says what is missing.
 UNDECODABLE = {"corrupt_mid.mp4": 3, "corrupt_mid_hevc.mp4": 5, "tail_zeroed.mp4": 32}
+
+
+class Stumbling:
+    """A container whose demuxer fails twice between three packets, and stays broken after them."""
+
+    def __init__(self):
+        self.steps = iter(["a", IndexError("list index out of range"), "b", av.error.InvalidDataError(1, "bad"), "c"])
+        self.tries = 0
+
+    def demux(self, stream):
+        while True:
+            self.tries += 1
+            step = next(self.steps, av.error.InvalidDataError(1, "bad"))
+            if isinstance(step, Exception):
+                raise step
+            yield step
+
+
+def test_packets_go_on_after_damage_and_end_in_the_end():
+    container = Stumbling()
+    assert list(packets_of(container, None)) == ["a", "b", "c"]
+    assert container.tries < 200
 
 
 def refusal(path) -> str:
@@ -55,6 +78,7 @@ def test_what_ffmpeg_gets_nothing_from_is_refused(name):
         ("h264.ts", "mpegts"),
         ("mpeg4_bframes.avi", "avi"),
         ("editlist_cut.mp4", "33 hidden packets"),
+        ("vp9_odd_175x131.webm", "damage in VP9"),
         ("cover_first.mp4", "another of the file's video streams"),
         ("trunc_faststart50.mp4", "damaged"),
         ("cut_decord_hang.mp4", "hidden packets"),

@@ -9,6 +9,7 @@ import textwrap
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from media_clips import KEPT, clip, read_number, write_video
 
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.decode import attempt
+from mvit_cli.media.decord_reader import decord_is_installed
 from mvit_cli.media.pool import DecodePool, workers_auto
 from mvit_cli.media.protocol import Decoded, DecodeRequest, Sampling, Transform
 
@@ -322,6 +324,28 @@ def test_pool_gives_what_decode_gives(tmp_path, monkeypatch):
             continue
         assert np.array_equal(outcome.pixels, here.pixels)
         assert (outcome.clips, outcome.warnings, outcome.reader) == (here.clips, here.warnings, here.reader)
+
+
+@posix
+@pytest.mark.skipif(not decord_is_installed(), reason="decord is not installed")
+def test_damage_that_decord_conceals_is_overheard_and_told(tmp_path):
+    path = Path(write_video(tmp_path / "a.mp4", 40, size=(128, 128), options={"g": "10"}))
+    whole = path.read_bytes()
+    jobs = []
+    for place in np.linspace(whole.index(b"mdat") + 200, whole.index(b"moov") - 200, 12).astype(int):
+        damaged = tmp_path / f"{place}.mp4"
+        damaged.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        jobs.append(DecodeRequest(str(damaged), Sampling("native", 40), Transform(GREY, GREY, 128, 128)))
+    with DecodePool(workers=1) as pool:
+        found = list(pool.imap(jobs))
+    readers = Counter()
+    for job, outcome in zip(jobs, found, strict=True):
+        truth = attempt(replace(job, reader="av"))
+        assert outcome.warnings == truth.warnings
+        assert np.array_equal(outcome.pixels, truth.pixels)
+        readers[outcome.reader, bool(truth.warnings)] += 1
+    assert readers["av", True] >= 6
+    assert readers["decord", True] == 0
 
 
 def test_without_workers_the_interface_is_the_same(tmp_path):

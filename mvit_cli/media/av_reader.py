@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.container import open_video
+from mvit_cli.media.container import ERROR_BUDGET, open_video, packets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 State = Literal["decoded", "damaged", "held"]
 Way = Literal["seek", "time", "count"]
 
-# Packets in a row that give nothing but errors before the rest of a file is given up.
-ERROR_BUDGET = 100
 # Containers whose key frames can be sought by time stamp. Elsewhere a seek lands anywhere: read from the start.
 SEEKABLE = frozenset({"mov", "mp4", "matroska", "webm", "flv", "ogg"})
 
@@ -186,25 +184,22 @@ class _Playback:
         import av
 
         self._fresh = False
-        packets = self._container.demux(self._stream)
         failed = 0
-        while failed <= ERROR_BUDGET:
+        for packet in packets_of(self._container, self._stream):
             try:
-                packet = next(packets)
                 frames = packet.decode()
-            except (StopIteration, EOFError):
+            except EOFError:
                 return
             except MemoryError:
                 raise
             except av.error.FFmpegError:
                 failed += 1
-                packets = self._container.demux(self._stream)
+                if failed > ERROR_BUDGET:
+                    return
                 continue
             if frames:
                 failed = 0
             yield from frames
-            if packet.size == 0:  # the packet that flushes the decoder
-                return
 
     def to_rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Returns `(H, W, 3)` RGB, turned upright; where the size changes in mid-stream, scaled to the first."""

@@ -8,11 +8,17 @@ from mvit_cli.errors import MediaError
 from mvit_cli.media.guards import MAX_VIDEO_PIXELS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 # Demuxers that read other files, make pictures up, or take stills for video.
 REFUSED_FORMATS = frozenset({"concat", "hls", "dash", "image2", "lavfi", "sdp", "rtsp", "tee", "webvtt"})
+
+# Errors in a row before the rest of a file is given up.
+ERROR_BUDGET = 100
 
 
 def open_video(path: str) -> tuple[InputContainer, VideoStream]:
@@ -40,6 +46,27 @@ def open_video(path: str) -> tuple[InputContainer, VideoStream]:
     except BaseException:
         container.close()
         raise
+
+
+def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[Any]]:
+    """Yields the packets of a stream from where the container stands, past damage up to a budget."""
+    import av
+
+    failed = 0
+    packets = container.demux(stream)
+    while failed <= ERROR_BUDGET:
+        try:
+            packet = next(packets)
+        except (StopIteration, EOFError):
+            return
+        except MemoryError:
+            raise
+        except (av.error.FFmpegError, IndexError):  # IndexError: PyAV, where damage looks like one stream more
+            failed += 1
+            packets = container.demux(stream)
+        else:
+            failed = 0
+            yield packet
 
 
 def _video_stream(container: InputContainer) -> VideoStream:

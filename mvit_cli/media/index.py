@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.container import open_video
+from mvit_cli.media.container import open_video, packets_of
 from mvit_cli.media.guards import check_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from av.container import InputContainer
@@ -102,7 +102,7 @@ def _scan(container: InputContainer, stream: VideoStream) -> _Packets:
     # Transport streams mark whole packets as damaged after a gap; elsewhere the mark means cut short.
     keeps_damaged = bool({"mpegts", "mpeg"}.intersection(container.format.name.split(",")))
     shows = _SHOWS_FRAME.get(stream.codec_context.name)
-    for packet in _demux(container, stream):
+    for packet in packets_of(container, stream):
         if packet.size == 0:
             continue
         if packet.is_discard or (shows is not None and not shows(packet)):
@@ -117,17 +117,6 @@ def _scan(container: InputContainer, stream: VideoStream) -> _Packets:
         if packet.pts is not None and (packets.latest_pts is None or packet.pts > packets.latest_pts):
             packets.latest_pts, packets.last_duration = packet.pts, packet.duration or 0
     return packets
-
-
-def _demux(container: InputContainer, stream: VideoStream) -> Iterator[Packet[Any]]:
-    import av
-
-    try:
-        yield from container.demux(stream)
-    except MemoryError:
-        raise
-    except (av.error.FFmpegError, EOFError):
-        return  # a damaged tail: what came before it is the index
 
 
 def _shows_vp8_frame(packet: Packet[Any]) -> bool:
@@ -228,10 +217,13 @@ def _doubt_decord(
 ) -> str:
     """Returns the first reason against decord, or "".
 
-    Measured on 75 files that pass: decord right on 69, a clean error on 6, never wrong, never hanging.
+    Damage inside packets no index shows; there decord fails or is overheard. Of 240 damaged files of six codecs it gave
+    frames of 13, all equal to PyAV's; of 40 in VP8 it gave 11 with other frames, and of VP9 some with shifted ones.
     """
     if not {"mov", "mp4", "matroska", "webm"}.intersection(container.format.name.split(",")):
         return f"it seeks wrongly in {container.format.name}"
+    if stream.codec_context.name in ("vp8", "vp9"):
+        return f"it hides damage in {stream.codec_context.name.upper()} streams, which the index cannot tell"
     if packets.hidden:
         return f"it counts {packets.hidden} hidden packets (an edit list) as frames"
     if packets.damaged:

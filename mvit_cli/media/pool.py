@@ -92,8 +92,8 @@ class DecodePool:
             return self.workers[-1]
         return best if best is not None and len(best.jobs) < SLOTS else None
 
-    def dismiss(self, worker: WorkerProcess) -> int:
-        """Ends a worker and returns its exit code."""
+    def dismiss(self, worker: WorkerProcess) -> tuple[int, str]:
+        """Ends a worker; returns its exit code and its last words."""
         self.workers.remove(worker)
         return worker.end()
 

@@ -13,10 +13,10 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.shared import Slot
+from mvit_cli.media.shared import Slot, anonymous_file
 
 if TYPE_CHECKING:
     import queue
@@ -72,14 +72,10 @@ class WorkerProcess:
         self.ready = False
         self.done = 0
         self._since = time.monotonic()  # start of the process, then of the first job
-        self._tail = b""
-        self._process = _start(module, [slot.handle for slot in self.slots], memory_bytes)
-        self._threads = [
-            threading.Thread(target=self._listen, args=(events,), daemon=True),
-            threading.Thread(target=self._overhear, daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._words = anonymous_file()
+        self._process = _start(module, [slot.handle for slot in self.slots], memory_bytes, self._words)
+        self._ear = threading.Thread(target=self._listen, args=(events,), daemon=True)
+        self._ear.start()
 
     def send(self, job: Job) -> None:
         """Gives the process a job; call only while fewer than `SLOTS` are with it."""
@@ -115,23 +111,24 @@ class WorkerProcess:
             return job, MediaError(*outcome)
         return job, replace(outcome, pixels=self.slots[slot].array(shape, dtype).copy())
 
-    def end(self) -> int:
-        """Kills the process if it lives, and returns its exit code."""
+    def end(self) -> tuple[int, str]:
+        """Kills the process if it lives; returns its exit code and its last words, a line of printable characters."""
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)  # a process that waits for a dead disk cannot be ended
-        for thread in self._threads:
-            thread.join(timeout=1)
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+        self._ear.join(timeout=1)
+        last_words = self._last_words()
+        for pipe in (self._process.stdin, self._process.stdout, self._words):
             with contextlib.suppress(OSError):
                 pipe.close()  # type: ignore[union-attr]
         for slot in self.slots:
             slot.close()
-        return -9 if self._process.returncode is None else self._process.returncode
+        return -9 if self._process.returncode is None else self._process.returncode, last_words
 
-    def last_words(self) -> str:
-        """Returns the last line the process wrote, of printable characters."""
-        lines = [line for line in self._tail.decode(errors="replace").splitlines() if line.strip()]
+    def _last_words(self) -> str:
+        size = self._words.seek(0, os.SEEK_END)
+        self._words.seek(max(0, size - TAIL_BYTES))
+        lines = [line for line in self._words.read(TAIL_BYTES).decode(errors="replace").splitlines() if line.strip()]
         return "".join(letter if letter.isprintable() else " " for letter in lines[-1]).strip()[:200] if lines else ""
 
     def _listen(self, events: queue.SimpleQueue[Any]) -> None:
@@ -143,14 +140,8 @@ class WorkerProcess:
             self._process.wait()
             events.put((self, None))
 
-    def _overhear(self) -> None:
-        assert self._process.stderr is not None
-        with contextlib.suppress(OSError, ValueError):
-            while piece := self._process.stderr.read1(TAIL_BYTES):  # type: ignore[attr-defined]
-                self._tail = (self._tail + piece)[-TAIL_BYTES:]
 
-
-def _start(module: str, handles: list[int | str], memory_bytes: int) -> subprocess.Popen[bytes]:
+def _start(module: str, handles: list[int | str], memory_bytes: int, words: IO[bytes]) -> subprocess.Popen[bytes]:
     """Starts `main` of a module as a program of its own, with this program's search path."""
     settings = json.dumps({"slots": handles, "memory_bytes": memory_bytes})
     # "" is the folder of this moment; entries that are no folders belong to import hooks.
@@ -160,7 +151,7 @@ def _start(module: str, handles: list[int | str], memory_bytes: int) -> subproce
         [sys.executable, "-c", program, settings],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=words,
         # One thread of arithmetic a worker: there are as many workers as are wanted.
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         pass_fds=[handle for handle in handles if isinstance(handle, int)],

@@ -151,17 +151,18 @@ class Run:
 
     def _bury(self, worker: WorkerProcess) -> None:
         """A worker has ended by itself: its file is to blame, unless it had not begun or was killed from outside."""
-        code, jobs = self._pool.dismiss(worker), [job for job, _ in worker.jobs]
+        code, last_words = self._pool.dismiss(worker)
+        jobs = [job for job, _ in worker.jobs]
         if not worker.ready:
             self._failed_starts += 1
             if self._failed_starts == STARTS:
                 raise MViTError(
-                    f"the processes that decode do not start: {worker.last_words() or f'exit code {code}'}",
+                    f"the processes that decode do not start: {last_words or f'exit code {code}'}",
                     "Use --workers 0 to decode in the main process.",
                 )
         elif jobs:
             jobs[0].crashes += 1
-            error = _obituary(code, worker.last_words())
+            error = _obituary(code, last_words)
             if jobs[0].crashes == TRIES or error.kind != "crash":
                 self._finish(jobs.pop(0).number, error)
         self._waiting.extendleft(reversed(jobs))

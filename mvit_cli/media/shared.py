@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +44,13 @@ class Slot:
             os.close(self.handle)
 
 
+def anonymous_file() -> IO[bytes]:
+    """Makes a file without a name, in memory where the system can."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("mvit"), "w+b", buffering=0)
+    return tempfile.TemporaryFile(buffering=0)
+
+
 if sys.platform == "win32":
 
     def _create() -> int | str:
@@ -56,9 +63,7 @@ if sys.platform == "win32":
 else:
 
     def _create() -> int | str:
-        if hasattr(os, "memfd_create"):
-            return os.memfd_create("mvit-frames")
-        with tempfile.TemporaryFile() as file:
+        with anonymous_file() as file:
             return os.dup(file.fileno())
 
     def _map(handle: int | str, size: int) -> mmap.mmap:

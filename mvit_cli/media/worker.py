@@ -1,8 +1,8 @@
 """The process that decodes: jobs come by standard input, answers go to standard output, pixels by shared memory.
 
 Started by `process.WorkerProcess` as a program of its own, so that it never runs the user's script again and never
-loads torch. Native libraries write what they like to descriptors 1 and 2: both lead to the pipe where the pool listens
-for last words.
+loads torch. Native libraries write what they like to descriptors 1 and 2: both lead to a file where the pool looks for
+last words.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from mvit_cli.media.decode import attempt
-from mvit_cli.media.decord_reader import decord_is_installed
+from mvit_cli.media.decord_reader import STDERR, DecordReader, decord_is_installed
 from mvit_cli.media.protocol import Decoded
 from mvit_cli.media.shared import Slot
 
@@ -52,6 +52,8 @@ def main(work: Attempt = attempt) -> None:
     while True:
         number, slot, request, limit_s = jobs.get()
         _arm(limit_s)
+        os.ftruncate(STDERR, 0)
+        os.lseek(STDERR, 0, os.SEEK_SET)
         outcome = work(request, slots[slot].array)
         _arm(0)
         if isinstance(outcome, Decoded):
@@ -68,9 +70,10 @@ def _load_libraries() -> None:
     import PIL.Image
 
     if decord_is_installed():
-        import decord
+        import decord  # after av, which would silence its messages
 
-        decord.logging.set_level(decord.logging.QUIET)
+        DecordReader.overhears = os.name == "posix"
+        del decord
     del av, numpy, PIL
 
 
@@ -78,7 +81,7 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
     jobs_from, answers_to = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
-    os.dup2(2, 1)
+    os.dup2(STDERR, 1)
     return jobs_from, answers_to
 
 
