@@ -299,6 +299,7 @@ def test_a_trace_can_be_compressed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # torch's own
 def test_a_compiled_network_is_measured_as_a_whole(without_processes: None) -> None:
     result = measure.profile(replace(TINY, compiled=True), (1,), 2)
     assert result["results"][0]["stages"] == []
