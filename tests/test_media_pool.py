@@ -177,6 +177,15 @@ def test_hanging_file_costs_its_time_limit():
     assert "--timeout" in found[1].hint
 
 
+def test_reader_that_is_away_for_long_finds_nothing_late():
+    with FaultyPool(workers=2, timeout_s=0.8) as pool:
+        stream = pool.imap(request(number) for number in range(12))
+        found = [told(next(stream))]
+        time.sleep(1.5)  # both workers have answered meanwhile
+        found += [told(outcome) for outcome in stream]
+    assert found == list(range(12))
+
+
 @linux
 def test_memory_of_a_file_is_limited():
     with FaultyPool(workers=1, memory_bytes=1 << 30) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import signal
 import threading
@@ -120,16 +121,24 @@ class Run:
             worker.send(self._waiting.popleft())
 
     def _listen(self) -> None:
+        """Waits for something to happen, at most until a worker is late, and takes in all that has happened.
+
+        All of it: whoever reads the outcomes may have been away for long, and a worker is late only if it has not
+        answered since.
+        """
         now = time.monotonic()
-        left_s = min((worker.deadline() - now for worker in self._pool.workers), default=None)
+        left_s = min((worker.deadline() - now for worker in self._pool.workers), default=math.inf)
+        wait_s: float | None = max(0.0, min(left_s, 60.0)) if self._pool.workers else None
         try:
-            sender, message = self._pool.events.get(timeout=None if left_s is None else max(0.0, min(left_s, 60.0)))
+            while True:
+                sender, message = self._pool.events.get(timeout=wait_s)
+                wait_s = 0.0
+                if sender is self._feeder:
+                    self._take(message)
+                elif sender in self._pool.workers:  # and not one that was ended
+                    self._hear(sender, message)
         except queue.Empty:
             return
-        if sender is self._feeder:
-            self._take(message)
-        elif sender in self._pool.workers:  # and not one that was ended
-            self._hear(sender, message)
 
     def _take(self, message: _Arrival | _End) -> None:
         if isinstance(message, _End):
