@@ -179,11 +179,14 @@ def test_hanging_file_costs_its_time_limit():
 
 def test_reader_that_is_away_for_long_finds_nothing_late():
     with FaultyPool(workers=2, timeout_s=0.8) as pool:
-        stream = pool.imap(request(number) for number in range(12))
-        found = [told(next(stream))]
-        time.sleep(1.5)  # both workers have answered meanwhile
+        outcomes(pool, ["slow", "slow"])  # both have started
+        stream = pool.imap(request(number) for number in range(20))
+        found = []
+        for _ in range(3):
+            found.append(told(next(stream)))
+            time.sleep(1.2)  # both answer meanwhile
         found += [told(outcome) for outcome in stream]
-    assert found == list(range(12))
+    assert found == list(range(20))
 
 
 @linux
