@@ -16,7 +16,6 @@ from mvit_cli.arch.presets import get_preset, preset_names
 from mvit_cli.checkpoints.cards import card_names, load_card
 from mvit_cli.errors import CheckpointError, MediaError, MViTError, UsageError
 from mvit_cli.media.protocol import Transform
-from mvit_cli.media.transforms import normalise
 from mvit_cli.recognition.choice import choose
 from mvit_cli.recognition.device import pick_device, pick_dtype
 from mvit_cli.recognition.recipe import assumed_recipe, fitting_preset, parse_views, recipe_of_card, with_views
@@ -214,9 +213,12 @@ class TestScores:
         scores = scorer(MeanColour()).scores(pixels).numpy()
         np.testing.assert_allclose(scores, expected, atol=1e-6)  # sums of 4,096 float32 values of size 1
 
-    def test_pixels_are_normalised_as_media_says(self, pixels: np.ndarray) -> None:
-        ours = normalised(torch.from_numpy(pixels), TRANSFORM).numpy()
-        np.testing.assert_array_equal(ours, normalise(pixels, TRANSFORM))
+    @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+    def test_pixels_are_normalised_per_colour(self, pixels: np.ndarray, dtype: type) -> None:
+        ours = normalised(torch.from_numpy(pixels.astype(dtype)), TRANSFORM).numpy()
+        for colour, (mean, std) in enumerate(zip(TRANSFORM.mean, TRANSFORM.std, strict=True)):
+            expected = (pixels[..., colour] / 255 - mean) / std
+            np.testing.assert_allclose(ours[:, colour], expected, atol=1e-6)  # float32 roundings at values up to 2.6
 
     def test_pixels_are_left_alone(self, pixels: np.ndarray) -> None:
         floats = pixels.astype(np.float32)

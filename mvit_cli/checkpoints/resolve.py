@@ -8,6 +8,8 @@ from typing import Any
 from mvit_cli.checkpoints.cards import Card, load_card
 from mvit_cli.errors import CheckpointError
 
+_CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pyth", ".pt", ".bin", ".ckpt")
+
 
 @dataclass(frozen=True)
 class ResolvedWeights:
@@ -27,7 +29,7 @@ class ResolvedWeights:
 
 def looks_like_path(text: str) -> bool:
     """Whether the user meant a file rather than a card: it has a separator or a checkpoint's suffix."""
-    return "/" in text or "\\" in text or Path(text).suffix in (".pyth", ".pth", ".pt", ".bin", ".safetensors")
+    return "/" in text or "\\" in text or Path(text.lower()).suffix in _CHECKPOINT_SUFFIXES
 
 
 def resolve_weights(weights: str | Path, *, progress: bool = True) -> ResolvedWeights:

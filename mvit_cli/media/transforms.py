@@ -1,4 +1,4 @@
-"""Frame -> resized, cropped picture -> normalised network input, as the source of each checkpoint does it.
+"""Frame -> resized, cropped picture, as the source of each checkpoint does it; the network's device normalises.
 
 Resizing computes only what the crops show: of a 1080p frame a few per cent of the pixels are touched.
 """
@@ -69,28 +69,6 @@ def crops_of(frame: NDArray[np.uint8], transform: Transform, num_crops: int) -> 
     if transform.antialias:
         return _resize_pillow(frame, size, boxes, transform)
     return [_resize_bilinear(frame, size, box, transform) for box in boxes]
-
-
-def normalise(pixels: NDArray[Any], transform: Transform) -> NDArray[np.float32]:
-    """Scales pixels to 0..1, subtracts the mean, divides by the standard deviation, and moves the colours to the front.
-
-    Args:
-        pixels: `(views, T, H, W, 3)`, 0..255.
-        transform: whose mean and std are taken.
-
-    Returns:
-        `(views, 3, T, H, W)`.
-    """
-    import numpy as np
-
-    views, frames, height, width, colours = pixels.shape
-    out = np.empty((views, colours, frames, height, width), dtype=np.float32)
-    for colour, (mean, std) in enumerate(zip(transform.mean, transform.std, strict=True)):
-        plane = out[:, colour]
-        np.divide(pixels[..., colour], np.float32(255), out=plane, dtype=np.float32)
-        plane -= np.float32(mean)
-        plane /= np.float32(std)
-    return out
 
 
 def _resize_bilinear(frame: NDArray[np.uint8], size: tuple[int, int], box: Box, transform: Transform) -> NDArray[Any]:

@@ -5,14 +5,13 @@ from pathlib import Path
 
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.checkpoints.cards import Card, default_card, load_card
+from mvit_cli.checkpoints.resolve import looks_like_path
 from mvit_cli.checkpoints.source import is_uri, redacted
 from mvit_cli.errors import CheckpointError, UsageError
 
 DEFAULT_PRESET = "B"
 RANDOM = "none"
 """What `--weights` is called with for random weights."""
-
-_CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pyth", ".pt", ".bin", ".ckpt")
 
 
 @dataclass(frozen=True)
@@ -81,5 +80,5 @@ def _refuse_missing_file(text: str) -> None:
     """Tells a path that does not lead to a file from a misspelt name of a card."""
     if Path(text).is_dir():
         raise CheckpointError(f"--weights {text} is a folder, not a checkpoint file", "name the file in it")
-    if text.lower().endswith(_CHECKPOINT_SUFFIXES) or "/" in text or "\\" in text:
+    if looks_like_path(text):
         raise CheckpointError(f"--weights {text}: no such file", "check the path; `mvit weights list` shows all names")

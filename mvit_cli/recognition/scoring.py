@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-# Work for one batch: enough to keep the device busy, little enough to fit. Measured on the CPU: past one view of
-# MViT-B there is nothing to gain; a GPU of 2021 is busy with about 2e12.
+# Work for one batch, in MACs: enough to keep the device busy, little enough to fit. Estimates, not measurements: about
+# a second of a CPU core's matrix products, and of a GPU what a batch of 32 clips of MViTv2-S asks for.
 MACS_A_BATCH = {"cpu": 1e11, "mps": 5e11, "cuda": 2e12}
 MAX_BATCH = 64
 
