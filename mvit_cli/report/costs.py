@@ -42,7 +42,7 @@ def implied_lines(profile: Result, summary: Result) -> list[str]:
     limit = measured[0]["machine_gmacs_per_s"]
     gmacs = summary["macs"] / 1e9
     return [
-        f"matrix products here reach {limit:,.0f} GMAC/s: {gmacs:,.2f} GMACs need at least "
+        f"matrix products here reach {_rate(limit)} GMAC/s: {gmacs:,.2f} GMACs need at least "
         f"{1000 * gmacs / limit:,.1f} ms a clip"
     ]
 
