@@ -37,7 +37,7 @@ GEOMETRIES = st.builds(
         frames=frames,
         height=height,
         width=width,
-        stage_depths=(1, 2, 3, 2)[: len(get_preset(name).config.stage_depths)],
+        stage_depths=(1, 2, 1, 1)[: len(get_preset(name).config.stage_depths)],
         **changes,
     ),
     st.sampled_from(["B", "v2-S", "mvit_s_16x4"]),
@@ -49,7 +49,7 @@ GEOMETRIES = st.builds(
             {},
             {"pos_embed": "joint", "norm_stem": True},
             {"cls_token": False, "head_pooling": "mean"},
-            {"pool_mode": "max", "kernel_kv": None, "unpooled_kv_blocks": (0, 5)},
+            {"pool_mode": "max", "kernel_kv": None, "unpooled_kv_blocks": (0, 2)},
             {"rel_pos_space": True, "rel_pos_time": True, "residual_pooling": True},
             {"pool_first": True, "expand_in": "mlp"},
         ]

@@ -19,7 +19,6 @@ FULL_SIZE_DEFAULT = {  # one of each code base and family; the others differ onl
     "mma_k400_mvitv2_s_16x4_maskfeat",
     "ptv_mvit_base_16",
     "pysf_in1k_mvit_b_16",
-    "pysf_k400_mvit_b_16x4_june2021",
     "timm_mvitv2_small_cls",
     "tv_mvit_v1_b",
 }
