@@ -25,7 +25,10 @@ app = typer.Typer(
 
 @app.command("list")
 def list_command(output: Format = "table") -> None:
-    """List every card: dataset, top-1, size, licence, and whether its file is on this machine."""
+    """List all weights there are.
+
+    Dataset, top-1, size, licence, and whether the file is on this machine. Needs no network.
+    """
     from mvit_cli.checkpoints.inventory import inventory
     from mvit_cli.report.cards import show_list
 
@@ -35,7 +38,10 @@ def list_command(output: Format = "table") -> None:
 
 @app.command("show")
 def show_command(name: Name, output: Format = "table") -> None:
-    """Show everything a card knows: source, labels, preprocessing, sampling, figures, licence, notes."""
+    """Show what is known of one.
+
+    Source, labels, preprocessing, sampling, figures, licence, notes.
+    """
     from mvit_cli.checkpoints.cards import load_card
     from mvit_cli.checkpoints.inventory import card_record
     from mvit_cli.report.cards import show_card
@@ -46,7 +52,10 @@ def show_command(name: Name, output: Format = "table") -> None:
 
 @app.command("pull")
 def pull_command(name: NameOrFile, quiet: Quiet = False) -> None:
-    """Download weights, check them, and print where the file lies."""
+    """Download, and print the path.
+
+    What is on this machine already is checked and not downloaded again.
+    """
     from mvit_cli.checkpoints.resolve import resolve_weights
 
     typer.echo(resolve_weights(name, progress=not quiet).path)
@@ -54,7 +63,10 @@ def pull_command(name: NameOrFile, quiet: Quiet = False) -> None:
 
 @app.command("verify")
 def verify_command(name: NameOrFile, preset: Preset = None, output: Format = "table") -> None:
-    """Compute the sha256 of weights, compare it with the published one, and load them strictly."""
+    """Check sha256 and strict loading.
+
+    The digest is computed anew and compared with the published one; then the network is built and loaded.
+    """
     from mvit_cli.checkpoints.verification import verify_weights
     from mvit_cli.report.cards import show_record
 
@@ -69,7 +81,10 @@ def convert_command(
     preset: Preset = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
 ) -> None:
-    """Write weights in the canonical layout, with their configuration in the file's metadata."""
+    """Write the canonical layout.
+
+    Any known layout becomes one .safetensors file with its configuration in the metadata; no value changes.
+    """
     from mvit_cli.checkpoints.convert import convert
     from mvit_cli.checkpoints.resolve import resolve_weights
 
@@ -80,7 +95,10 @@ def convert_command(
 
 @app.command("where")
 def where_command(output: Format = "table") -> None:
-    """Show the folders that are searched for weights, and what of the cards lies in them."""
+    """Show the folders searched.
+
+    With number and size of the published weights that lie in each.
+    """
     from mvit_cli.checkpoints.inventory import folders
     from mvit_cli.report.cards import show_folders
 

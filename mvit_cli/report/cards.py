@@ -17,10 +17,10 @@ def show_list(entries: Sequence[Record]) -> None:
     """Prints a row a card."""
     columns = (
         Column("weights", numeric=False),
-        Column("dataset", numeric=False),
+        Column("dataset", numeric=False, rank=1),
         Column("top-1"),
         Column("size"),
-        Column("licence", numeric=False),
+        Column("licence", numeric=False, rank=2),
         Column("state", numeric=False, style="cyan"),
     )
     rows = tuple(
