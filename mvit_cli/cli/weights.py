@@ -51,7 +51,10 @@ def show_command(name: Name, output: Format = "table") -> None:
 
 
 @app.command("pull")
-def pull_command(name: NameOrFile, quiet: Quiet = False) -> None:
+def pull_command(
+    name: Annotated[str, typer.Argument(metavar="NAME|URL", help="Name of a card, hf://org/repo/file or https://...")],
+    quiet: Quiet = False,
+) -> None:
     """Download, and print the path.
 
     What is on this machine already is checked and not downloaded again.
