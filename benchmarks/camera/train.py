@@ -16,6 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -30,7 +31,7 @@ from safetensors.torch import save_file
 from stem import GreyConv, coloured, quick_pooling
 from torch import Tensor, nn
 
-from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.presets import get_preset
 from mvit_cli.model.mvit import MViT
 
 NUM_TRAVELS = 4  # pan, tilt, zoom, roll: outputs that exist during training only
@@ -42,27 +43,6 @@ WARM_UP = 0.03
 WEIGHT_DECAY = 0.05
 EMA_DECAY = 0.998
 CHECKPOINT_STEPS = 100
-
-CAMERA_MOTION = {
-    "frames": 16,
-    "height": 96,
-    "width": 96,
-    "num_classes": len(LABELS),
-    "stage_depths": (1, 2, 1),
-    "stage_channels": (64, 128, 192),
-    "stage_heads": (1, 2, 4),
-    "patch_kernel": (7, 13, 13),
-    "patch_stride": (4, 12, 12),
-    "patch_padding": (3, 1, 1),
-    "stride_q": ((1, 1, 1), (1, 2, 2), (1, 2, 2)),
-    "stride_kv": ((1, 2, 2), (1, 1, 1), (1, 1, 1)),
-    "unpooled_kv_blocks": (1, 2, 3),
-    "cls_token": False,
-    "head_pooling": "mean",
-    "pos_embed": "separate",
-    "expand_in": "attn",
-    "residual_pooling": True,
-}
 
 
 def make_batches(worker: int, args: argparse.Namespace, first: int, photos: list[Photo], queue) -> None:
@@ -104,7 +84,7 @@ def with_replays(args: argparse.Namespace, first: int) -> Iterator[Batch]:
 
 def build_network() -> MViT:
     """The preset's network with four more outputs, and a stem that answers to moving gratings."""
-    model = MViT(MViTConfig(**{**CAMERA_MOTION, "num_classes": len(LABELS) + NUM_TRAVELS}))
+    model = MViT(replace(get_preset("camera_motion").config, num_classes=len(LABELS) + NUM_TRAVELS))
     model.patch_embed.proj = GreyConv(model.patch_embed.proj)
     for name, table in model.named_parameters():
         if name.startswith("pos_embed"):
