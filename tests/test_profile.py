@@ -1,7 +1,5 @@
 """`mvit profile`: what is measured, and that measuring changes nothing."""
 
-# ruff: noqa: RUF001 (the multiplication sign is written where the papers write it)
-
 import gzip
 import json
 import math

@@ -1,7 +1,5 @@
 """`mvit summarize`: tables, files, and checkpoints described from their shapes."""
 
-# ruff: noqa: RUF001 (the multiplication sign is written where the papers write it)
-
 import csv
 import io
 import json
@@ -21,7 +19,7 @@ from safetensors.torch import save_file
 
 import mvit_cli
 from mvit_cli.arch.presets import preset_names
-from mvit_cli.checkpoints.inspect import describe_shapes, inspect_file
+from mvit_cli.checkpoints.inspect import inspect_file
 from mvit_cli.checkpoints.load import describe
 from mvit_cli.checkpoints.reading import Checkpoint, read_checkpoint
 from mvit_cli.checkpoints.shapes import TensorShape, read_shapes
@@ -204,9 +202,9 @@ def test_shapes_tell_what_the_tensors_tell(name: str) -> None:
         expected = describe(checkpoint)
     except CheckpointError as error:
         with pytest.raises(CheckpointError, match=re.escape(error.message)):
-            describe_shapes(shapes_of(name))
+            describe(shapes_of(name))
         return
-    found = describe_shapes(shapes_of(name))
+    found = describe(shapes_of(name))
     assert (found.layout, found.inferred) == (expected.layout, expected.inferred)
     assert {key: tuple(x.shape) for key, x in found.tensors.items()} == {
         key: tuple(x.shape) for key, x in expected.tensors.items()

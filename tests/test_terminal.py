@@ -65,7 +65,7 @@ class TestTerminal:
     def test_stages_stand_below_where_there_is_no_room(self, screen: Terminal) -> None:
         out = self.shown(screen, summarize("B"))
         (row,) = [line for line in out if line.startswith("scale4")]
-        assert row.split() == ["scale4", "8×14×14", "384", "1,569", "40.76"]  # noqa: RUF001
+        assert row.split() == ["scale4", "8×14×14", "384", "1,569", "40.76"]
         assert out.index(row) > out.index("bad.mp4")
 
     def test_stages_stand_beside_the_first_file_where_there_is(

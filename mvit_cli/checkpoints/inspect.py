@@ -1,6 +1,5 @@
 """What a checkpoint is, told without building its network: from shapes, or from its card alone."""
 
-import re
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
@@ -9,15 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import Preset, get_preset, preset_names
 from mvit_cli.arch.summary import resized, summarize_config
-from mvit_cli.checkpoints.layouts import recognise
-from mvit_cli.checkpoints.load import Described, describe
-from mvit_cli.checkpoints.reading import Checkpoint
-from mvit_cli.checkpoints.shapes import TensorShape, read_shapes
+from mvit_cli.checkpoints.load import describe
+from mvit_cli.checkpoints.shapes import read_shapes
 from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from mvit_cli.checkpoints.cards import Card
 
 
@@ -62,7 +57,7 @@ def inspect_file(path: Path, preset: str | None = None, card: "Card | None" = No
     Raises:
         CheckpointError: it cannot be recognised, or contradicts `preset`.
     """
-    described = describe_shapes(read_shapes(path), preset or (card.preset if card else None), card)
+    described = describe(read_shapes(path), preset or (card.preset if card else None), card.overrides if card else None)
     config, tensors = described.config, described.tensors
     held = sum(prod(tensor.shape) for key, tensor in tensors.items() if config.cls_token or key != "cls_token")
     expected = summarize_config(config)["params"]
@@ -81,27 +76,6 @@ def inspect_file(path: Path, preset: str | None = None, card: "Card | None" = No
         "notes": notes,
     }
     return Inspected(config, get_preset(card.preset) if card else preset_of(config), record)
-
-
-def describe_shapes(checkpoint: Checkpoint, preset: str | None = None, card: "Card | None" = None) -> Described:
-    """As `load.describe`, for a checkpoint that has shapes in place of its tensors."""
-    joined = replace(checkpoint, tensors=_with_joint_qkv(checkpoint.tensors))
-    described = describe(joined, preset, card.overrides if card else None)
-    return replace(described, layout=recognise({key: tuple(x.shape) for key, x in checkpoint.tensors.items()}))
-
-
-def _with_joint_qkv(tensors: "dict[str, Tensor]") -> "dict[str, Tensor]":
-    """Rows of q, k and v under one name; shapes cannot be concatenated by torch, as `layouts` does with tensors."""
-    joined: dict[str, Any] = {}
-    for key, tensor in tensors.items():
-        match = re.fullmatch(r"(.*\.attn\.)([qkv])(\.(?:weight|bias))", key)
-        parts = [tensors.get(f"{match[1]}{part}{match[3]}") for part in "qkv"] if match else []
-        if not match or not all(isinstance(part, TensorShape) for part in parts):
-            joined[key] = tensor
-        elif match[2] == "q":
-            rows = sum(part.shape[0] for part in parts if part is not None)
-            joined[f"{match[1]}qkv{match[3]}"] = TensorShape((rows, *tensor.shape[1:]), str(tensor.dtype))
-    return cast("dict[str, Tensor]", joined)
 
 
 def preset_of(config: MViTConfig) -> Preset | None:

@@ -133,17 +133,21 @@ def _join_qkv(tensors: "dict[str, Tensor]") -> "dict[str, Tensor]":
         if not match:
             joined[key] = tensor
         elif match[2] == "q":
-            parts = [tensors.get(f"{match[1]}{part}{match[3]}") for part in "qkv"]
-            if any(part is None for part in parts):
+            parts = [tensors[name] for part in "qkv" if (name := f"{match[1]}{part}{match[3]}") in tensors]
+            if len(parts) < 3:
                 raise CheckpointError(f"{key} is there, but k or v beside it is missing", "the file is incomplete")
             joined[f"{match[1]}qkv{match[3]}"] = _concatenate(parts)
     return joined
 
 
-def _concatenate(parts: "list[Tensor | None]") -> "Tensor":
+def _concatenate(parts: "list[Tensor]") -> "Tensor":
+    first, *others = parts
+    if hasattr(first, "concatenated"):  # a shape that stands for a tensor
+        joined: Tensor = first.concatenated(others)
+        return joined
     import torch
 
-    return torch.cat([part for part in parts if part is not None])
+    return torch.cat(parts)
 
 
 def _canonical_shape(key: str, tensor: "Tensor") -> "Tensor":

@@ -12,7 +12,7 @@ from mvit_cli.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import Tensor
 
-_NESTINGS = ("model_state", "state_dict", "model", "module")
+NESTINGS = ("model_state", "state_dict", "model", "module")
 """Where published files keep the state dict; otherwise the file itself is one."""
 
 
@@ -100,7 +100,7 @@ def _state_dict_of(content: Any) -> "tuple[dict[str, Tensor], dict[str, Any]]":
 
     outer = content if isinstance(content, dict) else {}
     inner: Any = outer
-    for name in _NESTINGS:
+    for name in NESTINGS:
         if isinstance(outer.get(name), dict):
             inner = outer[name]
             break

@@ -6,13 +6,13 @@ A file of gigabytes answers at once. What this reader does not know it leaves to
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from mvit_cli.checkpoints.layouts import without_wrapper
-from mvit_cli.checkpoints.reading import _NESTINGS, Checkpoint, read_checkpoint
+from mvit_cli.checkpoints.reading import NESTINGS, Checkpoint, read_checkpoint
 from mvit_cli.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ class TensorShape:
     def unsqueeze(self, axis: int) -> "TensorShape":
         """With an axis of length 1 before `axis`."""
         return TensorShape((*self.shape[:axis], 1, *self.shape[axis:]), self.dtype)
+
+    def concatenated(self, others: Sequence["TensorShape"]) -> "TensorShape":
+        """With the rows of `others` below its own."""
+        return TensorShape((self.shape[0] + sum(other.shape[0] for other in others), *self.shape[1:]), self.dtype)
 
     def __getitem__(self, index: None) -> "TensorShape":
         return self.unsqueeze(0)
@@ -77,7 +81,7 @@ def _safetensors_shapes(path: Path) -> Checkpoint:
 
 
 def _checkpoint(path: Path, content: dict[Any, Any]) -> Checkpoint | None:
-    inner = next((content[name] for name in _NESTINGS if isinstance(content.get(name), dict)), content)
+    inner = next((content[name] for name in NESTINGS if isinstance(content.get(name), dict)), content)
     shapes = {str(key): value for key, value in inner.items() if isinstance(value, TensorShape)}
     cfg = content.get("cfg")
     if not shapes:

@@ -1,7 +1,5 @@
 """Clip geometry on the command line."""
 
-# ruff: noqa: RUF001 (the multiplication sign is written where the papers write it)
-
 import re
 from typing import Annotated
 

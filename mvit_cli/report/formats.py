@@ -1,7 +1,5 @@
 """How numbers and shapes are written for people."""
 
-# ruff: noqa: RUF001 (the multiplication sign is written where the papers write it)
-
 from collections.abc import Sequence
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"

@@ -1,7 +1,5 @@
 """What the network does to a clip, as tables: by stage, as in Table 2 of the MViT paper, and by block."""
 
-# ruff: noqa: RUF001 (the multiplication sign is written where the papers write it)
-
 from collections.abc import Mapping
 from typing import Any
 

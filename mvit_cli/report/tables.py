@@ -1,7 +1,5 @@
 """A table as data, and its forms: for a terminal, as Markdown, as CSV."""
 
-# ruff: noqa: RUF001 (the multiplication sign is written where the papers write it)
-
 import os
 import shutil
 import sys

@@ -136,7 +136,7 @@ def stage_table(model: Row) -> Table:
     """Output shape, sequence length and cost of each stage, from the object of `mvit summarize`."""
     columns = (
         Column("stage", numeric=False),
-        Column("output\nT×H×W"),  # noqa: RUF001
+        Column("output\nT×H×W"),
         Column("channels", rank=1),
         Column("sequence\nlength"),
         Column("GMACs"),
