@@ -16,7 +16,7 @@ from media_clips import clip
 from tiny_network import write_weights
 
 from mvit_cli.cli.main import run
-from mvit_cli.errors import UsageError
+from mvit_cli.errors import MViTError, UsageError
 from mvit_cli.recognition.journal import Journal, read_journal
 from mvit_cli.recognition.predict import known_run, load_recogniser
 
@@ -111,6 +111,27 @@ class TestTornLine:
         before = file.read_bytes()
         read_journal(file, retry_errors=True)
         assert file.read_bytes() == before
+
+    @pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+    def test_what_another_run_is_just_writing_is_not_cut_off(self, tmp_path: Path) -> None:
+        file = write_rows(tmp_path / "rows.jsonl", ok("a"))
+        with read_journal(file).open() as stream:
+            stream.write(b'{"path": "b", ')
+            stream.flush()
+            for take in (Journal.open, Journal.repair):
+                with pytest.raises(MViTError, match="another run writes to it"):
+                    take(read_journal(file))
+            assert file.read_bytes().endswith(b'{"path": "b", ')
+        read_journal(file).repair()
+        assert read_rows(file) == [ok("a")]
+
+    def test_a_file_that_has_grown_since_it_was_read_is_left_alone(self, tmp_path: Path) -> None:
+        file = write_rows(tmp_path / "rows.jsonl", ok("a"), error("b"))
+        journal = read_journal(file, retry_errors=True)
+        write_rows(file, ok("a"), error("b"), ok("c"))
+        with pytest.raises(MViTError, match="another run writes to it"):
+            journal.open()
+        assert read_rows(file) == [ok("a"), error("b"), ok("c")]
 
     @pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
     def test_a_link_stays_a_link(self, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class Journal:
     ok: int = 0
     failed: int = 0
     skipped: int = 0
+    _size: int = 0  # bytes that were read
     _end: int = 0  # bytes up to the last line break
     _done: Counter[bytes] = field(default_factory=Counter)  # rows a path, by the digest of the path
     _first_of: dict[tuple[str, ...], int] = field(default_factory=dict)  # line of the first ok row of each identity
@@ -91,22 +92,31 @@ class Journal:
 
         Raises:
             OSError: the file cannot be read or written.
+            MViTError: another run writes to it.
         """
+        stream = self._claimed()
         if self.retry_errors and self.failed:
-            self._drop_errors()
-        self.repair()
-        return self.path.open("ab")
+            with stream:
+                self._drop_errors()
+            stream = self._claimed()
+        return stream
 
     def repair(self) -> None:
-        """Cuts a torn last line off.
+        """Cuts a torn last line off; raises as `open` does."""
+        if self.path.exists():
+            self._claimed().close()
 
-        Raises:
-            OSError: the file cannot be written.
-        """
-        if self.path.exists() and self.path.stat().st_size > self._end:
-            with self.path.open("r+b") as stream:
-                stream.truncate(self._end)
-                os.fsync(stream.fileno())
+    def _claimed(self) -> BinaryIO:
+        """The file without a torn last line: what looks torn may be the row that another run is just writing."""
+        stream = self.path.open("ab")
+        if not _lock(stream) or stream.tell() != self._size:
+            stream.close()
+            raise MViTError(f"--output {self.path}: another run writes to it", "let it end, then --resume")
+        if self._size > self._end:
+            stream.truncate(self._end)
+            os.fsync(stream.fileno())
+            self._size = self._end
+        return stream
 
     def _drop_errors(self) -> None:
         """Puts a file without the error rows in the place of the file, all at once."""
@@ -119,7 +129,7 @@ class Journal:
                         kept.write(line)
                 kept.flush()
                 os.fsync(kept.fileno())
-                self._end = kept.tell()
+                self._size = self._end = kept.tell()
             shutil.copymode(target, name)
             os.replace(name, target)
         except BaseException:
@@ -146,8 +156,9 @@ def read_journal(path: Path, *, retry_errors: bool = False) -> Journal:
         raise UsageError(f"--resume: {path} is no regular file", _OTHER_FILE)
     try:
         for number, line, row in _rows(path):
+            journal._size += len(line)
             if row is not None:
-                journal._end += len(line)
+                journal._end = journal._size
                 _enter(journal, number, row)
     except OSError as error:
         raise MViTError(f"--output {path}: {error.strerror}", "choose another place") from error
@@ -187,6 +198,21 @@ def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
         raise _no_row(path, number)
     assert isinstance(row, dict)
     return row
+
+
+def _lock(stream: BinaryIO) -> bool:
+    """Keeps other runs that resume from the file until it is closed, where the system can; False: one is at it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def _no_row(path: Path, number: int) -> UsageError:
