@@ -91,7 +91,8 @@ class RunReport:
         if self.skipped:
             parts.append(f"{self.skipped} skipped (done before)")
         seconds, named = time.perf_counter() - self._started, total + self.skipped
-        return f"{named} input{'s' * (named != 1)}: {', '.join(parts)}; {seconds:.1f} s, {total / seconds:.1f} a second"
+        rate = f", {total / seconds:.1f} a second" if total else ""
+        return f"{named} input{'s' * (named != 1)}: {', '.join(parts)}; {seconds:.1f} s{rate}"
 
     def finish(self) -> None:
         """Writes the summary, where somebody looks or something failed; of a single input only what failed."""
