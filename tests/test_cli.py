@@ -78,6 +78,8 @@ class TestStart:
                 "--format",
                 "--reader",
                 "--output",
+                "--resume",
+                "--retry-errors",
                 "--fail-fast",
                 "--quiet",
                 "--no-stages",
