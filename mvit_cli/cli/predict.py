@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mvit_cli.cli.options import Device, Dtype, Preset, Quiet, Weights, count_or_auto
-from mvit_cli.cli.sink import Format, check_output, chosen_format, opened_writer
+from mvit_cli.cli.sink import Format, check_output, check_resume, chosen_format, opened_writer
 from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from mvit_cli.recognition.journal import Journal
     from mvit_cli.report.progress import RunReport
     from mvit_cli.report.rows import RowWriter
 
@@ -23,6 +24,7 @@ Examples:
   mvit predict clip.mp4 --preset camera                 weights included, works offline
   mvit predict videos/ --weights mvitv2_s_16x4.tv_k400 > rows.jsonl
   mvit predict 'shots/**/*.mov' --format csv --output shots.csv
+  mvit predict videos/ --output rows.jsonl --resume     goes on where a run ended
   find . -name '*.mp4' -print0 | mvit predict -0 - | jq -r '.path + " " + .predictions[0].label'
 
 \b
@@ -63,6 +65,12 @@ FormatOption = Annotated[
     ),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write rows here, not to stdout.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Keep the rows that --output has (JSON lines), do only inputs without one.")
+]
+RetryErrors = Annotated[
+    bool, typer.Option("--retry-errors", help="With --resume: drop the rows that are errors, do their inputs again.")
+]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first input that fails.")]
 Null = Annotated[bool, typer.Option("--null", "-0", help="Paths of - and @list end with NUL, not with a line break.")]
 NoStages = Annotated[bool, typer.Option("--no-stages", help="Leave the table of stages out.")]
@@ -83,6 +91,8 @@ def predict_command(
     reader: Reader = "auto",
     format: FormatOption = None,
     output: Output = None,
+    resume: Resume = False,
+    retry_errors: RetryErrors = False,
     fail_fast: FailFast = False,
     null: Null = False,
     no_stages: NoStages = False,
@@ -99,11 +109,21 @@ def predict_command(
     if output:
         read = [*(name.removeprefix("@") for name in inputs), weights, labels]
         check_output(output, [path for path in read if path])
+    check_resume(resume, retry_errors, output, wanted)
 
-    _share_processors()
-    from mvit_cli.recognition.predict import load_recogniser
+    from mvit_cli.recognition.journal import read_journal
+    from mvit_cli.recognition.predict import known_run, load_recogniser
     from mvit_cli.report.progress import RunReport
 
+    journal, sources = None, None
+    if resume and output:
+        journal = read_journal(output, retry_errors=retry_errors)
+        journal.check(known_run(preset, weights, views))
+        sources = journal.remaining(inputs, null_separated=null)
+        if sources is None:
+            journal.repair()
+            raise typer.Exit(_finished(RunReport(quiet=quiet, rows_are_seen=False), journal))
+    _share_processors()
     recogniser = load_recogniser(
         preset,
         weights,
@@ -115,14 +135,30 @@ def predict_command(
         batch_size=batch,
         progress=not quiet,
     )
+    if journal:
+        journal.check(recogniser.run)
     report = RunReport(quiet=quiet, rows_are_seen=output is None and sys.stdout.isatty())
     if wanted != "table":  # whose first lines say it
         report.tell(recogniser.notes)
-    rows = recogniser.rows(inputs, workers=processes, reader=reader, timeout_s=timeout, null_separated=null)
-    with opened_writer(wanted, output, recogniser, stages=not no_stages) as writer:
+    if sources:
+        rows = recogniser.rows_of(sources, workers=processes, reader=reader, timeout_s=timeout)
+    else:
+        rows = recogniser.rows(inputs, workers=processes, reader=reader, timeout_s=timeout, null_separated=null)
+    with opened_writer(wanted, output, recogniser, stages=not no_stages, journal=journal) as writer:
         _write_all(rows, writer, report, fail_fast)
+    raise typer.Exit(_finished(report, journal))
+
+
+def _finished(report: "RunReport", journal: "Journal | None") -> int:
+    """Sums the run up; returns the exit code: 1 if a row of it, or one that its file had before, is an error."""
+    earlier = 0
+    if journal:
+        report.skipped, earlier = journal.skipped, journal.failed
     report.finish()
-    raise typer.Exit(1 if report.errors else 0)
+    if journal and earlier:
+        rows = f"{earlier} row{'s' * (earlier != 1)}"
+        report.tell([f"{journal.path} has {rows} with errors of earlier runs; --retry-errors does them again"])
+    return 1 if report.errors or earlier else 0
 
 
 def _share_processors() -> None:

@@ -1,15 +1,17 @@
 """Where results go: data to stdout or a file, in one of the formats."""
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from mvit_cli.errors import MViTError, UsageError
 
 if TYPE_CHECKING:
+    from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.recogniser import Recogniser
     from mvit_cli.report.rows import RowWriter
 
@@ -48,14 +50,40 @@ def check_output(output: Path, read: Iterable[str | Path]) -> None:
             raise UsageError(f"--output {output} would overwrite {path}, which this run reads", "name another file")
 
 
+def check_resume(resume: bool, retry_errors: bool, output: Path | None, format: Format) -> None:
+    """Refuses what a run cannot go on with.
+
+    Raises:
+        UsageError: no file, a format in which rows cannot be found again, or errors to retry without a run to resume.
+    """
+    if retry_errors and not resume:
+        raise UsageError("--retry-errors needs --resume", "add --resume: it goes on with the rows of --output")
+    if resume and not output:
+        raise UsageError("--resume needs --output FILE", "name the file that has the rows so far")
+    if resume and format != "jsonl":
+        raise UsageError(
+            f"--resume cannot go on with --format {format}", "write JSON lines: --format jsonl --output rows.jsonl"
+        )
+
+
 @contextmanager
-def opened_writer(format: Format, output: Path | None, recogniser: "Recogniser", stages: bool) -> "Iterator[RowWriter]":
-    """Gives the writer of rows; what comes after the last row is written when it is closed, also on the way out."""
+def opened_writer(
+    format: Format, output: Path | None, recogniser: "Recogniser", stages: bool, journal: "Journal | None" = None
+) -> "Iterator[RowWriter]":
+    """Gives the writer of rows; what comes after the last row is written when it is closed, also on the way out.
+
+    Args:
+        journal: of the rows that `output` has and keeps.
+    """
     from mvit_cli.report.rows import SEPARATORS, JsonDocument, JsonLines, SeparatedValues
     from mvit_cli.report.terminal import PredictionBlocks
 
+    stream: TextIO
     try:
-        stream = output.open("w", encoding="utf-8", newline="\n") if output else sys.stdout
+        if journal:
+            stream = io.TextIOWrapper(journal.open(), encoding="utf-8")
+        else:
+            stream = output.open("w", encoding="utf-8", newline="\n") if output else sys.stdout
     except OSError as error:
         raise MViTError(f"--output {output}: {error.strerror}", "choose another place") from error
     model = recogniser.summary

@@ -115,6 +115,19 @@ def load_recogniser(
     )
 
 
+def known_run(preset: str | None = None, weights: str | Path | None = None, views: str | None = None) -> Row:
+    """`preset`, `weights` and `views` of the rows that a run would write, as far as they are known without its network.
+
+    Of weights in a file of one's own, what the file alone tells is None. Arguments and errors as of `load_recogniser`.
+    """
+    choice = choose(preset, weights)
+    known = str(parse_views(views)) if views else None
+    if known is None and (choice.card or not choice.weights):
+        assert choice.preset is not None
+        known = str(_recipe(choice, get_preset(choice.preset).config, None).views)
+    return {"preset": choice.preset, "weights": choice.name, "views": known}
+
+
 def _check_counts(top: int, batch_size: int | Auto) -> None:
     for name, value in (("--top", top), ("--batch-size", batch_size)):
         if value != "auto" and value < 1:

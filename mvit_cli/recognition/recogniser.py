@@ -10,6 +10,7 @@ from typing import Literal
 
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.protocol import Decoded, DecodeRequest, ReaderChoice
+from mvit_cli.media.sources import Source, iter_sources
 from mvit_cli.recognition.recipe import Recipe
 from mvit_cli.recognition.rows import Row, error_row, ok_row, prediction_list
 from mvit_cli.recognition.scoring import Scorer
@@ -52,13 +53,24 @@ class Recogniser:
         Args:
             null_separated: paths on standard input and in lists end with NUL instead of a line break.
         """
+        sources = iter_sources(_names(inputs), null_separated=null_separated)
+        yield from self.rows_of(sources, workers=workers, reader=reader, timeout_s=timeout_s)
+
+    def rows_of(
+        self,
+        sources: Iterable[Source],
+        *,
+        workers: int | Auto = "auto",
+        reader: ReaderChoice = "auto",
+        timeout_s: float = TIMEOUT_S,
+    ) -> Generator[Row, None, None]:
+        """Yields one row for each source, as `rows` does; sources are taken a few ahead, by another thread."""
         from mvit_cli.media.pool import DecodePool
-        from mvit_cli.media.sources import iter_sources
 
         paths: deque[str] = deque()  # of what the pool has taken and not given back yet
 
         def jobs() -> Iterator[DecodeRequest | MediaError]:
-            for source in iter_sources(_names(inputs), null_separated=null_separated):
+            for source in sources:
                 paths.append(source.path)
                 yield source.error or self._request(source.path, reader)
 

@@ -23,11 +23,15 @@ class RunReport:
     Args:
         quiet: nothing is written.
         rows_are_seen: rows appear on a terminal too: the progress makes way for each.
+
+    Attributes:
+        skipped: inputs that had their row before.
     """
 
     def __init__(self, *, quiet: bool, rows_are_seen: bool) -> None:
         self.errors: Counter[str] = Counter()
         self.ok = 0
+        self.skipped = 0
         self._quiet = quiet
         self._rows_are_seen = rows_are_seen
         self._started = time.perf_counter()
@@ -84,15 +88,20 @@ class RunReport:
         if self.errors:
             kinds = ", ".join(f"{kind} {number}" for kind, number in self.errors.most_common())
             parts.append(f"{self.errors.total()} failed ({kinds})")
-        seconds = time.perf_counter() - self._started
-        return f"{total} input{'s' * (total != 1)}: {', '.join(parts)}; {seconds:.1f} s, {total / seconds:.1f} a second"
+        if self.skipped:
+            parts.append(f"{self.skipped} skipped (done before)")
+        seconds, named = time.perf_counter() - self._started, total + self.skipped
+        rate = f", {total / seconds:.1f} a second" if total else ""
+        return f"{named} input{'s' * (named != 1)}: {', '.join(parts)}; {seconds:.1f} s{rate}"
 
     def finish(self) -> None:
         """Writes the summary, where somebody looks or something failed; of a single input only what failed."""
         total = self.ok + self.errors.total()
         if self._quiet:
             return
-        if total == 0:
+        if self.skipped:
+            print(self.summary(), file=sys.stderr)
+        elif total == 0:
             print("note: no input was named", file=sys.stderr)
         elif total > 1 and (self.errors or sys.stderr.isatty()):
             print(self.summary(), file=sys.stderr)
