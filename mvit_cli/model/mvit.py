@@ -11,6 +11,7 @@ from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.grid import THW
 from mvit_cli.model.block import Block
+from mvit_cli.model.fast import FastMViT
 from mvit_cli.model.pooling import LAYER_NORM_EPS, TokenPool
 from mvit_cli.model.position import POSITION_NAMES, absolute_positions, position_tables
 
@@ -87,6 +88,13 @@ class MViT(nn.Module):
         for block in self.blocks:
             x, thw = block(x, thw)
         return self.head(self._pooled(x))
+
+    def compile_inference(self) -> FastMViT:
+        """The same network, parameters and logits, made for inference only; see `fast.py`.
+
+        To be called after loading, moving and casting.
+        """
+        return FastMViT(self)
 
     def _add_positions(self, x: Tensor, thw: THW) -> Tensor:
         """Puts the class token in front of `(B, T*H*W, C)` and adds the absolute positions: `(B, N, C)`."""

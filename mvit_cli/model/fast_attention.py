@@ -1,0 +1,166 @@
+"""Pooling attention for inference: the arithmetic of `attention.py` in fewer and denser steps.
+
+B batch, L query positions of the grid, N keys, C channels, H heads, D head dim, R rows; see `rows.py`.
+"""
+
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mvit_cli.arch.blocks import BlockSpec
+from mvit_cli.arch.grid import THW
+from mvit_cli.model.attention import PoolingAttention
+from mvit_cli.model.pooling import TokenPool
+from mvit_cli.model.position import relative_rows, resize_rel_pos
+from mvit_cli.model.rows import FoldedPool, RowLayout, read_positions
+
+BIAS_ELEMENTS = {"cpu": 1 << 19}
+"""Relative positions made at a time: on a CPU what stays in the cache, elsewhere what bounds memory (1 GiB)."""
+MAX_BIAS_ELEMENTS = 1 << 28
+
+
+class FastAttention(nn.Module):
+    """Attention of all tokens, or (`cls_only`) of the class token alone, without the output projection.
+
+    Against the plain module it saves:
+    - the projection to K and V where no pooling window looks (stride 8 reads 9 of 64 positions);
+    - every copy between tokens and grid, and one of two convolutions: K and V are pooled together;
+    - the L x N matrix of relative positions: it is made for a few queries at a time;
+    - with `cls_only`, all queries but one.
+    """
+
+    weight_q: Tensor
+    bias_q: Tensor
+    weight_kv: Tensor
+    bias_kv: Tensor
+    norm_q: nn.LayerNorm | None
+    norm_k: nn.LayerNorm | None
+    norm_v: nn.LayerNorm | None
+
+    def __init__(self, attn: PoolingAttention, block: BlockSpec, *, cls_only: bool) -> None:
+        super().__init__()
+        self.heads, self.scale, self.cls_only = block.heads, attn.scale, cls_only
+        self.residual_pooling, self.residual_pooling_cls = attn.residual_pooling, attn.residual_pooling_cls
+        width = block.dim_attn
+        weight, bias = attn.qkv.weight.detach(), attn.qkv.bias.detach()
+        for name, part in (("q", slice(0, width)), ("kv", slice(width, None))):
+            self.register_buffer(f"weight_{name}", weight[part], persistent=False)
+            self.register_buffer(f"bias_{name}", bias[part], persistent=False)
+        pools: dict[str, TokenPool | None] = {of: getattr(attn, f"pool_{of}") for of in "qkv"}
+        self.pool_q = FoldedPool([pools["q"]], block.heads) if pools["q"] else None
+        self.pool_kv = FoldedPool([pools["k"], pools["v"]], block.heads) if pools["k"] and pools["v"] else None
+        for of in "qkv":
+            self.register_module(f"norm_{of}", getattr(attn, f"norm_{of}"))
+        self.tables = {axis: getattr(attn, f"rel_pos_{axis}") for axis in "thw"}
+
+    def forward(self, normed: Tensor, layout: RowLayout) -> tuple[list[Tensor], RowLayout]:
+        """Rows `(R, C_in)` -> rows of the grid and rows of the class tokens, `(B*L, C)` and `(B, C)`, and the layout.
+
+        With `cls_only` the layout has an empty grid.
+        """
+        k, v, k_thw = self._keys_values(normed, layout)
+        attended = []
+        if self.cls_only:
+            q_cls, layout = self._linear_q(layout.cls(normed)), layout.on((0, 0, 0))
+        else:
+            q_grid, q_cls, layout = self._queries(normed, layout)
+            attended.append(self._attend_grid(q_grid, k, v, layout.thw, k_thw))
+        if layout.num_cls:
+            attended.append(self._attend_cls(q_cls, k, v))
+        return attended, layout
+
+    def _linear_q(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight_q, self.bias_q)
+
+    def _queries(self, normed: Tensor, layout: RowLayout) -> tuple[Tensor, Tensor, RowLayout]:
+        """Pooled queries of the grid `(B, L, H, D)`, those of the class tokens `(B, 1, C)`, the pooled layout."""
+        q = self._linear_q(normed)
+        grid, cls = layout.grid(q), layout.cls(q)
+        if self.pool_q:
+            grid = self.pool_q(grid)
+            layout = layout.on(self.pool_q.thw_out(layout.thw))
+        return self._normed_heads(grid.flatten(1, 3), self.norm_q), cls, layout
+
+    def _keys_values(self, normed: Tensor, layout: RowLayout) -> tuple[Tensor, Tensor, THW]:
+        """Pooled keys and values `(B, H, N, D)`, class token last, and their grid."""
+        if self.pool_kv is None:
+            kv = F.linear(normed, self.weight_kv, self.bias_kv)
+            grid, thw = layout.grid(kv), layout.thw
+        else:
+            thw, stride = self.pool_kv.thw_out(layout.thw), None
+            reads = read_positions(layout.thw, self.pool_kv.kernel, self.pool_kv.stride, normed.device)
+            if reads:
+                read = layout.grid(normed).flatten(1, 3).index_select(1, reads.index)
+                normed = torch.cat((read.flatten(0, 1), layout.cls(normed).flatten(0, 1)))
+                layout, stride = layout.on(reads.thw), reads.stride
+            kv = F.linear(normed, self.weight_kv, self.bias_kv)
+            grid = self.pool_kv(layout.grid(kv), stride)
+        k, v = torch.cat((grid.flatten(1, 3), layout.cls(kv)), dim=1).chunk(2, dim=2)
+        k, v = self._normed_heads(k, self.norm_k), self._normed_heads(v, self.norm_v)
+        return k.transpose(1, 2), v.transpose(1, 2), thw
+
+    def _normed_heads(self, x: Tensor, norm: nn.LayerNorm | None) -> Tensor:
+        """`(B, N, C)` -> `(B, N, H, D)`, normalised where pooling is followed by a norm."""
+        x = x.unflatten(2, (self.heads, -1))
+        return norm(x) if norm else x
+
+    def _attend_cls(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The class tokens' queries `(B, 1, C)` -> their rows `(B, C)`; they have no relative position."""
+        q = self._normed_heads(q, self.norm_q)
+        attended = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, scale=self.scale).transpose(1, 2)
+        if self.residual_pooling and self.residual_pooling_cls:
+            attended = attended + q
+        return attended.flatten(2).flatten(0, 1)
+
+    def _attend_grid(self, q: Tensor, k: Tensor, v: Tensor, q_thw: THW, k_thw: THW) -> Tensor:
+        """The grid's queries `(B, L, H, D)` -> their rows `(B*L, C)`."""
+        relative = self._relative_scores(q, q_thw, k_thw)
+        if not relative:
+            attended = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, scale=self.scale).transpose(1, 2)
+            if self.residual_pooling:
+                attended = attended.add_(q)
+            return attended.flatten(2).flatten(0, 1)
+
+        attended = torch.empty_like(q)
+        per_query = q.shape[0] * q.shape[2] * k.shape[2]
+        step = max(1, BIAS_ELEMENTS.get(q.device.type, MAX_BIAS_ELEMENTS) // per_query)
+        bias = q.new_zeros(
+            q.shape[0], q.shape[2], min(step, q.shape[1]), k.shape[2]
+        )  # the class token's column stays 0
+        for start in range(0, q.shape[1], step):
+            part = q[:, start : start + step]
+            mask = bias[:, :, : part.shape[1]]
+            fill_bias(mask, [scores[:, :, start : start + step] for scores in relative], k_thw)
+            out = F.scaled_dot_product_attention(part.transpose(1, 2), k, v, attn_mask=mask, scale=self.scale)
+            into = attended[:, start : start + step]
+            if self.residual_pooling:
+                torch.add(out.transpose(1, 2), part, out=into)
+            else:
+                into.copy_(out.transpose(1, 2))
+        return attended.flatten(2).flatten(0, 1)
+
+    def _relative_scores(self, q: Tensor, q_thw: THW, k_thw: THW) -> list[Tensor]:
+        """`q . R` in time, height and width: `(B, H, L, k_T, 1, 1)`, `(B, H, L, 1, k_H, 1)`, `(B, H, L, 1, 1, k_W)`.
+
+        Zeros for an axis without a table; an empty list where no axis has one.
+        """
+        if all(table is None for table in self.tables.values()):
+            return []
+        grid, scores = q.unflatten(1, q_thw), []
+        for axis, name in enumerate("thw"):
+            table, lengths = self.tables[name], (q_thw[axis], k_thw[axis])
+            if table is None:
+                along = q.new_zeros(()).expand(q.shape[0], q.shape[2], q.shape[1], lengths[1])
+            else:
+                relative = resize_rel_pos(table, 2 * max(lengths) - 1)[relative_rows(*lengths, q.device)]  # (q, k, D)
+                along = torch.einsum(f"bthwnd,{name}kd->bnthwk", grid, relative).flatten(2, 4)
+            scores.append(along.unflatten(3, [lengths[1] if other == axis else 1 for other in range(3)]))
+        return scores
+
+
+def fill_bias(bias: Tensor, scores: list[Tensor], k_thw: THW) -> None:
+    """Writes the sum of the three axes' scores into the grid's columns of `(B, H, L, N)`."""
+    time, height, width = scores
+    torch.add(time, height + width, out=bias[..., : prod(k_thw)].unflatten(3, k_thw))
