@@ -228,3 +228,13 @@ class TestImageNetwork:
 def test_wrong_values_are_told_before_any_file_is_read(weights: Path, option: dict) -> None:
     with pytest.raises(UsageError):
         mvit_cli.predict(["nowhere.mp4"], weights=weights, **option)
+
+
+def test_the_plain_network_gives_the_scores_of_the_fast_path(weights: Path, folder: Path) -> None:
+    fast, plain = (
+        next(iter(mvit_cli.predict(folder / "a good.mp4", weights=weights, top=7, fast=way, workers=0)))
+        for way in (True, False)
+    )
+    expected = {entry["index"]: entry["score"] for entry in plain["predictions"]}
+    for entry in fast["predictions"]:
+        assert entry["score"] == pytest.approx(expected[entry["index"]], abs=1e-5)  # other summation order in float32

@@ -73,6 +73,7 @@ RetryErrors = Annotated[
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first input that fails.")]
 Null = Annotated[bool, typer.Option("--null", "-0", help="Paths of - and @list end with NUL, not with a line break.")]
+NoFast = Annotated[bool, typer.Option("--no-fast", help="Run the plain network: same scores, more time and memory.")]
 NoStages = Annotated[bool, typer.Option("--no-stages", help="Leave the table of stages out.")]
 
 
@@ -95,6 +96,7 @@ def predict_command(
     retry_errors: RetryErrors = False,
     fail_fast: FailFast = False,
     null: Null = False,
+    no_fast: NoFast = False,
     no_stages: NoStages = False,
     quiet: Quiet = False,
 ) -> None:
@@ -133,6 +135,7 @@ def predict_command(
         device=device,
         dtype=dtype,
         batch_size=batch,
+        fast=not no_fast,
         progress=not quiet,
     )
     if journal:
@@ -162,12 +165,14 @@ def _finished(report: "RunReport", journal: "Journal | None") -> int:
 
 
 def _share_processors() -> None:
-    """Lets torch's threads sleep, not spin, while they wait for each other; has effect before torch is loaded only.
+    """Has torch's threads spin only briefly while they wait for each other; has effect before torch is loaded only.
 
-    Decoding processes want the same processors: a thread that spins where another one waits for a processor made the
-    network 10 to 20 times slower (MViT of `camera` on two busy cores: 1,000 ms a file spinning, 60 ms sleeping).
+    Decoding processes want the same processors, and a thread that spins where another waits for a processor holds both
+    up. On two busy cores `camera` took 428 ms a clip with libgomp's default, 11 ms so and 19 ms with threads that sleep
+    at once; on two idle ones 7, 8 and 14 ms, and MViT-B 1.33, 1.25 and 1.49 s.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 
 def _write_all(rows: Generator[dict[str, Any]], writer: "RowWriter", report: "RunReport", fail_fast: bool) -> None:

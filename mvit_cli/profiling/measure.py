@@ -179,7 +179,11 @@ def _stage_results(samples: Samples, summary: dict[str, Any]) -> list[dict[str, 
 
 
 def _notes(setup: Setup, samples: list[Samples]) -> list[str]:
-    notes = ["random weights and random clips: speed does not depend on their values", "macs are those of one clip"]
+    notes = [
+        "random weights and random clips: speed does not depend on their values",
+        "the plain network, layer by layer; predict runs a fast path of the same logits",
+        "macs are those of one clip",
+    ]
     for sample in samples:
         if sample.seconds and not sample.error:
             notes += _noise_notes(sample)

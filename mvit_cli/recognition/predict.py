@@ -40,6 +40,7 @@ def predict(
     workers: int | Auto = "auto",
     reader: ReaderChoice = "auto",
     timeout_s: float = TIMEOUT_S,
+    fast: bool = True,
 ) -> Iterator[Row]:
     """Recognises videos and images. The network is loaded at once; files are read as rows are asked for.
 
@@ -56,6 +57,7 @@ def predict(
         workers: processes that decode.
         reader: library that fetches frames.
         timeout_s: seconds that one file may take to decode.
+        fast: run the network's fast path, which gives the same logits; False: the plain network.
 
     Returns:
         One row for each input, in input order.
@@ -67,7 +69,15 @@ def predict(
         MViTError: a device that is not there.
     """
     recogniser = load_recogniser(
-        preset, weights, labels=labels, top=top, views=views, device=device, dtype=dtype, batch_size=batch_size
+        preset,
+        weights,
+        labels=labels,
+        top=top,
+        views=views,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        fast=fast,
     )
     return recogniser.rows(inputs, workers=workers, reader=reader, timeout_s=timeout_s)
 
@@ -82,6 +92,7 @@ def load_recogniser(
     device: str = "auto",
     dtype: str = "auto",
     batch_size: int | Auto = "auto",
+    fast: bool = True,
     progress: bool = False,
 ) -> Recogniser:
     """The network with its weights, ready for files; arguments as in `predict`, `progress` shows a download.
@@ -100,7 +111,7 @@ def load_recogniser(
     summary = _summary(choice, model.config)
     size = auto_batch_size(summary["macs"], place.type) if batch_size == "auto" else batch_size
     return Recogniser(
-        Scorer(model, recipe.transform, place, number_format, size),
+        Scorer(model.compile_inference() if fast else model, recipe.transform, place, number_format, size),
         recipe,
         top,
         {
