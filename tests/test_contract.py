@@ -90,4 +90,5 @@ def test_python_defaults_are_those_of_the_command_line() -> None:
         **dict.fromkeys(("device", "dtype", "batch_size", "workers", "reader"), "auto"),
         "top": 5,
         "timeout_s": 60.0,
+        "fast": True,
     }
