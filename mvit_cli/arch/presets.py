@@ -200,11 +200,12 @@ _PRESETS = (
 )
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A name as names are compared: case does not matter, `-` and `_` are the same."""
     return name.strip().lower().replace("-", "_")
 
 
-_BY_NAME = {_plain(name): preset for preset in _PRESETS for name in (preset.name, *preset.aliases)}
+_BY_NAME = {plain_name(name): preset for preset in _PRESETS for name in (preset.name, *preset.aliases)}
 
 
 def preset_names() -> tuple[str, ...]:
@@ -218,14 +219,14 @@ def get_preset(name: str) -> Preset:
     Raises:
         UsageError: if there is none; the hint names the nearest.
     """
-    preset = _BY_NAME.get(_plain(name))
+    preset = _BY_NAME.get(plain_name(name))
     if preset:
         return preset
     import difflib  # only a wrong name needs it
 
     known = [*preset_names(), *(alias for preset in _PRESETS for alias in preset.aliases)]
-    close = difflib.get_close_matches(_plain(name), [_plain(entry) for entry in known], n=3, cutoff=0.4)
-    nearest = [entry for match in close for entry in known if _plain(entry) == match]
+    close = difflib.get_close_matches(plain_name(name), [plain_name(entry) for entry in known], n=3, cutoff=0.4)
+    nearest = [entry for match in close for entry in known if plain_name(entry) == match]
     if nearest:
         raise UsageError(f"there is no preset {name!r}", f"did you mean {' or '.join(dict.fromkeys(nearest))}?")
     raise UsageError(f"there is no preset {name!r}", f"there are {', '.join(preset_names())}")

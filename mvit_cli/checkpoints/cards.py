@@ -70,7 +70,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from mvit_cli.arch.config import MViTConfig
-from mvit_cli.arch.presets import preset_names
+from mvit_cli.arch.presets import plain_name, preset_names
 from mvit_cli.checkpoints.labels import read_labels
 from mvit_cli.checkpoints.layouts import LAYOUTS
 from mvit_cli.checkpoints.source import Source
@@ -157,7 +157,7 @@ class Card:
     evaluation: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.name != _normalise(self.name) or not self.name.startswith(self.preset + "."):
+        if self.name != plain_name(self.name) or not self.name.startswith(self.preset + "."):
             raise ValueError(f"key 'name': {self.name!r} is not the preset, a dot and a tag in small letters")
         if self.layout not in LAYOUTS:
             raise ValueError(f"key 'layout': {self.layout!r} is none of {', '.join(LAYOUTS)}")
@@ -182,7 +182,7 @@ def load_card(name: str) -> Card:
         UsageError: no card has that name.
         CheckpointError: the card's file is not what the schema says.
     """
-    wanted = _normalise(name)
+    wanted = plain_name(name)
     names = card_names()
     if wanted not in names:
         near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
@@ -195,7 +195,7 @@ def load_card(name: str) -> Card:
 
 def cards_for(preset: str) -> list[Card]:
     """All cards of a preset (its full name), the default first."""
-    prefix = _normalise(preset) + "."
+    prefix = plain_name(preset) + "."
     cards = [load_card(name) for name in card_names() if name.startswith(prefix)]
     return sorted(cards, key=lambda card: not card.default)
 
@@ -234,10 +234,6 @@ def labels_of(card: Card) -> tuple[str, ...] | None:
     if len(names) != card.labels.classes:
         raise CheckpointError(f"{card.name}: {card.labels.classes} classes but {len(names)} labels")
     return names
-
-
-def _normalise(name: str) -> str:
-    return name.strip().lower().replace("-", "_")
 
 
 def _label_file(name: str) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.checkpoints.layouts import without_wrapper
-from mvit_cli.errors import CheckpointError
+from mvit_cli.errors import CheckpointError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,7 +72,7 @@ def _read_torch(path: Path) -> Checkpoint:
         raise _refusal(path, str(error)) from error
     except Exception as error:  # a damaged file can fail in any way inside the reader
         raise CheckpointError(
-            f"{path}: not a readable checkpoint ({_first_line(error)})", "expected .safetensors, .pyth or .pth"
+            f"{path}: not a readable checkpoint ({first_line(error)[:160]})", "expected .safetensors, .pyth or .pth"
         ) from error
     state_dict, outer = _state_dict_of(content)
     if not state_dict:
@@ -88,10 +88,6 @@ def _refusal(path: Path, message: str) -> CheckpointError:
             "if you trust it, save its state dict as .safetensors in the environment it comes from",
         )
     return CheckpointError(f"{path}: not a readable checkpoint", "expected .safetensors, .pyth or .pth")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
 
 
 def _state_dict_of(content: Any) -> "tuple[dict[str, Tensor], dict[str, Any]]":

@@ -35,7 +35,6 @@ class Samples:
     seconds: list[float] = field(default_factory=list)
     stages: list[dict[str, float]] = field(default_factory=list)
     peak_bytes: int | None = None
-    warm_ups: int = 0
     error: str = ""
 
 
@@ -98,7 +97,7 @@ def _first_runs(setup: Setup, prepared: Prepared, batch_size: int, say: Say) -> 
         clips = prepared.batch(batch_size)
         if on_cuda:
             torch.cuda.reset_peak_memory_stats(prepared.device)
-        samples.warm_ups = warm_up(lambda: prepared.forward(clips), prepared.device)
+        warm_up(lambda: prepared.forward(clips), prepared.device)
         if on_cuda:
             samples.peak_bytes = torch.cuda.max_memory_allocated(prepared.device)
     return samples

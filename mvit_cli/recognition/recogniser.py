@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
-from mvit_cli.errors import MediaError, MViTError
+from mvit_cli.errors import MediaError, MViTError, first_line
 from mvit_cli.media.protocol import Decoded, DecodeRequest, ReaderChoice
 from mvit_cli.media.sources import Source, iter_sources
 from mvit_cli.recognition.recipe import Recipe
@@ -95,8 +95,8 @@ class Recogniser:
             return error_row(path, error)
         except Exception as error:
             if "CUDA error" in str(error):
-                raise MViTError(f"the GPU failed: {_first_line(error)}", "run again, or use --device cpu") from error
-            return error_row(path, MediaError("internal", f"{type(error).__name__}: {_first_line(error)}"))
+                raise MViTError(f"the GPU failed: {first_line(error)}", "run again, or use --device cpu") from error
+            return error_row(path, MediaError("internal", f"{type(error).__name__}: {first_line(error)}"))
         model_ms = (time.perf_counter() - started) * 1000
         warnings = [*self.notes, *outcome.warnings, *self.scorer.take_news()]
         return ok_row(
@@ -109,7 +109,3 @@ def _names(inputs: Inputs) -> list[str] | Iterator[str]:
     if isinstance(inputs, str | os.PathLike):
         return [os.fspath(inputs)]
     return (os.fspath(name) for name in inputs)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
