@@ -16,7 +16,7 @@ from tiny_network import CONFIG, write_weights
 import mvit_cli
 from mvit_cli.errors import CheckpointError, MViTError, UsageError
 from mvit_cli.media.decode import decode
-from mvit_cli.media.protocol import DecodeRequest
+from mvit_cli.media.protocol import DecodeRequest, Detail, Pictures
 from mvit_cli.recognition.predict import RANDOM_WEIGHTS, load_recogniser
 from mvit_cli.recognition.recogniser import Recogniser
 
@@ -238,3 +238,26 @@ def test_the_plain_network_gives_the_scores_of_the_fast_path(weights: Path, fold
     expected = {entry["index"]: entry["score"] for entry in plain["predictions"]}
     for entry in fast["predictions"]:
         assert entry["score"] == pytest.approx(expected[entry["index"]], abs=1e-5)  # other summation order in float32
+
+
+class Watching:
+    """Sees every second file in strips."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[dict, Pictures | None]] = []
+
+    def wanted(self, number: int) -> Detail:
+        return "strips" if number % 2 else "poster"
+
+    def look(self, row: dict, pictures: Pictures | None) -> None:
+        self.seen.append((row, pictures))
+
+
+def test_a_viewer_sees_each_row_with_the_pictures_of_its_file(recogniser: Recogniser, folder: Path) -> None:
+    viewer = Watching()
+    inputs = [folder / name for name in ("a good.mp4", "b text.mp4", "c short.mp4", "g small.mp4")]
+    rows = list(recogniser.rows(inputs, workers=1, viewer=viewer))
+    assert [row for row, _ in viewer.seen] == rows
+    strips = [pictures and len(pictures.strips) for _, pictures in viewer.seen]
+    assert strips == [0, None, 0, 5]
+    assert "pictures" not in rows[0]

@@ -12,6 +12,7 @@ from mvit_cli.media.index import index_video
 from mvit_cli.media.protocol import Clip, Decoded
 from mvit_cli.media.readers import readers_for
 from mvit_cli.media.sampling import sample, short_video_warning
+from mvit_cli.media.strips import pictures_of
 from mvit_cli.media.transforms import crops_of, pixel_dtype
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def decode(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded:
     seen = _show_still(image, request, pixels) if image is not None else _play(request, pixels)
     clips, duration_s, reader, notes = seen
     elapsed_ms = (time.perf_counter() - started) * 1000
-    return Decoded(pixels, tuple(clips), duration_s, reader, tuple(notes), elapsed_ms)
+    pictures = None if request.pictures == "none" else pictures_of(pixels, clips, request)
+    return Decoded(pixels, tuple(clips), duration_s, reader, tuple(notes), elapsed_ms, pictures)
 
 
 def attempt(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded | MediaError:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 Method = Literal["clip", "resampled", "segments", "native", "image"]
 ReaderChoice = Literal["auto", "decord", "av"]
+Detail = Literal["none", "poster", "strips"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class DecodeRequest:
         num_crops: 1 (centre) or 3 (left, centre, right; top, centre, bottom of a portrait).
         reader: which library fetches frames; "auto" takes decord where the index proves it right, else PyAV.
         stills: whether a still image may stand for a video of equal frames.
+        pictures: what is wanted for people's eyes: nothing, a poster, or a strip for each clip too.
     """
 
     path: str
@@ -111,6 +113,7 @@ class DecodeRequest:
     num_crops: int = 1
     reader: ReaderChoice = "auto"
     stills: bool = True
+    pictures: Detail = "none"
 
     def __post_init__(self) -> None:
         if self.num_clips < 1:
@@ -128,6 +131,38 @@ class DecodeRequest:
 
 
 @dataclass(frozen=True)
+class Strip:
+    """Frames side by side, in the order of time.
+
+    Args:
+        clip: number of the (first) clip they are of, from 0.
+        num_frames: frames in it; of a long clip evenly chosen ones.
+        width: pixels.
+        height: pixels.
+        jpeg: the file.
+    """
+
+    clip: int
+    num_frames: int
+    width: int
+    height: int
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a person sees of one file.
+
+    Args:
+        poster: a few frames from all clips.
+        strips: one a clip, of many clips evenly chosen ones; of a still image one.
+    """
+
+    poster: Strip
+    strips: tuple[Strip, ...] = ()
+
+
+@dataclass(frozen=True)
 class Decoded:
     """What one file showed.
 
@@ -139,6 +174,7 @@ class Decoded:
         reader: the library that gave the frames: "decord", "av" or "pillow".
         warnings: whole sentences on what is not as asked: frames held or damaged, a video shorter than a clip.
         decode_ms: wall time of the whole decoding, milliseconds.
+        pictures: for people's eyes, where they were asked for.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.float32] | Any
@@ -147,3 +183,4 @@ class Decoded:
     reader: str
     warnings: tuple[str, ...]
     decode_ms: float
+    pictures: Pictures | None = None

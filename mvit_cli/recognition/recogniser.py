@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from mvit_cli.errors import MediaError, MViTError, first_line
-from mvit_cli.media.protocol import Decoded, DecodeRequest, ReaderChoice
+from mvit_cli.media.protocol import Decoded, DecodeRequest, Detail, Pictures, ReaderChoice
 from mvit_cli.media.sources import Source, iter_sources
 from mvit_cli.recognition.recipe import Recipe
 from mvit_cli.recognition.rows import Row, error_row, ok_row, prediction_list
@@ -19,6 +19,16 @@ Auto = Literal["auto"]
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 TIMEOUT_S = 60.0
+
+
+class Viewer(Protocol):
+    """Somebody who looks at frames beside the rows."""
+
+    def wanted(self, number: int) -> Detail:
+        """Which pictures to make of an input, numbered from 0; asked by another thread, a few inputs ahead."""
+
+    def look(self, row: Row, pictures: Pictures | None) -> None:
+        """Sees a row before it is given on, with the pictures of its file, if there are any."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +56,17 @@ class Recogniser:
         workers: int | Auto = "auto",
         reader: ReaderChoice = "auto",
         timeout_s: float = TIMEOUT_S,
+        viewer: Viewer | None = None,
         null_separated: bool = False,
     ) -> Generator[Row, None, None]:
         """Yields one row for each input, in input order; decoding runs ahead while the network computes.
 
         Args:
+            viewer: sees frames too.
             null_separated: paths on standard input and in lists end with NUL instead of a line break.
         """
         sources = iter_sources(_names(inputs), null_separated=null_separated)
-        yield from self.rows_of(sources, workers=workers, reader=reader, timeout_s=timeout_s)
+        yield from self.rows_of(sources, workers=workers, reader=reader, timeout_s=timeout_s, viewer=viewer)
 
     def rows_of(
         self,
@@ -63,6 +75,7 @@ class Recogniser:
         workers: int | Auto = "auto",
         reader: ReaderChoice = "auto",
         timeout_s: float = TIMEOUT_S,
+        viewer: Viewer | None = None,
     ) -> Generator[Row, None, None]:
         """Yields one row for each source, as `rows` does; sources are taken a few ahead, by another thread."""
         from mvit_cli.media.pool import DecodePool
@@ -70,18 +83,22 @@ class Recogniser:
         paths: deque[str] = deque()  # of what the pool has taken and not given back yet
 
         def jobs() -> Iterator[DecodeRequest | MediaError]:
-            for source in sources:
+            for number, source in enumerate(sources):
                 paths.append(source.path)
-                yield source.error or self._request(source.path, reader)
+                detail = viewer.wanted(number) if viewer else "none"
+                yield source.error or self._request(source.path, reader, detail)
 
         with DecodePool(workers, timeout_s) as pool, closing(pool.imap(jobs())) as outcomes:
             for outcome in outcomes:
-                yield self._row(paths.popleft(), outcome)
+                row = self._row(paths.popleft(), outcome)
+                if viewer:
+                    viewer.look(row, None if isinstance(outcome, MediaError) else outcome.pictures)
+                yield row
 
-    def _request(self, path: str, reader: ReaderChoice) -> DecodeRequest:
-        recipe = self.recipe
+    def _request(self, path: str, reader: ReaderChoice, pictures: Detail) -> DecodeRequest:
+        recipe, views = self.recipe, self.recipe.views
         return DecodeRequest(
-            path, recipe.sampling, recipe.transform, recipe.views.clips, recipe.views.crops, reader, recipe.stills
+            path, recipe.sampling, recipe.transform, views.clips, views.crops, reader, recipe.stills, pictures
         )
 
     def _row(self, path: str, outcome: Decoded | MediaError) -> Row:

@@ -1,0 +1,90 @@
+"""What the network was shown, for people: frames side by side as small JPEG files, each of bounded size."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from mvit_cli.media.protocol import Pictures, Strip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mvit_cli.media.protocol import Clip, DecodeRequest
+
+    Place = tuple[int, int]  # clip, frame of the clip
+
+MAX_STRIPS = 10
+STRIP_FRAMES = 16
+STRIP_SIDE = 96
+STILL_SIDE = 224  # of a strip of one frame
+STRIP_BYTES = 32 << 10
+POSTER_FRAMES = 4
+POSTER_SIDE = 64
+POSTER_BYTES = 6 << 10
+GAP = 4
+QUALITIES = (80, 65, 50, 35, 20)
+
+
+def pictures_of(pixels: NDArray[Any], clips: Sequence[Clip], request: DecodeRequest) -> Pictures:
+    """Returns the frames of a file as far as the request asks for them; of three crops the middle one.
+
+    Args:
+        pixels: `(views, T, H, W, 3)`, 0..255.
+        clips: those of the pixels.
+    """
+    views = pixels[request.num_crops // 2 :: request.num_crops]
+    is_still = all(len(set(clip.indices)) == 1 and clip.indices == clips[0].indices for clip in clips)
+    frames = 1 if is_still else pixels.shape[1]
+    shown = [0] if is_still else evenly(len(clips), MAX_STRIPS)
+    places = [(clip, frame) for clip in shown for frame in range(frames)]
+    poster = _strip(views, [places[i] for i in evenly(len(places), POSTER_FRAMES)], POSTER_SIDE, POSTER_BYTES)
+    if request.pictures != "strips":
+        return Pictures(poster)
+    side = STRIP_SIDE if frames > 1 else STILL_SIDE
+    places_of = {clip: [(clip, frame) for frame in evenly(frames, STRIP_FRAMES)] for clip in shown}
+    return Pictures(poster, tuple(_strip(views, places_of[clip], side, STRIP_BYTES) for clip in shown))
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Returns at most `most` of `count` places: the middles of as many equal parts."""
+    kept = min(count, most)
+    return [(2 * part + 1) * count // (2 * kept) for part in range(kept)]
+
+
+def _strip(views: NDArray[Any], places: Sequence[Place], side: int, most_bytes: int) -> Strip:
+    """The frames in a row: as good as fits the bytes, at worst half as high."""
+    side = min(side, views.shape[2])
+    for height, quality in itertools.product((side, max(1, side // 2)), QUALITIES):
+        picture = _side_by_side([views[place] for place in places], height)
+        jpeg = _jpeg(picture, quality)
+        if len(jpeg) <= most_bytes:
+            break
+    return Strip(places[0][0], len(places), picture.shape[1], height, jpeg)
+
+
+def _side_by_side(frames: Sequence[NDArray[Any]], side: int) -> NDArray[np.uint8]:
+    import numpy as np
+    from PIL import Image
+
+    width = len(frames) * (side + GAP) - GAP
+    row = np.zeros((side, width, 3), np.uint8)
+    for number, frame in enumerate(frames):
+        small = Image.fromarray(np.clip(np.rint(frame), 0, 255).astype(np.uint8))
+        if small.size != (side, side):
+            small = small.resize((side, side), Image.Resampling.BILINEAR)
+        left = number * (side + GAP)
+        row[:, left : left + side] = np.asarray(small)
+    return row
+
+
+def _jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=quality, optimize=True)
+    return stream.getvalue()
