@@ -1,5 +1,6 @@
 """Options that commands share, each declared once."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -25,6 +26,10 @@ Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="Where the network runs: auto, cpu, cuda, cuda:1, mps.")
 ]
 Dtype = Annotated[DtypeName, typer.Option("--dtype", help="Number format of the network.")]
+Plot = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE", help="Draw a picture too, .svg or .png; needs matplotlib (mvit[plot])."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary on stderr.")]
 
 

@@ -39,15 +39,44 @@ def check_output(output: Path, read: Iterable[str | Path]) -> None:
         UsageError: a folder, or one of the files that are read.
         MViTError: not writable.
     """
-    if output.is_dir():
-        raise UsageError(f"--output {output} is a folder", f"name a file in it: {output / 'rows.jsonl'}")
-    if not output.parent.is_dir():
-        raise MViTError(f"--output {output}: there is no folder {output.parent}", f"mkdir -p {output.parent}")
-    if not os.access(output if output.exists() else output.parent, os.W_OK):
-        raise MViTError(f"--output {output}: no permission to write it", "choose another place")
+    check_place("--output", output, "rows.jsonl")
     for path in filter(os.path.isfile, read):
         if output.exists() and os.path.samefile(output, path):
             raise UsageError(f"--output {output} would overwrite {path}, which this run reads", "name another file")
+
+
+def check_place(option: str, path: Path, example: str) -> None:
+    """Refuses a file that cannot be written; touches nothing.
+
+    Args:
+        example: a name for a file of this kind.
+
+    Raises:
+        UsageError: a folder.
+        MViTError: in no folder, or not writable.
+    """
+    if path.is_dir():
+        raise UsageError(f"{option} {path} is a folder", f"name a file in it: {path / example}")
+    if not path.parent.is_dir():
+        raise MViTError(f"{option} {path}: there is no folder {path.parent}", f"mkdir -p {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise MViTError(f"{option} {path}: no permission to write it", "choose another place")
+
+
+def check_plot(path: Path) -> None:
+    """Refuses a picture that could not be written, before anything is measured for it; touches nothing.
+
+    Raises:
+        UsageError: a folder, or neither SVG nor PNG by its suffix.
+        MViTError: not writable, or matplotlib is not installed.
+    """
+    from importlib.util import find_spec
+
+    if path.suffix.lower() not in (".svg", ".png"):
+        raise UsageError(f"--plot {path}: a picture is .svg or .png", f"name it {path.stem or 'picture'}.svg")
+    check_place("--plot", path, "picture.svg")
+    if not find_spec("matplotlib"):
+        raise MViTError("--plot needs matplotlib, which is not installed", "pip install 'mvit[plot]' brings it")
 
 
 def check_resume(resume: bool, retry_errors: bool, output: Path | None, format: Format) -> None:

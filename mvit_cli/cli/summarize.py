@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
-from mvit_cli.cli.options import Preset
+from mvit_cli.cli.options import Plot, Preset
+from mvit_cli.cli.sink import check_plot
 
 if TYPE_CHECKING:
     from mvit_cli.arch.config import MViTConfig
@@ -23,11 +24,18 @@ def summarize_command(
     size: Size = None,
     blocks: Annotated[bool, typer.Option("--blocks", help="Add a row for each block.")] = False,
     output: Annotated[Format, typer.Option("--format", help="How the result is written.")] = "table",
+    plot: Plot = None,
 ) -> None:
     """Show what the network does to a clip: shapes, sequence lengths, parameters and GMACs of every stage."""
     from mvit_cli.report import stages
 
+    if plot:
+        check_plot(plot)
     summary, config = _summarized(preset, weights, frames, parse_size(size))
+    if plot:
+        from mvit_cli.report.pyramid import draw_pyramid
+
+        draw_pyramid(summary, plot)
     if output == "json":
         import json
 

@@ -1,0 +1,85 @@
+"""`--plot`: what is drawn is what was computed, readable without colour, and refused early where it cannot be drawn."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+import mvit_cli
+from mvit_cli.cli.main import run
+from mvit_cli.errors import MViTError
+from mvit_cli.report import pyramid
+from mvit_cli.report.pictures import picture
+
+
+def drawn(tmp_path: Path, *arguments: str, suffix: str = ".svg") -> Path:
+    path = tmp_path / f"picture{suffix}"
+    assert run(["summarize", *arguments, "--plot", str(path), "--format", "csv"]) == 0
+    return path
+
+
+@pytest.mark.parametrize("preset", ["B", "camera", "mvitv2_huge_cls"])
+def test_the_area_of_a_stage_is_its_gmacs(preset: str) -> None:
+    summary, axes = mvit_cli.summarize(preset), Figure().subplots()
+    pyramid._draw_costs(axes, summary, pyramid._spans(summary))
+    areas = [float((data.values * np.diff(data.edges)).sum()) for data in (part.get_data() for part in axes.patches)]
+    assert areas == pytest.approx([stage["macs"] / 1e9 for stage in summary["stages"][:-1]])
+
+
+def test_the_steps_are_the_sequence_lengths_of_each_block() -> None:
+    summary, axes = mvit_cli.summarize("v2-S"), Figure().subplots()
+    pyramid._draw_lengths(axes, summary, pyramid._spans(summary))
+    queries, keys = (part.get_data() for part in axes.patches[-2:])
+    assert list(queries.values[1:]) == [block["sequence_length"] for block in summary["blocks"]]
+    assert list(keys.values) == [block["kv_sequence_length"] for block in summary["blocks"]]
+    assert list(keys.edges) == [index - 0.5 for index in range(len(summary["blocks"]) + 1)]
+
+
+def test_a_vector_picture_carries_its_numbers_as_text(tmp_path: Path) -> None:
+    text = drawn(tmp_path, "--preset", "B").read_text(encoding="utf-8")
+    for part in ("mvit_b_16x4: 16 frames of 224×224", "scale4, 8×14×14: 40.76 GMACs, 57.7 %", "25,089", "tokens"):
+        assert part in text
+
+
+def test_a_picture_is_grey(tmp_path: Path) -> None:
+    path = drawn(tmp_path, "--preset", "camera", suffix=".png")
+    red, green, blue = np.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1)
+    assert (red == green).all()
+    assert (red == blue).all()
+    assert len(np.unique(red)) > 4
+
+
+def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
+    assert drawn(tmp_path, "--preset", "S").read_bytes() == drawn(tmp_path, "--preset", "S").read_bytes()
+
+
+def test_what_is_no_picture_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["summarize", "--plot", str(tmp_path / "pyramid.jpg")]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "pyramid.jpg: a picture is .svg or .png" in told.err
+    (tmp_path / "folder.svg").mkdir()
+    assert run(["summarize", "--plot", str(tmp_path / "folder.svg")]) == 2
+    assert run(["summarize", "--plot", str(tmp_path / "nowhere" / "a.svg")]) == 1
+
+
+def test_a_missing_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert run(["summarize", "--plot", str(tmp_path / "a.svg")]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "--plot needs matplotlib" in told.err
+    assert "mvit[plot]" in told.err
+
+
+def test_a_disk_that_does_not_take_the_picture_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(MViTError, match=r"--plot .*gone.*a\.svg"),
+        picture(tmp_path / "gone" / "a.svg", "title", width=1, height=1),
+    ):
+        pass
