@@ -62,7 +62,7 @@ def film(rng: np.random.Generator, photos: list[Photo], path: CameraPath, moving
         draw(frames, foreground(rng, photos, plane_maps(path.scaled(depth, depth))))
     for _ in range(rng.choice([0, 1, 2, 3], p=[0.4, 0.3, 0.2, 0.1])):
         draw(frames, walker(rng, photos, views, path.times_s, largest=0.45 if moving else 0.6))
-    if rng.random() < (0.15 if moving else 0.45):
+    if rng.random() < (0.3 if moving else 0.5):
         for part in person(rng, photos, views, path.times_s):
             draw(frames, part)
     return frames

@@ -146,6 +146,7 @@ def _shake(rng: np.random.Generator, times: np.ndarray, easiness: float) -> np.n
     axes = np.stack([w * wobble(rng, times, 0.9, top_hz) for w in weights])
     # Both diagonals of a hand's tremor are alive, however it is held.
     axes[:2] += 0.4 * np.stack([wobble(rng, times, 0.9, top_hz) for _ in range(2)])
+    axes *= np.exp(rng.uniform(0, 0.7) * wobble(rng, times, 0.2, 1.5))  # it comes in bursts
     line = np.stack([np.ones_like(times), times - times.mean()])
     axes -= (axes @ np.linalg.pinv(line)) @ line
     ends = axes[:, -1:] - axes[:, :1]

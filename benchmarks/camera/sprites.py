@@ -35,7 +35,7 @@ def foreground(rng: np.random.Generator, photos: list[Photo], views: np.ndarray)
     edge = rng.integers(4)
     centre = np.array([(-0.45, 0), (0.45, 0), (0, -0.45), (0, 0.45)][edge]) + rng.uniform(-0.25, 0.25, 2)
     picture = cut_out(rng, photos, str(rng.choice(OUTLINES)))
-    return placed(picture, np.repeat(centre[None], len(views), 0), np.full(len(views), size), views)
+    return placed(picture, np.repeat(centre[None], len(views), 0), size, views)
 
 
 def walker(
@@ -59,37 +59,51 @@ def walker(
 
 
 def person(rng: np.random.Generator, photos: list[Photo], views: np.ndarray, times: np.ndarray) -> list[Sprite]:
-    """Somebody who talks into the camera: shoulders that hardly move, a head that sways, nods and leans, a mouth."""
-    size = rng.uniform(0.18, 0.5)
-    centre = rng.uniform((-0.25, -0.2), (0.25, 0.15))
+    """Somebody who talks into the camera, far or so near that the head fills the view.
+
+    Shoulders that hardly move; a head that sways, nods and leans; a face that turns on it, with eyes and a mouth.
+    """
+    size = np.exp(rng.uniform(np.log(0.18), np.log(0.9)))
+    centre = rng.uniform((-0.25, -0.2), (0.25, 0.15)) * (1.2 - size)
     strength = np.exp(rng.uniform(np.log(0.003), np.log(0.08)))
     top_hz = rng.uniform(0.4, 2.5)
     sway = strength * np.stack([wobble(rng, times, 0.1, top_hz), 0.6 * wobble(rng, times, 0.1, top_hz)], axis=1)
+    turn = rng.uniform(0, 0.1) * size * np.stack([wobble(rng, times, 0.1, 2), 0.6 * wobble(rng, times, 0.1, 2)], axis=1)
     lean = np.exp(rng.uniform(0, 1.5) * strength * wobble(rng, times, 0.1, 1.0))
     spin = rng.uniform(0, 2.5) * strength * wobble(rng, times, 0.1, top_hz)
-    mouth = size * np.array([0.0, 0.35]) + 0.02 * rng.random() * np.outer(wobble(rng, times, 1, 5), (0.2, 1))
-    anchored = np.repeat(np.eye(3)[None], len(times), 0) if rng.random() < 0.3 else views
+    speech = wobble(rng, times, 1, 5)
+    # A near head hides what tells whether the camera moved, unless it stays behind as the world does.
+    anchored = np.repeat(np.eye(3)[None], len(times), 0) if size < 0.35 and rng.random() < 0.4 else views
     head = centre + sway
-    shoulders = centre + size * np.array([0.0, 1.5]) + 0.3 * sway
+    face = head + turn
+    chin = face + size * np.array([0.0, 0.35]) + 0.02 * rng.random() * np.outer(speech, (0.2, 1))
+    features = [(chin, 0.35, 0.6 * np.exp(rng.uniform(0, 0.4) * speech))]
+    features += [(face + size * np.array([x, -0.12]), 0.22, 0.6) for x in (-0.2, 0.2)]
     return [
-        placed(cut_out(rng, photos, "ellipse"), shoulders, size * np.full(len(times), 2.4), anchored),
+        placed(
+            cut_out(rng, photos, "ellipse"), centre + size * np.array([0.0, 1.5]) + 0.3 * sway, 2.4 * size, anchored
+        ),
         placed(cut_out(rng, photos, "ellipse"), head, size * lean, anchored, tall=1.35, spin=spin),
-        placed(cut_out(rng, photos, "ellipse"), head + mouth, 0.35 * size * lean, anchored, tall=0.6, spin=spin),
+        placed(cut_out(rng, photos, "ellipse"), face, 0.8 * size * lean, anchored, tall=1.4, spin=spin),
+        *(
+            placed(cut_out(rng, photos, "ellipse"), at, w * size * lean, anchored, tall, spin)
+            for at, w, tall in features
+        ),
     ]
 
 
 def placed(
     picture: np.ndarray,
     centres: np.ndarray,
-    sizes: np.ndarray,
+    sizes: np.ndarray | float,
     views: np.ndarray,
-    tall: float = 1.0,
+    tall: np.ndarray | float = 1.0,
     spin: np.ndarray | None = None,
 ) -> Sprite:
-    """A cut-out at `centres` `(T, 2)`, `sizes` wide `(T,)` and `tall` times as high, turned by `spin` `(T,)`."""
-    angle = np.zeros(len(sizes)) if spin is None else spin
+    """A cut-out at `centres` `(T, 2)`, `sizes` wide and `tall` times as high, turned by `spin`; `(T,)` or constant."""
+    angle = np.zeros(len(views)) if spin is None else spin
     cos, sin = np.cos(angle) * SPRITE_PX / sizes, np.sin(angle) * SPRITE_PX / sizes
-    place = np.zeros((len(sizes), 3, 3))
+    place = np.zeros((len(views), 3, 3))
     place[:, 0, 0], place[:, 0, 1] = cos, -sin
     place[:, 1, 0], place[:, 1, 1] = sin / tall, cos / tall
     place[:, :2, 2] = SPRITE_PX / 2 - np.einsum("tij,tj->ti", place[:, :2, :2], centres)
@@ -116,6 +130,8 @@ def cut_out(rng: np.random.Generator, photos: list[Photo], shape: str) -> np.nda
         fall = np.hypot(*np.mgrid[-1 : 1 : SPRITE_PX * 1j, -1 : 1 : SPRITE_PX * 1j])
         outline = ((noise > 0.2 + 0.6 * fall**2) & (fall < 0.95)).astype(np.uint8) * 255
     outline = cv2.GaussianBlur(outline, (0, 0), rng.uniform(0.8, 2.5))
+    if rng.random() < 0.35:  # skin, cloth and sky have little to hold on to
+        piece = cv2.GaussianBlur(piece, (0, 0), rng.uniform(1, 5))
     tint = rng.uniform(0.5, 1.3, size=3)
     piece = np.clip(piece * tint, 0, 255).astype(np.uint8)
     return np.dstack([piece, outline])
