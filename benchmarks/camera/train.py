@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder for the photographs' packages")
     parser.add_argument("--out", type=Path, required=True, help="folder of this run: checkpoint and log")
     parser.add_argument("--export", type=Path, help="write the weights here at the end (safetensors, fp16)")
-    parser.add_argument("--steps", type=int, default=5500, help=f"steps of {FRESH} new clips each")
+    parser.add_argument("--steps", type=int, default=7500, help=f"steps of {FRESH} new clips each")
     parser.add_argument("--replays", type=int, default=1, help="older groups of clips trained on again in each step")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=0)
