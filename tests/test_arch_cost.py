@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from mvit_cli.arch import MViTConfig, get_preset, preset_names, summarize
-from mvit_cli.arch.summary import summarize_config
+from mvit_cli.arch.summary import preset_of, summarize_config
 from mvit_cli.checkpoints.load import describe
 from mvit_cli.checkpoints.reading import Checkpoint
 from mvit_cli.model import MViT
@@ -88,3 +88,18 @@ def test_the_papers_figures_come_out(name: str, gmacs: float, params_m: float) -
     summary = summarize(name)
     assert summary["macs"] / 1e9 == pytest.approx(gmacs, rel=0.005)  # printed with two or three digits
     assert summary["params"] / 1e6 == pytest.approx(params_m, abs=0.05)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_known_again_from_its_configuration(name: str) -> None:
+    config = get_preset(name).config
+    assert preset_of(config).name == name
+    assert preset_of(replace(config, num_classes=3)).name == name
+
+
+def test_a_clip_of_another_length_is_still_of_its_preset() -> None:
+    assert preset_of(replace(get_preset("v2-S").config, frames=8)).name == "mvitv2_s_16x4"
+
+
+def test_an_architecture_of_its_own_is_no_preset() -> None:
+    assert preset_of(replace(get_preset("B").config, stage_depths=(1, 1, 1, 1))) is None

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from tiny_network import CONFIG, write_weights
 from torch import nn
 
-from mvit_cli.arch.presets import get_preset, preset_names
+from mvit_cli.arch.presets import get_preset
 from mvit_cli.checkpoints.cards import card_names, load_card
 from mvit_cli.errors import CheckpointError, MediaError, MViTError, UsageError
 from mvit_cli.media.protocol import Transform
 from mvit_cli.recognition.choice import choose
 from mvit_cli.recognition.device import pick_device, pick_dtype
-from mvit_cli.recognition.recipe import assumed_recipe, fitting_preset, parse_views, recipe_of_card, with_views
+from mvit_cli.recognition.recipe import assumed_recipe, parse_views, recipe_of_card, with_views
 from mvit_cli.recognition.scoring import Scorer, auto_batch_size, normalised
 
 TRANSFORM = Transform((0.5, 0.4, 0.3), (0.2, 0.25, 0.3), 40, 32)
@@ -116,15 +116,6 @@ class TestRecipe:
     def test_predict_cuts_squares(self) -> None:
         with pytest.raises(CheckpointError, match="32x64"):
             assumed_recipe(replace(CONFIG, width=64), None)
-
-    @pytest.mark.parametrize("name", preset_names())
-    def test_every_preset_is_known_again_from_its_configuration(self, name: str) -> None:
-        found = fitting_preset(replace(get_preset(name).config, num_classes=3))
-        assert found is not None
-        assert found.name == name
-
-    def test_a_network_of_its_own_has_no_preset(self) -> None:
-        assert fitting_preset(CONFIG) is None
 
     @given(st.integers(1, 500), st.sampled_from((1, 3)))
     def test_views_are_clips_by_crops(self, clips: int, crops: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from mvit_cli.arch.blocks import BlockSpec, block_specs
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import Cost, block_cost, head_cost, patch_embed_cost
-from mvit_cli.arch.presets import Preset, get_preset
+from mvit_cli.arch.presets import Preset, get_preset, preset_names
 
 
 def summarize(
@@ -50,6 +50,20 @@ def resized(
         width=width,
         num_classes=config.num_classes if num_classes is None else num_classes,
     )
+
+
+def preset_of(config: MViTConfig) -> Preset | None:
+    """The preset that a configuration is, apart from clip geometry and number of classes; None for one of its own.
+
+    Of presets that differ in nothing else, the one with the configuration's geometry, or else the first.
+    """
+    alike = [preset for name in preset_names() if _alike((preset := get_preset(name)).config, config)]
+    exact = (preset for preset in alike if preset.config.input_thw == config.input_thw)
+    return next(exact, next(iter(alike), None))
+
+
+def _alike(one: MViTConfig, other: MViTConfig) -> bool:
+    return resized(one, other.frames, (other.height, other.width), other.num_classes) == other
 
 
 def summarize_config(config: MViTConfig, preset: Preset | None = None) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from mvit_cli.arch.config import MViTConfig
-from mvit_cli.arch.presets import Preset, get_preset, preset_names
-from mvit_cli.arch.summary import resized, summarize_config
+from mvit_cli.arch.presets import Preset, get_preset
+from mvit_cli.arch.summary import preset_of, summarize_config
 from mvit_cli.checkpoints.load import describe
 from mvit_cli.checkpoints.shapes import read_shapes
 from mvit_cli.errors import UsageError
@@ -76,15 +76,6 @@ def inspect_file(path: Path, preset: str | None = None, card: "Card | None" = No
         "notes": notes,
     }
     return Inspected(config, get_preset(card.preset) if card else preset_of(config), record)
-
-
-def preset_of(config: MViTConfig) -> Preset | None:
-    """The preset that a configuration is, apart from clip geometry and number of classes."""
-    for name in preset_names():
-        preset = get_preset(name)
-        if resized(preset.config, config.frames, (config.height, config.width), config.num_classes) == config:
-            return preset
-    return None
 
 
 def _from_card(card: "Card") -> Inspected:

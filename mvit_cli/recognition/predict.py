@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import get_preset
-from mvit_cli.arch.summary import summarize_config
+from mvit_cli.arch.summary import preset_of, summarize_config
 from mvit_cli.checkpoints.labels import read_labels
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.protocol import ReaderChoice
 from mvit_cli.recognition.choice import Choice, choose
 from mvit_cli.recognition.device import check_device_name, pick_device, pick_dtype
-from mvit_cli.recognition.recipe import Recipe, assumed_recipe, fitting_preset, parse_views, recipe_of_card, with_views
+from mvit_cli.recognition.recipe import Recipe, assumed_recipe, parse_views, recipe_of_card, with_views
 from mvit_cli.recognition.recogniser import TIMEOUT_S, Auto, Inputs, Recogniser
 from mvit_cli.recognition.rows import Row
 from mvit_cli.recognition.scoring import Scorer, auto_batch_size
@@ -167,7 +167,7 @@ def _recipe(choice: Choice, config: MViTConfig, names: tuple[str, ...] | None) -
     if choice.card:
         recipe = recipe_of_card(choice.card)
     else:
-        preset = get_preset(choice.preset) if choice.preset else fitting_preset(config)
+        preset = get_preset(choice.preset) if choice.preset else preset_of(config)
         recipe = assumed_recipe(config, preset.name if preset else None)
     if names is None:
         return recipe
@@ -181,4 +181,4 @@ def _recipe(choice: Choice, config: MViTConfig, names: tuple[str, ...] | None) -
 
 def _summary(choice: Choice, config: MViTConfig) -> dict[str, Any]:
     """The object of `mvit summarize` for the network that runs."""
-    return summarize_config(config, get_preset(choice.preset) if choice.preset else fitting_preset(config))
+    return summarize_config(config, get_preset(choice.preset) if choice.preset else preset_of(config))

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 
 from mvit_cli.arch.config import MViTConfig
-from mvit_cli.arch.presets import Preset, get_preset, preset_names
+from mvit_cli.arch.presets import get_preset
 from mvit_cli.checkpoints.cards import Card, Views, cards_for, labels_of
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.protocol import Sampling, Transform
@@ -65,11 +65,6 @@ def assumed_recipe(config: MViTConfig, preset: str | None) -> Recipe:
     return _borrowed(card, config) if card else _from_papers(config, preset)
 
 
-def fitting_preset(config: MViTConfig) -> Preset | None:
-    """The preset whose structure and clip geometry a configuration has; None if there is none."""
-    return next((preset for name in preset_names() if _shape(preset := get_preset(name)) == _shape(config)), None)
-
-
 def parse_views(text: str) -> Views:
     """`5x1`: clips, then crops.
 
@@ -97,18 +92,6 @@ def with_views(recipe: Recipe, views: Views) -> Recipe:
             f"this network can be shown {most} clips of a file at most, as --views {most}x{views.crops}",
         )
     return replace(recipe, views=views)
-
-
-def _shape(of: Preset | MViTConfig) -> tuple[object, ...]:
-    config = of.config if isinstance(of, Preset) else of
-    structure = (
-        config.stage_depths,
-        config.stage_channels,
-        config.patch_kernel,
-        config.cls_token,
-        config.rel_pos_space,
-    )
-    return config.input_thw, structure
 
 
 def _nearest_card(config: MViTConfig, preset: str | None) -> Card | None:
