@@ -102,5 +102,5 @@ def test_impossible_configurations_are_refused(fields: dict[str, object]) -> Non
 
 
 def test_a_geometry_without_room_for_the_patches_is_refused() -> None:
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(ValueError, match="3x8x8 needs at least 1x8x8"):
         summarize("S", size=4)

@@ -110,8 +110,10 @@ def test_longer_key_sequences_of_first_blocks_are_stated(summarize: Summarize) -
 
 def test_a_whole_prediction_costs_views_times_gmacs(summarize: Summarize) -> None:
     macs = mvit_cli.summarize("v2-L")["macs"]
-    assert f"15 × {macs / 1e9:,.1f} = {15 * macs / 1e9:,.1f} GMACs" in summarize("--preset", "v2-L")
-    assert "averages" not in summarize("--preset", "mvitv2_tiny")
+    text, whole = summarize("--preset", "v2-L"), f"{15 * macs / 1e9:,.1f}"
+    assert f"15 × {macs / 1e9:,.1f} = {whole} GMACs" in text
+    assert next(line for line in text.splitlines() if line.startswith("15 views")).split()[2:] == [whole]
+    assert "views" not in summarize("--preset", "mvitv2_tiny")
 
 
 def test_a_locale_without_unicode_gets_ascii(summarize: Summarize, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +139,7 @@ def test_markdown_is_a_table_for_github(summarize: Summarize) -> None:
     assert tables[1].replace("|", "").replace(":", "").replace("-", "").strip() == ""
     stage_rows = tables[: tables.index(next(line for line in tables[1:] if "| block |" in line))]
     assert {line.count("|") for line in stage_rows} == {header}
-    assert len(stage_rows) == 2 + 7 + 3  # header and rule; data, cube1, four scales, head; total, paper, difference
+    assert len(stage_rows) == 2 + 7 + 4  # header, rule; data, cube1, four scales, head; total, paper, difference, views
 
 
 @pytest.mark.parametrize("kind", ["stages", "blocks"])
@@ -168,7 +170,8 @@ def test_a_clip_the_architecture_cannot_take_is_wrong_usage(capsys: pytest.Captu
     assert run(["summarize", "--preset", "S", "--size", "4"]) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert "a window of 8 does not fit a length of 4" in told.err
+    assert "mvit_s_16x4 cannot take that input: its patch convolution 3x8x8 needs at least 1x8x8" in told.err
+    assert "not 16x4x4" in told.err
 
 
 def test_an_unknown_preset_exits_2_and_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,7 +118,15 @@ class MViTConfig:
 
     @property
     def patch_thw(self) -> THW:
-        """Token grid after `patch_embed`."""
+        """Token grid after `patch_embed`.
+
+        Raises:
+            ValueError: if the clip is smaller than the patch convolution needs.
+        """
+        needed = [max(k - 2 * p, 1) for k, p in zip(self.patch_kernel, self.patch_padding, strict=True)]
+        if any(n < least for n, least in zip(self.input_thw, needed, strict=True)):
+            kernel, least, clip = ("x".join(map(str, extent)) for extent in (self.patch_kernel, needed, self.input_thw))
+            raise ValueError(f"its patch convolution {kernel} needs at least {least} (frames x pixels), not {clip}")
         return pooled_grid(self.input_thw, self.patch_kernel, self.patch_stride, self.patch_padding)
 
     @property

@@ -33,6 +33,6 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return height, width
 
 
-def impossible_geometry(error: ValueError) -> UsageError:
+def impossible_geometry(error: ValueError, preset: str = "this architecture") -> UsageError:
     """What is said where the architecture cannot take a clip."""
-    return UsageError(f"this architecture cannot take that input: {error}", "try more --frames or a larger --size")
+    return UsageError(f"{preset} cannot take that input: {error}", "try more --frames or a larger --size")

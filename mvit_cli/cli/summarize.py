@@ -7,11 +7,21 @@ import typer
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
 from mvit_cli.cli.options import Plot, Preset
 from mvit_cli.cli.sink import check_plot
+from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from mvit_cli.arch.config import MViTConfig
 
 Format = Literal["table", "json", "markdown", "csv"]
+Geometry = tuple[int | None, tuple[int, int] | None]
+
+EXAMPLES = """\b
+Examples:
+  mvit summarize --preset v2-S --explain
+  mvit summarize --frames 32 --size 160x256 --blocks
+  mvit summarize --compare S,B,v2-S,v2-B --format markdown
+  mvit summarize --weights model.safetensors --format json
+  mvit summarize --plot pyramid.svg"""
 
 
 def summarize_command(
@@ -20,55 +30,114 @@ def summarize_command(
         str | None,
         typer.Option("--weights", metavar="FILE|NAME", help="Describe this checkpoint instead; nothing is downloaded."),
     ] = None,
+    compare: Annotated[
+        str | None, typer.Option("--compare", metavar="NAME,...", help="Show these presets side by side.")
+    ] = None,
     frames: Frames = None,
     size: Size = None,
     blocks: Annotated[bool, typer.Option("--blocks", help="Add a row for each block.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say below each row how its numbers come about.")] = False,
     output: Annotated[Format, typer.Option("--format", help="How the result is written.")] = "table",
     plot: Plot = None,
 ) -> None:
     """Show what the network does to a clip: shapes, sequence lengths, parameters and GMACs of every stage."""
-    from mvit_cli.report import stages
-
     if plot:
         check_plot(plot)
-    summary, config = _summarized(preset, weights, frames, parse_size(size))
+    geometry = frames, parse_size(size)
+    if compare is not None:
+        _refuse_beside_compare({"--preset": preset, "--weights": weights, "--explain": explain, "--plot": plot})
+        _print_comparison(compare, geometry, output, blocks)
+        return
+    summary, config = _described(weights, preset, geometry) if weights else _summarized(preset or "B", geometry)
     if plot:
         from mvit_cli.report.pyramid import draw_pyramid
 
         draw_pyramid(summary, plot)
+    _print(summary, config, output, blocks, explain)
+
+
+def _print(summary: dict[str, Any], config: "MViTConfig", output: Format, blocks: bool, explain: bool) -> None:
+    from mvit_cli.report import stages
+
+    if output == "table":
+        stages.show_summary(summary, config, blocks=blocks, explained=explain)
+        return
+    if explain:
+        summary |= {"explanation": stages.explanation(summary, config)}
     if output == "json":
-        import json
-
-        typer.echo(json.dumps(summary, indent=2))
+        _print_json(summary)
     elif output == "csv":
-        typer.echo(stages.summary_csv(summary, blocks), nl=False)
-    elif output == "markdown":
-        typer.echo(stages.summary_markdown(summary, config, blocks), nl=False)
+        typer.echo(stages.summary_csv([summary], blocks=blocks), nl=False)
     else:
-        stages.show_summary(summary, config, blocks)
+        typer.echo(stages.summary_markdown(summary, config, blocks=blocks, explained=explain), nl=False)
 
 
-def _summarized(
-    preset: str | None, weights: str | None, frames: int | None, size: tuple[int, int] | None
-) -> "tuple[dict[str, Any], MViTConfig]":
+def _print_json(document: object) -> None:
+    import json
+
+    typer.echo(json.dumps(document, indent=2))
+
+
+def _print_comparison(names: str, geometry: Geometry, output: Format, blocks: bool) -> None:
+    from mvit_cli.report import compare, stages
+
+    if blocks and output != "csv":
+        raise UsageError("--compare has no rows for blocks", "--format csv lists them; json has them always")
+    summaries = [_summarized(name, geometry)[0] for name in _compared(names)]
+    if output == "table":
+        compare.show_comparison(summaries)
+    elif output == "json":
+        _print_json({"summaries": summaries})
+    elif output == "csv":
+        typer.echo(stages.summary_csv(summaries, blocks=blocks), nl=False)
+    else:
+        typer.echo(compare.comparison_markdown(summaries), nl=False)
+
+
+def _compared(text: str) -> list[str]:
+    """`S,B` -> the full names, each once.
+
+    Raises:
+        UsageError: fewer than two presets, or one that there is not.
+    """
+    from mvit_cli.arch.presets import resolve_preset
+
+    names = list(dict.fromkeys(resolve_preset(part) for part in text.split(",") if part.strip()))
+    if len(names) < 2:
+        raise UsageError(f"--compare {text!r} names fewer than two presets", "give them with commas: S,B,v2-S")
+    return names
+
+
+def _refuse_beside_compare(options: dict[str, object]) -> None:
+    for option, value in options.items():
+        if value:
+            raise UsageError(f"{option} is about one network, --compare about several", "leave out one of them")
+
+
+def _summarized(name: str, geometry: Geometry) -> "tuple[dict[str, Any], MViTConfig]":
     """The object behind the command, and the configuration it describes."""
     from mvit_cli.arch.presets import get_preset
     from mvit_cli.arch.summary import resized, summarize_config
 
-    record: dict[str, Any] = {}
-    if weights:
-        from mvit_cli.checkpoints.inspect import inspect_weights
-
-        inspected = inspect_weights(weights, preset)
-        found, config, record = inspected.preset, inspected.config, inspected.record
-        if record["path"] is None:
-            typer.echo(f"{record['name']} is not on this machine: described from its card, not from the file", err=True)
-    else:
-        found = get_preset(preset or "B")
-        config = found.config
+    preset = get_preset(name)
     try:
-        config = resized(config, frames, size)
-        summary = summarize_config(config, found)
+        config = resized(preset.config, *geometry)
+        return summarize_config(config, preset), config
+    except ValueError as error:
+        raise impossible_geometry(error, preset.name) from error
+
+
+def _described(weights: str, preset: str | None, geometry: Geometry) -> "tuple[dict[str, Any], MViTConfig]":
+    """The same of a checkpoint."""
+    from mvit_cli.arch.summary import resized, summarize_config
+    from mvit_cli.checkpoints.inspect import inspect_weights
+
+    inspected = inspect_weights(weights, preset)
+    if inspected.record["path"] is None:
+        name = inspected.record["name"]
+        typer.echo(f"{name} is not on this machine: described from its card, not from the file", err=True)
+    try:
+        config = resized(inspected.config, *geometry)
+        return summarize_config(config, inspected.preset) | {"weights": inspected.record}, config
     except ValueError as error:
         raise impossible_geometry(error) from error
-    return summary | ({"weights": record} if record else {}), config

@@ -1,11 +1,13 @@
 """What the network does to a clip, as tables: by stage, as in Table 2 of the MViT paper, and by block."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
-from mvit_cli.arch.presets import get_preset
+from mvit_cli.arch.presets import Preset, get_preset
+from mvit_cli.report.explain import block_sentences, stage_sentences
 from mvit_cli.report.formats import bar, decimals_for, difference, listed, percent, scaled, shape_text
 from mvit_cli.report.tables import Column, Table, csv_text, markdown, show
 
@@ -25,8 +27,13 @@ def headline(summary: Summary) -> str:
     )
 
 
-def stage_table(summary: Summary, config: MViTConfig | None = None) -> Table:
-    """A row a stage and a row of totals; with `config` a column says what each stage is made of."""
+def stage_table(summary: Summary, config: MViTConfig | None = None, *, explained: bool = False) -> Table:
+    """A row a stage and a row of totals.
+
+    Args:
+        config: adds a column that says what each stage is made of.
+        explained: with `config`, adds the arithmetic of each stage below its row.
+    """
     operators = _operators(summary, config) if config else {}
     columns = (
         Column("\nstage", numeric=False),
@@ -44,22 +51,40 @@ def stage_table(summary: Summary, config: MViTConfig | None = None) -> Table:
     if config:
         rows = [(row[0], operators[row[0]], *row[1:]) for row in rows]
     names, params, gmacs = _totals(summary)
-    return Table(columns, tuple(rows), (names, *[""] * (len(columns) - 5), params, gmacs, "", ""))
+    sentences = explanation(summary, config) if config and explained else {}
+    footer = (names, *[""] * (len(columns) - 5), params, gmacs, "", "")
+    return Table(columns, tuple(rows), footer, notes=tuple(sentences.values()))
+
+
+def explanation(summary: Summary, config: MViTConfig) -> dict[str, str]:
+    """The arithmetic of each row, by its name."""
+    preset = _preset_as_published(summary)
+    return stage_sentences(config, preset.frame_stride if preset else None)
+
+
+def _preset_as_published(summary: Summary) -> Preset | None:
+    """The preset, unless it is a checkpoint that is described: that may have been trained on other frames."""
+    return get_preset(summary["preset"]) if summary["preset"] and "weights" not in summary else None
 
 
 def _totals(summary: Summary) -> tuple[str, str, str]:
-    """Names, parameters and GMACs of the rows below the table: ours, the paper's and the difference, a line each."""
-    params, gmacs = _mega(summary["params"], summary), _gmacs(summary["macs"], summary)
+    """Names, parameters and GMACs of the rows below the table: ours, the paper's, the difference, all views."""
+    rows = [("total", _mega(summary["params"], summary), _gmacs(summary["macs"], summary))]
     paper = summary["paper"]
-    if not paper or not _is_native(summary):
-        return "total", params, gmacs
-    of_params = difference(summary["params"] / MEGA, paper["params_m"])
-    of_gmacs = difference(summary["macs"] / GIGA, paper["gflops"])
-    return (
-        "total\npaper\ndiff.",
-        "\n".join((params, f"{paper['params_m']:g}", of_params)),
-        "\n".join((gmacs, f"{paper['gflops']:,g}", of_gmacs)),
-    )
+    if paper and is_native(summary):
+        of_params = difference(summary["params"] / MEGA, paper["params_m"])
+        of_gmacs = difference(summary["macs"] / GIGA, paper["gflops"])
+        rows += [("paper", f"{paper['params_m']:g}", f"{paper['gflops']:,g}"), ("diff.", of_params, of_gmacs)]
+    views = views_of(summary)
+    if views > 1:
+        rows.append((f"{views} views", "", f"{views * summary['macs'] / GIGA:,.1f}"))
+    names, params, gmacs = ("\n".join(column) for column in zip(*rows, strict=True))
+    return names, params, gmacs
+
+
+def views_of(summary: Summary) -> int:
+    """Views that the paper averages in one prediction; 1 if there is no paper."""
+    return prod(map(int, summary["paper"]["views"].split("x"))) if summary["paper"] else 1
 
 
 def _data_row(summary: Summary) -> tuple[str, ...]:
@@ -96,10 +121,9 @@ def _gmacs(macs: int, summary: Summary) -> str:
 
 def _operators(summary: Summary, config: MViTConfig) -> dict[str, str]:
     """What stands in each row of the paper's table: convolution, attention and MLP widths, number of blocks."""
-    preset = get_preset(summary["preset"]) if summary["preset"] else None
-    by_preset = preset is not None and config.frames > 1 and "weights" not in summary
+    preset = _preset_as_published(summary)
     operators = {
-        "data": f"every {_ordinal(preset.frame_stride)} frame" if preset and by_preset else "",
+        "data": f"every {_ordinal(preset.frame_stride)} frame" if preset and config.frames > 1 else "",
         "cube1": f"conv {shape_text(config.patch_kernel)}, stride {shape_text(config.patch_stride)}",
         "head": {"cls": "class token", "mean": "mean of tokens", "mean_then_norm": "mean of tokens"}[
             config.head_pooling
@@ -116,8 +140,8 @@ def _ordinal(number: int) -> str:
     return {1: "", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
 
 
-def block_table(summary: Summary) -> Table:
-    """A row a block: widths, grids, strides, kernels, lengths and cost."""
+def block_table(summary: Summary, notes: Sequence[str] = ()) -> Table:
+    """A row a block: widths, grids, strides, kernels, lengths and cost; `notes` stand below the rows."""
     columns = (
         Column("\nblock"),
         Column("\nstage", numeric=False),
@@ -136,7 +160,7 @@ def block_table(summary: Summary) -> Table:
         Column("\nshare", rank=6),
         Column("\n", numeric=False, rank=7, style="cyan"),
     )
-    return Table(columns, tuple(_block_row(block, summary) for block in summary["blocks"]))
+    return Table(columns, tuple(_block_row(block, summary) for block in summary["blocks"]), notes=tuple(notes))
 
 
 def _block_row(block: Mapping[str, Any], summary: Summary) -> tuple[str, ...]:
@@ -177,26 +201,20 @@ def _paper_notes(summary: Summary) -> list[str]:
         return []
     top1 = f"; top-1 {paper['top1']:g} % on {paper['dataset']}" if paper["top1"] else ""
     printed = f"paper: {paper['source']}{top1}"
-    if not _is_native(summary):
+    if not is_native(summary):
         native = get_preset(summary["preset"]).config
         printed += (
             f"; it prints {paper['params_m']:g}M parameters and {paper['gflops']:,g} GMACs for an input of "
             f"{shape_text(native.input_thw)} and {native.num_classes} classes"
         )
-    return [f"{printed}.", *_views_note(summary, paper["views"])]
-
-
-def _views_note(summary: Summary, protocol: str) -> list[str]:
-    """What a whole prediction costs; nothing if it takes one view."""
-    clips, crops = map(int, protocol.split("x"))
-    views = clips * crops
+    views = views_of(summary)
     if views == 1:
-        return []
+        return [f"{printed}."]
     cost = f"{views} × {_gmacs(summary['macs'], summary)} = {views * summary['macs'] / GIGA:,.1f} GMACs"
-    return [f"A prediction averages {views} views in the paper: {cost}."]
+    return [f"{printed}.", f"A prediction averages {views} views in the paper: {cost}."]
 
 
-def _is_native(summary: Summary) -> bool:
+def is_native(summary: Summary) -> bool:
     """Whether clip and classes are those the preset was published with."""
     config, thw = get_preset(summary["preset"]).config, summary["input"]
     native = (*config.input_thw, config.num_classes)
@@ -226,25 +244,44 @@ def weights_lines(summary: Summary) -> list[str]:
     return [f"weights {record['name']}: {kind}; strides from {record['strides_from']}.", *notes]
 
 
-def show_summary(summary: Summary, config: MViTConfig, blocks: bool) -> None:
+def show_summary(summary: Summary, config: MViTConfig, *, blocks: bool = False, explained: bool = False) -> None:
     """Prints the tables for people."""
-    tables = [stage_table(summary, config), *([block_table(summary)] if blocks else [])]
-    parts = [part for table in tables for part in (table, "")]
+    parts = [part for table in _tables(summary, config, blocks, explained) for part in (table, "")]
     notes = [f"- {note}" for note in footnotes(summary)]
     show(headline(summary), *weights_lines(summary), "", *parts, *notes)
 
 
-def summary_markdown(summary: Summary, config: MViTConfig, blocks: bool) -> str:
+def summary_markdown(summary: Summary, config: MViTConfig, *, blocks: bool = False, explained: bool = False) -> str:
     """The same as GitHub renders it."""
-    tables = [stage_table(summary, config), *([block_table(summary)] if blocks else [])]
-    notes = "".join(f"- {note}\n" for note in (*weights_lines(summary), *footnotes(summary)))
+    tables = _tables(summary, config, blocks, explained)
+    notes = "".join(f"- {note.removeprefix('- ')}\n" for note in (*weights_lines(summary), *footnotes(summary)))
     return "\n".join((headline(summary) + "\n", *map(markdown, tables), notes))
 
 
-def summary_csv(summary: Summary, blocks: bool) -> str:
-    """Stages, or blocks if asked for, under the names of the JSON; shapes as `8x56x56`, nothing for none."""
-    entries = summary["blocks"] if blocks else summary["stages"]
-    return csv_text(list(entries[0]), [[_plain(value) for value in entry.values()] for entry in entries])
+def _tables(summary: Summary, config: MViTConfig, blocks: bool, explained: bool) -> list[Table]:
+    tables = [stage_table(summary, config, explained=explained)]
+    if blocks:
+        tables.append(block_table(summary, block_sentences(config) if explained else ()))
+    return tables
+
+
+def summary_csv(summaries: Sequence[Summary], *, blocks: bool = False) -> str:
+    """Stages, or blocks if asked for, under the names of the JSON; shapes as `8x56x56`, nothing for none.
+
+    Several summaries stand one below the other, with the preset in front. The explanation of a stage comes last.
+    """
+    rows = [row for summary in summaries for row in _csv_rows(summary, blocks, named=len(summaries) > 1)]
+    return csv_text(list(rows[0]), [[_plain(value) for value in row.values()] for row in rows])
+
+
+def _csv_rows(summary: Summary, blocks: bool, *, named: bool) -> list[dict[str, Any]]:
+    sentences = {} if blocks else summary.get("explanation", {})
+    return [
+        ({"preset": summary["preset"]} if named else {})
+        | entry
+        | ({"explanation": sentences[entry["name"]]} if sentences else {})
+        for entry in summary["blocks" if blocks else "stages"]
+    ]
 
 
 def _plain(value: object) -> object:

@@ -47,6 +47,7 @@ class Table:
     Attributes:
         footer: the row of totals, if any; its cells may have several lines.
         unicode: whether rules may be drawn with line characters.
+        notes: a line of prose below each row, if any.
     """
 
     columns: tuple[Column, ...]
@@ -54,15 +55,17 @@ class Table:
     footer: tuple[str, ...] = ()
     title: str = ""
     unicode: bool = True
+    notes: tuple[str, ...] = ()
 
 
 def markdown(table: Table) -> str:
-    """The table as GitHub renders it, all columns."""
+    """The table as GitHub renders it, all columns; notes as a list below."""
     header = [column.title.replace("\n", " ").strip() for column in table.columns]
     rule = ["---:" if column.numeric else ":---" for column in table.columns]
     footer = [[f"**{cell}**" if cell else "" for cell in row] for row in _lines(table.footer)]
     lines = [_markdown_row(row) for row in (header, rule, *table.rows, *footer)]
-    return "\n".join([f"**{table.title}**\n"] * bool(table.title) + lines) + "\n"
+    notes = [f"- **{row[0]}**: {note}" for row, note in zip(table.rows, table.notes, strict=False)]
+    return "\n".join([f"**{table.title}**\n"] * bool(table.title) + lines + [""] * bool(notes) + notes) + "\n"
 
 
 def _lines(cells: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -88,25 +91,54 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def show(*parts: Table | str, stream: TextIO | None = None) -> None:
     """Prints tables and paragraphs: styled and fitted to the width on a terminal, plain and complete elsewhere."""
-    import textwrap
     from io import StringIO
 
     from rich.console import Console
 
     stream = stream or sys.stdout
-    terminal, unicode = stream.isatty(), speaks_unicode(stream)
-    width = shutil.get_terminal_size().columns if terminal else int(os.environ.get("COLUMNS") or UNLIMITED)
-    text = StringIO()
-    console = Console(file=text, width=width, force_terminal=terminal or None, highlight=False)
+    unicode, text = speaks_unicode(stream), StringIO()
+    terminal = stream.isatty()
+    console = Console(file=text, width=width_of(stream), force_terminal=terminal or None, highlight=False)
     for part in parts:
         if isinstance(part, Table):
-            console.print(fitted(part if unicode else in_ascii(part), console))
+            _print_table(part if unicode else in_ascii(part), console)
         else:
             indent = "  " if part.startswith("- ") else ""
-            plain = part if unicode else part.translate(_ASCII)
-            paragraph = textwrap.fill(plain, min(width, PARAGRAPH), subsequent_indent=indent)
-            console.print(paragraph, style="dim", markup=False, soft_wrap=True)
+            _print_prose(part if unicode else part.translate(_ASCII), console, PARAGRAPH, rest=indent)
     write("\n".join(line.rstrip() for line in text.getvalue().split("\n")), stream)
+
+
+def width_of(stream: TextIO) -> int:
+    """Columns of a terminal; elsewhere as many as `COLUMNS` says, or enough for everything."""
+    return shutil.get_terminal_size().columns if stream.isatty() else int(os.environ.get("COLUMNS") or UNLIMITED)
+
+
+def _print_prose(text: str, console: "Console", longest: int, first: str = "", rest: str = "") -> None:
+    """A paragraph in which no formula is torn apart."""
+    import re
+    import textwrap
+
+    unbroken = re.sub(r"(?<=\S) ([×x+/=-]) ", "\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", text)
+    paragraph = textwrap.fill(unbroken, min(console.width, longest), initial_indent=first, subsequent_indent=rest)
+    plain = paragraph.replace("\N{NO-BREAK SPACE}", " ")
+    console.print(plain, style="dim", markup=False, soft_wrap=True)
+
+
+def _print_table(table: Table, console: "Console") -> None:
+    """The table, with each row's note right below it; a table with notes has rows of one line."""
+    drawn = fitted(table, console)
+    if not table.notes:
+        console.print(drawn)
+        return
+    with console.capture() as capture:
+        console.print(drawn)
+    heading = bool(table.title) + max(len(column.title.split("\n")) for column in table.columns) + 1
+    notes = dict(enumerate(table.notes, start=heading))
+    for number, line in enumerate(capture.get().splitlines()):
+        console.file.write(f"{line}\n")
+        if notes.get(number):
+            # Where nothing is known of the width, a note stays one line, for programs that read it.
+            _print_prose(notes[number], console, PARAGRAPH if console.width < UNLIMITED else sys.maxsize, "  ", "    ")
 
 
 def write(text: str, stream: TextIO | None = None) -> None:
@@ -186,6 +218,7 @@ def in_ascii(table: Table) -> Table:
         columns=tuple(replace(column, title=column.title.translate(_ASCII)) for column in table.columns),
         rows=tuple(tuple(cell.translate(_ASCII) for cell in row) for row in table.rows),
         footer=tuple(cell.translate(_ASCII) for cell in table.footer),
+        notes=tuple(note.translate(_ASCII) for note in table.notes),
         title=table.title.translate(_ASCII),
         unicode=False,
     )
