@@ -1,5 +1,7 @@
 """Analytic parameters and MACs equal what torch counts on the built network."""
 
+from dataclasses import replace
+
 import golden
 import pytest
 import torch
