@@ -16,9 +16,10 @@ from mvit_cli.model.pooling import TokenPool
 from mvit_cli.model.position import relative_rows, resize_rel_pos
 from mvit_cli.model.rows import FoldedPool, RowLayout, read_positions
 
-BIAS_ELEMENTS = {"cpu": 1 << 19}
-"""Relative positions made at a time: on a CPU what stays in the cache, elsewhere what bounds memory (1 GiB)."""
-MAX_BIAS_ELEMENTS = 1 << 28
+QUERY_BLOCK = 256
+"""Queries a task of torch's attention on a CPU; it takes 64 or 32, and is up to 1.6 times slower, below 768 queries."""
+MAX_BIAS_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 28}
+"""Relative positions made at a time: what bounds memory (32 MiB, 1 GiB)."""
 
 
 class FastAttention(nn.Module):
@@ -124,11 +125,8 @@ class FastAttention(nn.Module):
             return attended.flatten(2).flatten(0, 1)
 
         attended = torch.empty_like(q)
-        per_query = q.shape[0] * q.shape[2] * k.shape[2]
-        step = max(1, BIAS_ELEMENTS.get(q.device.type, MAX_BIAS_ELEMENTS) // per_query)
-        bias = q.new_zeros(
-            q.shape[0], q.shape[2], min(step, q.shape[1]), k.shape[2]
-        )  # the class token's column stays 0
+        step = queries_at_a_time(q, k.shape[2])
+        bias = q.new_zeros(q.shape[0], q.shape[2], step, k.shape[2])  # the class token's column stays 0
         for start in range(0, q.shape[1], step):
             part = q[:, start : start + step]
             mask = bias[:, :, : part.shape[1]]
@@ -158,6 +156,19 @@ class FastAttention(nn.Module):
                 along = torch.einsum(f"bthwnd,{name}kd->bnthwk", grid, relative).flatten(2, 4)
             scores.append(along.unflatten(3, [lengths[1] if other == axis else 1 for other in range(3)]))
         return scores
+
+
+def queries_at_a_time(q: Tensor, keys: int) -> int:
+    """For how many of the queries `(B, L, H, D)` relative positions are made together.
+
+    On a CPU few, which stay in the cache, but blocks enough that no thread waits for another.
+    """
+    batch, length, heads, _ = q.shape
+    most = MAX_BIAS_ELEMENTS.get(q.device.type, MAX_BIAS_ELEMENTS["cuda"]) // (batch * heads * keys)
+    if q.device.type == "cpu":
+        blocks = -(-4 * torch.get_num_threads() // (batch * heads))
+        most = min(most, QUERY_BLOCK * max(3, blocks))
+    return max(1, min(most, length))
 
 
 def fill_bias(bias: Tensor, scores: list[Tensor], k_thw: THW) -> None:
