@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.media.protocol import Pictures, Strip
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from mvit_cli.media.protocol import Clip, DecodeRequest
 
@@ -27,7 +27,7 @@ POSTER_FRAMES = 4
 POSTER_SIDE = 64
 POSTER_BYTES = 6 << 10
 GAP = 4
-QUALITIES = (80, 65, 50, 35, 20)
+QUALITIES = (75, 55, 35, 20)
 
 
 def pictures_of(pixels: NDArray[Any], clips: Sequence[Clip], request: DecodeRequest) -> Pictures:
@@ -59,32 +59,34 @@ def evenly(count: int, most: int) -> list[int]:
 def _strip(views: NDArray[Any], places: Sequence[Place], side: int, most_bytes: int) -> Strip:
     """The frames in a row: as good as fits the bytes, at worst half as high."""
     side = min(side, views.shape[2])
-    for height, quality in itertools.product((side, max(1, side // 2)), QUALITIES):
+    for height in (side, max(1, side // 2)):
         picture = _side_by_side([views[place] for place in places], height)
-        jpeg = _jpeg(picture, quality)
-        if len(jpeg) <= most_bytes:
-            break
-    return Strip(places[0][0], len(places), picture.shape[1], height, jpeg)
+        for quality in QUALITIES:
+            jpeg = _jpeg(picture, quality)
+            if len(jpeg) <= most_bytes:
+                return Strip(places[0][0], len(places), *picture.size, jpeg)
+    return Strip(places[0][0], len(places), *picture.size, jpeg)
 
 
-def _side_by_side(frames: Sequence[NDArray[Any]], side: int) -> NDArray[np.uint8]:
-    import numpy as np
+def _side_by_side(frames: Sequence[NDArray[Any]], side: int) -> Image:
     from PIL import Image
 
-    width = len(frames) * (side + GAP) - GAP
-    row = np.zeros((side, width, 3), np.uint8)
+    row = Image.new("RGB", (len(frames) * (side + GAP) - GAP, side))
     for number, frame in enumerate(frames):
-        small = Image.fromarray(np.clip(np.rint(frame), 0, 255).astype(np.uint8))
+        small = Image.fromarray(_rounded(frame))
         if small.size != (side, side):
-            small = small.resize((side, side), Image.Resampling.BILINEAR)
-        left = number * (side + GAP)
-        row[:, left : left + side] = np.asarray(small)
+            small = small.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        row.paste(small, (number * (side + GAP), 0))
     return row
 
 
-def _jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
-    from PIL import Image
+def _rounded(frame: NDArray[Any]) -> NDArray[np.uint8]:
+    import numpy as np
 
+    return frame if frame.dtype == np.uint8 else np.clip(np.rint(frame), 0, 255).astype(np.uint8)
+
+
+def _jpeg(picture: Image, quality: int) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=quality, optimize=True)
+    picture.save(stream, "JPEG", quality=quality)
     return stream.getvalue()
