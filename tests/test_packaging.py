@@ -11,8 +11,20 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def test_every_room_is_packaged() -> None:
-    rooms = {f"mvit_cli.{path.parent.name}" for path in (ROOT / "mvit_cli").glob("*/__init__.py")}
-    assert set(PROJECT["tool"]["setuptools"]["packages"]) == rooms | {"mvit_cli", "mvit_cli.weights"}
+    rooms = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "mvit_cli").rglob("__init__.py")}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == rooms | {"mvit_cli.weights"}
+
+
+def test_every_file_that_is_no_module_is_packaged() -> None:
+    packaged = {
+        path
+        for package, patterns in PROJECT["tool"]["setuptools"]["package-data"].items()
+        for pattern in patterns
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    others = {path for path in (ROOT / "mvit_cli").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert {path.name for path in others} >= {"py.typed", "page.css", "page.js"}
+    assert packaged >= others
 
 
 def test_every_file_of_weights_is_packaged() -> None:

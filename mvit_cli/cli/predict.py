@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mvit_cli.cli.options import Device, Dtype, Preset, Quiet, Weights, count_or_auto
-from mvit_cli.cli.sink import Format, check_output, check_resume, chosen_format, opened_writer
+from mvit_cli.cli.page import opened_page
+from mvit_cli.cli.sink import Format, check_output, check_report, check_resume, chosen_format, opened_writer
 from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ Examples:
   mvit predict videos/ --weights mvitv2_s_16x4.tv_k400 > rows.jsonl
   mvit predict 'shots/**/*.mov' --format csv --output shots.csv
   mvit predict videos/ --output rows.jsonl --resume     goes on where a run ended
+  mvit predict videos/ --report report.html             a page with frames and bars
   find . -name '*.mp4' -print0 | mvit predict -0 - | jq -r '.path + " " + .predictions[0].label'
 
 \b
@@ -65,6 +67,10 @@ FormatOption = Annotated[
     ),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write rows here, not to stdout.")]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="Write a page too: frames, classes, timings, network (HTML)."),
+]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Keep the rows that --output has (JSON lines), do only inputs without one.")
 ]
@@ -92,6 +98,7 @@ def predict_command(
     reader: Reader = "auto",
     format: FormatOption = None,
     output: Output = None,
+    page: Report = None,
     resume: Resume = False,
     retry_errors: RetryErrors = False,
     fail_fast: FailFast = False,
@@ -108,9 +115,11 @@ def predict_command(
         raise UsageError(f"--timeout {timeout:g} is no time", "give seconds, as --timeout 60")
     batch, processes = count_or_auto(batch_size, "--batch-size"), count_or_auto(workers, "--workers")
     wanted = chosen_format(format, output)
+    read = [path for path in (*(name.removeprefix("@") for name in inputs), weights, labels) if path]
     if output:
-        read = [*(name.removeprefix("@") for name in inputs), weights, labels]
-        check_output(output, [path for path in read if path])
+        check_output(output, read)
+    if page:
+        check_report(page, output, read)
     check_resume(resume, retry_errors, output, wanted)
 
     from mvit_cli.recognition.journal import read_journal
@@ -122,7 +131,7 @@ def predict_command(
         journal = read_journal(output, retry_errors=retry_errors)
         journal.check(known_run(preset, weights, views))
         sources = journal.remaining(inputs, null_separated=null)
-        if sources is None:
+        if sources is None and not page:
             journal.repair()
             raise typer.Exit(_finished(RunReport(quiet=quiet, rows_are_seen=False), journal))
     _share_processors()
@@ -143,11 +152,17 @@ def predict_command(
     report = RunReport(quiet=quiet, rows_are_seen=output is None and sys.stdout.isatty())
     if wanted != "table":  # whose first lines say it
         report.tell(recogniser.notes)
-    if sources:
-        rows = recogniser.rows_of(sources, workers=processes, reader=reader, timeout_s=timeout)
-    else:
-        rows = recogniser.rows(inputs, workers=processes, reader=reader, timeout_s=timeout, null_separated=null)
-    with opened_writer(wanted, output, recogniser, stages=not no_stages, journal=journal) as writer:
+    settings = {"workers": workers, "reader": reader, "timeout": f"{timeout:g} s a file"}
+    with (
+        opened_page(page, recogniser, settings, journal) as viewer,
+        opened_writer(wanted, output, recogniser, stages=not no_stages, journal=journal) as writer,
+    ):
+        if journal:
+            rows = recogniser.rows_of(sources or (), workers=processes, reader=reader, timeout_s=timeout, viewer=viewer)
+        else:
+            rows = recogniser.rows(
+                inputs, workers=processes, reader=reader, timeout_s=timeout, viewer=viewer, null_separated=null
+            )
         _write_all(rows, writer, report, fail_fast)
     raise typer.Exit(_finished(report, journal))
 

@@ -29,20 +29,38 @@ def chosen_format(named: Format | None, output: Path | None) -> Format:
     return "table" if sys.stdout.isatty() else "jsonl"
 
 
-def check_output(output: Path, read: Iterable[str | Path]) -> None:
+def check_output(
+    output: Path, read: Iterable[str | Path], option: str = "--output", example: str = "rows.jsonl"
+) -> None:
     """Refuses a file that cannot be written, before anything heavy is done; touches nothing.
 
     Args:
         read: what the run reads and must not overwrite.
+        option: what named the file.
+        example: a name for a file of its kind.
 
     Raises:
         UsageError: a folder, or one of the files that are read.
         MViTError: not writable.
     """
-    check_place("--output", output, "rows.jsonl")
+    check_place(option, output, example)
     for path in filter(os.path.isfile, read):
         if output.exists() and os.path.samefile(output, path):
-            raise UsageError(f"--output {output} would overwrite {path}, which this run reads", "name another file")
+            raise UsageError(f"{option} {output} would overwrite {path}, which this run reads", "name another file")
+
+
+def check_report(report: Path, output: Path | None, read: Iterable[str | Path]) -> None:
+    """Refuses a page that cannot be written, as `check_output` does, or that would stand where the rows go.
+
+    Raises:
+        UsageError: a folder, no regular file, the file of the rows, or one that is read.
+        MViTError: not writable.
+    """
+    check_output(report, read, "--report", "report.html")
+    if report.exists() and not report.is_file():
+        raise UsageError(f"--report {report} is no regular file", "name a file, as --report report.html")
+    if output and report.resolve() == output.resolve():
+        raise UsageError(f"--report and --output are both {report}", "name two files")
 
 
 def check_place(option: str, path: Path, example: str) -> None:

@@ -87,6 +87,12 @@ class Journal:
             else:
                 yield source
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yields the rows that the file keeps, in its order."""
+        for _, _, row in _rows(self.path) if self.path.exists() else ():
+            if row and (row["status"] == "ok" or not self.retry_errors):
+                yield row
+
     def open(self) -> BinaryIO:
         """Opens the file for more rows: without a torn last line, and without error rows that are done again.
 

@@ -123,6 +123,7 @@ def load_recogniser(
         },
         tuple(filter(None, (recipe.assumed if choice.weights else RANDOM_WEIGHTS,))),
         summary,
+        choice.card,
     )
 
 

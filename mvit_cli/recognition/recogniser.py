@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from mvit_cli.checkpoints.cards import Card
 from mvit_cli.errors import MediaError, MViTError, first_line
 from mvit_cli.media.protocol import Decoded, DecodeRequest, Detail, Pictures, ReaderChoice
 from mvit_cli.media.sources import Source, iter_sources
@@ -40,6 +41,7 @@ class Recogniser:
         run: what all rows share: `preset`, `weights`, `views`, `device`, `dtype`.
         notes: what every row's `warnings` begin with.
         summary: the object of `mvit summarize`.
+        card: what is known of the weights, if they were published.
     """
 
     scorer: Scorer
@@ -48,6 +50,7 @@ class Recogniser:
     run: Row
     notes: tuple[str, ...]
     summary: Row
+    card: Card | None = None
 
     def rows(
         self,

@@ -1,0 +1,66 @@
+"""`mvit predict --report FILE`: where the page goes, and what it tells beside the rows."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvit_cli import __version__
+
+if TYPE_CHECKING:
+    from mvit_cli.recognition.journal import Journal
+    from mvit_cli.recognition.recipe import Recipe
+    from mvit_cli.recognition.recogniser import Recogniser
+    from mvit_cli.report.page.about import About
+    from mvit_cli.report.page.writer import Page
+
+
+@contextmanager
+def opened_page(
+    path: Path | None, recogniser: "Recogniser", settings: Mapping[str, str], journal: "Journal | None" = None
+) -> "Iterator[Page | None]":
+    """Gives the page, begun, with the rows that earlier runs left; on the way out it is completed.
+
+    Args:
+        path: where to; None: no page is wanted.
+        settings: of the run, beside what the recogniser knows.
+        journal: of the rows that are there already.
+    """
+    from mvit_cli.report.page.writer import Page
+
+    if path is None:
+        yield None
+        return
+    with Page(path, _about(recogniser, settings)) as page:
+        for row in journal.rows() if journal else ():
+            page.look_back(row)
+        yield page
+
+
+def _about(recogniser: "Recogniser", settings: Mapping[str, str]) -> "About":
+    import torch
+
+    from mvit_cli.checkpoints.inventory import card_record
+    from mvit_cli.report.page.about import About
+
+    settings = {
+        **_protocol(recogniser.recipe),
+        "batch size": f"{recogniser.scorer.batch_size}",
+        **settings,
+        "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by mvit {__version__}, torch {torch.__version__}",
+    }
+    card = card_record(recogniser.card) if recogniser.card else None
+    return About(recogniser.run, recogniser.notes, recogniser.summary, card, settings)
+
+
+def _protocol(recipe: "Recipe") -> dict[str, str]:
+    """How a file is shown to the network, in words."""
+    sampling, transform = recipe.sampling, recipe.transform
+    crop = transform.crop
+    rate = f" of {sampling.fps:g} a second" if sampling.fps else ""
+    every = f", one in {sampling.stride}{rate}" if sampling.method in ("clip", "resampled", "native") else ""
+    return {
+        "frames of a clip": f"{sampling.frames}{every} ({sampling.method})",
+        "pixels": f"short side {transform.resize}, cut to {crop} × {crop}, {transform.interpolation}",
+    }

@@ -1,0 +1,341 @@
+"""The page on a run: whole in itself, true to the rows, safe whatever files are called, small, and never held back."""
+
+import base64
+import hashlib
+import io
+import os
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import Element, picture, read_page
+from PIL import Image
+
+import mvit_cli
+from mvit_cli.checkpoints.cards import load_card
+from mvit_cli.checkpoints.inventory import card_record
+from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.media.protocol import Pictures, Strip
+from mvit_cli.media.strips import POSTER_BYTES, STRIP_BYTES
+from mvit_cli.report.page.about import About
+from mvit_cli.report.page.writer import WHOLE_STRIPS, Page
+
+RUN = {
+    "preset": "mvit_b_16x4",
+    "weights": "mvit_b_16x4.tv_k400",
+    "views": "2x1",
+    "device": "cpu",
+    "dtype": "float32",
+}
+NOTE = "the weights have no card: normalisation was assumed"
+HOSTILE = [
+    "</td><script>alert(1)</script>.mp4",
+    "\"><img src=x onerror='alert(1)'>.mp4",
+    "a & b &amp; <c>.mp4",
+    os.fsdecode(b"caf\xe9.mp4"),
+    "nul\x00 escape\x1b[31m line\nfeed.mp4",
+    "gpj.\u202e4pm.exe",
+    "--> ]]> <!-- {{ }} ${x} %s.mp4",
+]
+
+
+def about(**changes: Any) -> About:
+    model = mvit_cli.summarize("B")
+    return About(**{"run": RUN, "notes": (), "model": model, "card": card_record(load_card(RUN["weights"]))} | changes)
+
+
+def ok(path: str = "videos/a.mp4", score: float = 0.912345678, **changes: Any) -> dict[str, Any]:
+    return {
+        "path": path,
+        "status": "ok",
+        "preset": RUN["preset"],
+        "weights": RUN["weights"],
+        "views": RUN["views"],
+        "predictions": [
+            {"index": 6, "label": "arm wrestling", "score": score},
+            {"index": 1, "label": "b", "score": 0.05},
+        ],
+        "clips": [{"start_s": 0.0, "end_s": 2.13}, {"start_s": 7.87, "end_s": 10.0}],
+        "duration_s": 10.0,
+        "reader": "decord",
+        "warnings": [],
+        "device": "cpu",
+        "dtype": "float32",
+        "timing_ms": {"decode": 41.2, "model": 1812.3},
+        **changes,
+    }
+
+
+def error(path: str = "videos/bad.mp4", **told: str) -> dict[str, Any]:
+    return {"path": path, "status": "error", "error": {"kind": "decode", "message": "no video stream", **told}}
+
+
+def strip(clip: int, frames: int, side: int) -> Strip:
+    stream = io.BytesIO()
+    Image.new("RGB", (frames * side, side), (90, 60, 30)).save(stream, "JPEG")
+    return Strip(clip, frames, frames * side, side, stream.getvalue())
+
+
+PICTURES = Pictures(strip(0, 4, 64), (strip(0, 16, 96), strip(1, 16, 96)))
+
+
+def page_of(tmp_path: Path, *rows: dict[str, Any], **changes: Any) -> Element:
+    target = tmp_path / "report.html"
+    with Page(target, about(**changes)) as page:
+        for row in rows:
+            page.look(row, PICTURES if row["status"] == "ok" else None)
+    return read_page(target)
+
+
+def files(page: Element) -> list[Element]:
+    (table,) = page.all("table", "files")
+    return [part for part in table.children if isinstance(part, Element) and part.name == "tbody"]
+
+
+class TestWhole:
+    def test_every_resource_is_in_the_page(self, tmp_path: Path) -> None:
+        page = page_of(tmp_path, ok(), error(), ok())
+        assert not {"link", "iframe", "object", "form", "base", "a"} & {element.name for element in page.all("*")}
+        for element in page.all("*"):
+            names = set(element.attributes)
+            assert not names & {"href", "srcset", "style", "action", "background"}
+            assert not any(name.startswith("on") for name in names)
+            assert element.name == "img" or "src" not in names
+            if element.name != "meta":
+                assert not any("//" in (value or "") for name, value in element.attributes.items() if name != "src")
+
+    def test_the_policy_allows_this_style_and_this_script_only(self, tmp_path: Path) -> None:
+        page = page_of(tmp_path, ok())
+        (policy,) = (meta.attributes["content"] for meta in page.all("meta") if "http-equiv" in meta.attributes)
+        rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+        for name in ("style", "script"):
+            (element,) = page.all(name)
+            digest = base64.b64encode(hashlib.sha256(element.text.encode()).digest()).decode()
+            assert rules[f"{name}-src"] == f"'sha256-{digest}'"
+        assert rules["default-src"] == "'none'"
+        assert rules["img-src"] == "data:"
+        assert "url(" not in page.all("style")[0].text
+
+    def test_pictures_are_what_they_say(self, tmp_path: Path) -> None:
+        images = page_of(tmp_path, ok(), error(), ok()).all("img")
+        assert len(images) == 6
+        for image in images:
+            data, opened = picture(image)
+            assert len(data) <= STRIP_BYTES
+            assert opened.height <= 224
+            assert image.attributes["alt"]
+        assert images[1].attributes["alt"] == "16 frames of clip 1 of 2, 0.00 to 2.13 s"
+
+    def test_headings_and_titles_are_for_everybody(self, tmp_path: Path) -> None:
+        page = page_of(tmp_path, ok(), error(), ok())
+        assert page.all("html")[0].attributes == {"lang": "en"}
+        assert [heading.text for heading in page.all("h1")] == ["mvit_b_16x4"]
+        assert [heading.text for heading in page.all("h2")] == [
+            *("Results", "What was found", "The network", "The weights", "The run")
+        ]
+        assert all(title.attributes.get("scope") in ("row", "col") for title in page.all("th"))
+        assert all(table.all("thead") for table in page.all("table"))
+        ids = [element.attributes["id"] for element in page.all("*") if "id" in element.attributes]
+        assert len(ids) == len(set(ids))
+
+
+class TestTrue:
+    def test_numbers_are_those_of_the_rows(self, tmp_path: Path) -> None:
+        rows = [ok("a.mp4", 0.1 + 0.2), error("b.mp4"), ok("c.mp4", 1.5e-7, duration_s=3.04)]
+        for place, (row, part) in enumerate(zip(rows, files(page_of(tmp_path, *rows)), strict=True), 1):
+            line, below = part.all("tr")[0], part.all("tr", "more")[0]
+            if row["status"] == "error":
+                assert part.values() == [place]
+                continue
+            scores = [entry["score"] for entry in row["predictions"]]
+            assert line.values() == [place, scores[0], row["duration_s"], 41.2, 1812.3]
+            assert below.values() == [*scores, 41.2, 1812.3]
+            assert [title.text for title in below.all("table")[0].all("th")[2:]] == ["arm wrestling", "b"]
+
+    def test_bars_are_as_long_as_scores(self, tmp_path: Path) -> None:
+        (part,) = files(page_of(tmp_path, ok(score=0.5)))
+        assert [bar.attributes["width"] for bar in part.all("rect")] == ["50.0%", "50.0%", "5.0%"]
+
+    def test_an_error_is_a_row_with_what_to_do(self, tmp_path: Path) -> None:
+        (part,) = files(page_of(tmp_path, error(hint="Check that the file is a video.")))
+        assert part.attributes["class"] == "bad"
+        for told in ("videos/bad.mp4", "error: decode", "no video stream", "Check that the file is a video."):
+            assert told in part.text
+
+    def test_warnings_of_a_file_are_at_it_and_those_of_all_are_said_once(self, tmp_path: Path) -> None:
+        row = ok(warnings=[NOTE, "3 of 16 frames are damaged"])
+        page = page_of(tmp_path, row, row, notes=(NOTE,))
+        assert page.text.count(NOTE) == 1
+        assert [line.text for line in page.all("header")[0].all("li")] == [NOTE]
+        for part in files(page):
+            assert [line.text for line in part.all("li")] == ["3 of 16 frames are damaged"]
+            assert "1 warning" in part.all("tr")[0].text
+
+    def test_a_window_is_told(self, tmp_path: Path) -> None:
+        rows = [ok(window={"start_s": start, "end_s": start + 5}) for start in (0.0, 5.0)]
+        assert [part.all("span", "window")[0].text for part in files(page_of(tmp_path, *rows))] == [
+            *(" 0.0 to 5.0 s", " 5.0 to 10.0 s")
+        ]
+
+    def test_the_stages_are_those_of_summarize(self, tmp_path: Path) -> None:
+        (table,) = page_of(tmp_path, ok()).all("table", "stages")
+        lines = [[cell.text for cell in line.children if isinstance(cell, Element)] for line in table.all("tr")]
+        model = mvit_cli.summarize("B")
+        assert [line[0] for line in lines] == [
+            "stage",
+            "data",
+            *(stage["name"] for stage in model["stages"]),
+            "totalpaperdiff.",
+        ]
+        for stage, line, bar in zip(model["stages"], lines[2:], table.all("rect"), strict=False):
+            share = f"{100 * stage['macs'] / model['macs']:.1f}"
+            assert f"{share} %" in line
+            assert bar.attributes["width"] == f"{share}%"
+
+    def test_the_card_is_told(self, tmp_path: Path) -> None:
+        page = page_of(tmp_path, ok())
+        card = load_card(RUN["weights"])
+        (told,) = (section.text for section in page.all("section") if section.attributes.get("id") == "weights")
+        for part in (card.name, card.licence, card.source.url, card.reported.source, "top-1 78.48 %", "kinetics400"):
+            assert part in told
+
+    def test_weights_without_a_card_say_so(self, tmp_path: Path) -> None:
+        page = page_of(tmp_path, ok(), card=None, run={**RUN, "weights": "my/file.pth"})
+        assert "No card tells of these weights" in page.text
+        assert "my/file.pth" in page.text
+
+    def test_what_our_own_weights_were_measured_at_is_told(self, tmp_path: Path) -> None:
+        assert (
+            "97.3 % of 2,000 clips: held out photographs"
+            in page_of(tmp_path, ok(), card=card_record(load_card("camera_motion.embedded"))).text
+        )
+
+    def test_the_settings_are_told(self, tmp_path: Path) -> None:
+        page = page_of(tmp_path, ok(), settings={"reader": "av", "made": "today by mvit 0.1.0"})
+        (told,) = (section.text for section in page.all("section") if section.attributes.get("id") == "run")
+        for part in (*RUN.values(), "reader", "av", "today by mvit 0.1.0"):
+            assert part in told
+
+    def test_classes_are_counted(self, tmp_path: Path) -> None:
+        other = ok(predictions=[{"index": 0, "label": "abseiling", "score": 0.4}])
+        page = page_of(tmp_path, ok(), other, ok(), error())
+        (section,) = (section for section in page.all("section") if section.attributes.get("id") == "found")
+        assert [title.text for title in section.all("th")][2:] == ["arm wrestling", "abseiling"]
+        assert [cell.text for cell in section.all("td", "n")] == ["2", "1"]
+
+    def test_a_still_image_has_no_length(self, tmp_path: Path) -> None:
+        still = ok("a.png", duration_s=0.0, clips=[{"start_s": 0.0, "end_s": 0.0}], reader="pillow")
+        target = tmp_path / "report.html"
+        with Page(target, about()) as page:
+            page.look(still, Pictures(strip(0, 1, 64), (strip(0, 1, 224),)))
+        (part,) = files(read_page(target))
+        assert "a still image" in part.text
+        assert [image.attributes["alt"] for image in part.all("img")] == ["the picture", "1 frame of clip 1 of 1"]
+
+
+class TestHostileNames:
+    @pytest.mark.parametrize("name", HOSTILE)
+    def test_stay_text_wherever_they_stand(self, tmp_path: Path, name: str) -> None:
+        def texts(word: str) -> Element:
+            label = [{"index": 0, "label": word, "score": 0.5}]
+            rows = [ok(word, predictions=label, warnings=[word], reader=word), error(word, message=word, hint=word)]
+            run = {**RUN, "weights": word, "device": word, "preset": word}
+            return page_of(tmp_path, *rows, run=run, notes=(word + "!",), card=None, settings={word: word})
+
+        page, plain = texts(name), texts("plain.mp4")
+        shape = [(element.name, list(element.attributes)) for element in page.all("*")]
+        assert shape == [(element.name, list(element.attributes)) for element in plain.all("*")]
+        told = files(page)[0].all("span", "label")[0].text
+        assert told.isprintable()
+        assert page.text.count(told) == plain.text.count("plain.mp4")
+
+    def test_bytes_that_are_no_utf8_are_named(self, tmp_path: Path) -> None:
+        (part,) = files(page_of(tmp_path, ok(os.fsdecode(b"caf\xe9.mp4"))))
+        assert part.all("span", "name")[0].text == r"caf\udce9.mp4"
+
+
+class TestWhileItIsWritten:
+    def test_a_run_that_is_killed_leaves_its_rows_and_says_so(self, tmp_path: Path) -> None:
+        target = tmp_path / "report.html"
+        with Page(target, about()) as page:
+            assert "just begun" in read_page(target, complete=False).text
+            for count in (1, 2, 3):
+                page.look(ok(f"{count}.mp4"), PICTURES)
+                there = read_page(target, complete=False)
+                assert [part.all("span", "name")[0].text for part in files(there)][-1] == f"{count}.mp4"
+                (state,) = there.all("p", "unfinished")
+                assert f"{count} input" in state.text
+                assert state.text.startswith("Not finished")
+        (state,) = read_page(target).all("p", "state")
+        assert state.text.startswith("3 inputs: 3 ok;")
+        assert state.attributes["class"] == "state"
+
+    def test_a_run_that_is_interrupted_leaves_a_complete_page(self, tmp_path: Path) -> None:
+        target = tmp_path / "report.html"
+
+        def interrupted() -> None:
+            with Page(target, about()) as page:
+                page.look(ok(), PICTURES)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        there = read_page(target)
+        assert there.all("p", "unfinished")[0].text.startswith("Stopped before the end. 1 input: 1 ok;")
+        assert there.all("table", "stages")
+
+    def test_one_input_is_shown_in_full_and_several_as_an_index(self, tmp_path: Path) -> None:
+        alone = page_of(tmp_path, ok())
+        assert alone.all("table", "one")
+        assert ["open" in details.attributes for details in alone.all("details")] == [True]
+        several = page_of(tmp_path, ok(), ok(), ok())
+        assert not several.all("table", "one")
+        assert ["open" in details.attributes for details in several.all("details")] == [False] * 3
+
+    def test_the_line_on_the_state_keeps_its_length(self, tmp_path: Path) -> None:
+        kinds = ("not_found", "unsupported", "empty", "decode", "timeout", "crash", "memory", "internal")
+        rows = [error(f"{number}", kind=kind) for number, kind in enumerate(kinds)] * 30
+        page = page_of(tmp_path, *rows)
+        assert "240 inputs: 0 ok, 240 failed" in page.all("p", "state")[0].text
+        assert len(files(page)) == 240
+
+    def test_no_input_gives_a_page_too(self, tmp_path: Path) -> None:
+        page = page_of(tmp_path)
+        assert not files(page)
+        assert page.all("p", "state")[0].text.startswith("0 inputs")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+    def test_a_full_disk_is_told(self) -> None:
+        with pytest.raises(MViTError, match=r"--report /dev/full: No space left"), Page(Path("/dev/full"), about()):
+            pass
+
+    def test_a_row_of_another_program_is_refused(self, tmp_path: Path) -> None:
+        with Page(tmp_path / "report.html", about()) as page, pytest.raises(UsageError, match="row 1 of earlier runs"):
+            page.look_back({"path": "a.mp4", "status": "ok"})
+
+
+class TestSize:
+    def test_a_thousand_rows_stay_small_in_the_file_and_in_memory(self, tmp_path: Path) -> None:
+        """Posters as large as they may be: 12 kB a row, whatever the videos show."""
+        worst = Strip(0, 4, 268, 64, os.urandom(POSTER_BYTES))
+        target = tmp_path / "report.html"
+        tracemalloc.start()
+        with Page(target, about()) as page:
+            start = target.stat().st_size
+            for number in range(1000):
+                page.look(ok(f"some/folder/of/videos/{number:04}.mp4"), Pictures(worst))
+            written = target.stat().st_size - start
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert written / 1000 < 12_000  # 8.2 kB of base64 and 2.7 kB of text
+        assert peak < 1_500_000  # 11 MB were written
+
+    def test_strips_are_wanted_of_the_first_inputs_only(self, tmp_path: Path) -> None:
+        with Page(tmp_path / "report.html", about()) as page:
+            wanted = [page.wanted(number) for number in range(1000)]
+            for _ in range(WHOLE_STRIPS + 1):
+                page.look(ok(), PICTURES)
+        assert wanted.count("strips") == WHOLE_STRIPS
+        assert wanted[WHOLE_STRIPS:] == ["poster"] * (1000 - WHOLE_STRIPS)
+        assert f"the first {WHOLE_STRIPS} inputs" in read_page(tmp_path / "report.html").text
