@@ -21,6 +21,8 @@ MAX_LABEL = 40
 
 def printable(text: str) -> str:
     r"""Text that cannot steer the terminal: control characters and stray bytes of file names become `\x1b`."""
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
     )
