@@ -182,12 +182,9 @@ class TestTrue:
         (table,) = page_of(tmp_path, ok()).all("table", "stages")
         lines = [[cell.text for cell in line.children if isinstance(cell, Element)] for line in table.all("tr")]
         model = mvit_cli.summarize("B")
-        assert [line[0] for line in lines] == [
-            "stage",
-            "data",
-            *(stage["name"] for stage in model["stages"]),
-            "totalpaperdiff.",
-        ]
+        names = ["stage", "data", *(stage["name"] for stage in model["stages"])]
+        assert [line[0] for line in lines[:-1]] == names
+        assert lines[-1][0].startswith("total")
         for stage, line, bar in zip(model["stages"], lines[2:], table.all("rect"), strict=False):
             share = f"{100 * stage['macs'] / model['macs']:.1f}"
             assert f"{share} %" in line

@@ -1,6 +1,5 @@
-"""`mvit predict --report`: the page has the rows of the run, beside any output, and never takes another file's place."""
+"""`mvit predict --report`: the page has the rows of the run and takes no other file's place."""
 
-import io
 import json
 import os
 import shutil
@@ -33,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     """Good, odd and broken files."""
     folder = tmp_path / "inputs"
     folder.mkdir()
-    shutil.copy(clip("rot90.mp4"), folder / "a <b>good</b> & fine.mp4")
+    shutil.copy(clip("rot90.mp4"), folder / "a <b>good<b> & fine.mp4")
     (folder / "b text.mp4").write_text("not a video")
     Image.new("RGB", (60, 40), (200, 30, 90)).save(folder / "c still.png")
     shutil.copy(clip("seventeen_frames.mp4"), os.fsencode(folder) + b"/d caf\xe9.mp4")
@@ -72,7 +71,7 @@ def test_a_folder_of_strange_and_broken_files_is_an_index(
     assert run(["predict", str(folder), "--weights", weights, "--report", str(target), "-q"]) == 1
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     page = read_page(target)
-    assert names(page) == ["a <b>good</b> & fine.mp4", "b text.mp4", "c still.png", r"d caf\udce9.mp4", "e empty.mp4"]
+    assert names(page) == ["a <b>good<b> & fine.mp4", "b text.mp4", "c still.png", r"d caf\udce9.mp4", "e empty.mp4"]
     states = [cell.text for cell in page.all("td", "state")]
     assert [state for state in states if state.startswith("error")] == ["error: decode", "error: empty"]
     for row in rows:
@@ -100,10 +99,11 @@ def test_a_page_of_an_earlier_run_is_replaced(weights: str, tmp_path: Path) -> N
 def test_paths_on_standard_input_give_a_page(
     weights: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = "".join(f"{folder / name}\n" for name in ("c still.png", "nowhere.mp4"))
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
-    target = tmp_path / "report.html"
-    assert run(["predict", "-", "--weights", weights, "-q", "--report", str(target)]) == 1
+    listed, target = tmp_path / "list", tmp_path / "report.html"
+    listed.write_text("".join(f"{folder / name}\n" for name in ("c still.png", "nowhere.mp4")))
+    with listed.open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        assert run(["predict", "-", "--weights", weights, "-q", "--report", str(target)]) == 1
     assert names(read_page(target)) == ["c still.png", "nowhere.mp4"]
 
 
@@ -142,7 +142,7 @@ class TestResume:
         assert run(self.options(weights, folder, tmp_path)) == 1
         assert run(self.options(weights, folder, tmp_path, "--resume", "--retry-errors")) == 1
         assert sorted(names(read_page(tmp_path / "report.html"))) == [
-            *("a <b>good</b> & fine.mp4", "b text.mp4", "c still.png", r"d caf\udce9.mp4", "e empty.mp4")
+            *("a <b>good<b> & fine.mp4", "b text.mp4", "c still.png", r"d caf\udce9.mp4", "e empty.mp4")
         ]
 
 
@@ -165,7 +165,7 @@ class TestPlaces:
         assert str(tmp_path / "report.html") in told
 
     def test_what_is_read(self, capsys: Captured, folder: Path) -> None:
-        video = folder / "a <b>good</b> & fine.mp4"
+        video = folder / "a <b>good<b> & fine.mp4"
         before = video.read_bytes()
         assert "would overwrite" in self.refused(capsys, 2, str(video), "--report", str(video))
         assert video.read_bytes() == before
