@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from schemas import problems, unnoticed_changes
 
 import mvit_cli
 from mvit_cli.cli.main import run
@@ -311,3 +312,12 @@ def test_a_gpu_is_measured_with_its_own_clock_and_memory() -> None:
         assert row["peak_memory_bytes"] > 2 * mvit_cli.summarize("camera", size=24)["params"]
         assert sum(stage["share"] for stage in row["stages"]) == pytest.approx(1)
         assert all(stage["latency_ms"] > 0 for stage in row["stages"])
+
+
+# The shipped schema
+
+
+def test_the_document_is_what_the_schema_says(profiled: tuple[dict[str, Any], str, Path]) -> None:
+    assert problems("profile", profiled[0]) == []
+    assert unnoticed_changes("profile", profiled[0]) == []
+    assert {"error" in result for result in profiled[0]["results"]} == {True, False}  # both kinds are there

@@ -9,23 +9,28 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 
 import golden
 import pytest
 import torch
+from geometries import CONFIGS
 from hub_server import own_caches
+from hypothesis import given, settings
 from safetensors.torch import save_file
 
 import mvit_cli
-from mvit_cli.arch.presets import preset_names
-from mvit_cli.checkpoints.inspect import inspect_file
+from mvit_cli.arch import MViTConfig
+from mvit_cli.arch.parameters import parameter_shapes
+from mvit_cli.arch.presets import get_preset, preset_names
 from mvit_cli.checkpoints.load import describe
 from mvit_cli.checkpoints.reading import Checkpoint, read_checkpoint
 from mvit_cli.checkpoints.shapes import TensorShape, read_shapes
 from mvit_cli.cli.geometry import parse_size
 from mvit_cli.cli.main import run
 from mvit_cli.errors import CheckpointError, UsageError
+from mvit_cli.model import MViT
 from mvit_cli.report.formats import bar, difference, percent, scaled, size_text
 
 Summarize = Callable[..., str]
@@ -277,13 +282,61 @@ def test_a_checkpoint_is_described_instead_of_the_preset(summarize: Summarize, t
     assert "layout pyslowfast, float32; strides from the file's cfg" in summarize("--weights", str(path))
 
 
-def test_parameters_that_do_not_fit_are_counted(tmp_path: Path) -> None:
+def test_what_does_not_fit_is_named(summarize: Summarize, tmp_path: Path) -> None:
     path = golden.write_checkpoint("small_pysf_v2", tmp_path)
     content = torch.load(path, weights_only=True)
-    del content["model_state"]["blocks.1.mlp.fc2.bias"]
+    state = content["model_state"]
+    del state["blocks.1.mlp.fc2.bias"]
+    state["blocks.0.norm1.weight"] = torch.zeros(5)
+    state["extra.weight"] = torch.zeros(2)
     torch.save(content, path)
-    (note,) = inspect_file(path).record["notes"]
-    assert re.match(r"the file holds [\d,]+ parameters, this architecture has [\d,]+", note)
+    notes = json.loads(summarize("--weights", str(path), "--format", "json"))["weights"]["notes"]
+    assert notes == [
+        "does not fit: 1 missing (blocks.1.mlp.fc2.bias)",
+        "does not fit: 1 unexpected (extra.weight)",
+        "does not fit: 1 of another shape (blocks.0.norm1.weight (5,) instead of (24,))",
+    ]
+    with pytest.raises(CheckpointError, match=re.escape(notes[0].removeprefix("does not fit: "))):
+        mvit_cli.load_model(None, path)
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_shapes_are_known_without_building_the_network(preset: str) -> None:
+    config = get_preset(preset).config
+    assert parameter_shapes(config) == built_shapes(config)
+
+
+@settings(max_examples=15, deadline=None)
+@given(CONFIGS)
+def test_shapes_of_any_architecture_are_known_without_building_it(config: MViTConfig) -> None:
+    assert parameter_shapes(config) == built_shapes(config)
+
+
+def built_shapes(config: MViTConfig) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        return {key: tuple(tensor.shape) for key, tensor in MViT(config).state_dict().items()}
+
+
+def test_gigabytes_are_described_without_reading_them(tmp_path: Path) -> None:
+    """A sparse file of 2.7 GB: only its header exists."""
+    header, end = {}, 0
+    for key, shape in parameter_shapes(get_preset("mvitv2_huge_cls").config).items():
+        start, end = end, end + 4 * prod(shape)
+        header[key] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
+    raw = json.dumps(header).encode()
+    path = tmp_path / "huge.safetensors"
+    with path.open("wb") as file:
+        file.write(len(raw).to_bytes(8, "little") + raw)
+        file.truncate(8 + len(raw) + end)
+    assert path.stat().st_size > 2.6e9
+    code = (
+        "import resource, sys; from mvit_cli.cli.main import run\n"
+        f"assert run(['summarize', '--weights', {str(path)!r}, '--format', 'csv']) == 0\n"
+        "print('torch' in sys.modules, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 500_000, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "False True"  # no torch, and less than 500 MB in memory
+    assert done.stdout.splitlines()[4].startswith("scale4,60,768,12,1x14x14,197,197,")
 
 
 def test_a_card_that_is_not_here_is_described_without_a_download(

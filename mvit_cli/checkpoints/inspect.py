@@ -1,14 +1,14 @@
 """What a checkpoint is, told without building its network: from shapes, or from its card alone."""
 
 from dataclasses import dataclass, field, replace
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.parameters import parameter_shapes
 from mvit_cli.arch.presets import Preset, get_preset
-from mvit_cli.arch.summary import preset_of, summarize_config
-from mvit_cli.checkpoints.load import describe
+from mvit_cli.arch.summary import preset_of
+from mvit_cli.checkpoints.load import describe, found_shapes, mismatches
 from mvit_cli.checkpoints.shapes import read_shapes
 from mvit_cli.errors import UsageError
 
@@ -59,14 +59,8 @@ def inspect_file(path: Path, preset: str | None = None, card: "Card | None" = No
     """
     described = describe(read_shapes(path), preset or (card.preset if card else None), card.overrides if card else None)
     config, tensors = described.config, described.tensors
-    held = sum(prod(tensor.shape) for key, tensor in tensors.items() if config.cls_token or key != "cls_token")
-    expected = summarize_config(config)["params"]
-    notes = list(described.inferred.notes)
-    if held != expected:
-        notes.append(
-            f"the file holds {held:,} parameters, this architecture has {expected:,}: "
-            f"`mvit weights verify` says what does not fit"
-        )
+    misfits = mismatches(parameter_shapes(config), found_shapes(config, tensors, described.layout))
+    notes = [*described.inferred.notes, *(f"does not fit: {misfit}" for misfit in misfits)]
     record = {
         "name": card.name if card else path.name,
         "path": str(path),

@@ -122,12 +122,14 @@ def describe(
     Raises:
         CheckpointError: naming the file, if any of these cannot be told.
     """
+    where = str(checkpoint.path)
     try:
         layout = recognise({key: tuple(tensor.shape) for key, tensor in checkpoint.tensors.items()})
+        where += f": layout {layout}"
         tensors = to_canonical(checkpoint.tensors, layout)
         inferred = _configuration(checkpoint, tensors, layout, preset)
     except CheckpointError as error:
-        raise CheckpointError(f"{checkpoint.path}: {error.message}", error.hint) from error
+        raise CheckpointError(f"{where}: {error.message}", error.hint) from error
     if overrides:
         inferred = replace(inferred, config=replace(inferred.config, **overrides))
     return Described(tensors, layout, inferred)
@@ -186,15 +188,20 @@ def load_state_dict(model: "MViT", state_dict: "Mapping[str, Tensor]") -> None:
 def _load_canonical(model: "MViT", tensors: "dict[str, Tensor]", layout: Layout, source: str) -> None:
     """Strict loading without a copy."""
     expected = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
-    if layout == "mmaction2" and "cls_token" not in expected:  # it keeps one even where it is not used
-        tensors = {key: tensor for key, tensor in tensors.items() if key != "cls_token"}
-    problems = mismatches(expected, {key: tuple(tensor.shape) for key, tensor in tensors.items()})
+    found = found_shapes(model.config, tensors, layout)
+    problems = mismatches(expected, found)
     if problems:
         raise CheckpointError(
             f"{source}: recognised as layout {layout}, but it does not fit the network: {'; '.join(problems)}",
             "without --preset the architecture is read from the file itself",
         )
-    model.load_state_dict(tensors, strict=True, assign=True)
+    model.load_state_dict({key: tensors[key] for key in found}, strict=True, assign=True)
+
+
+def found_shapes(config: MViTConfig, tensors: "Mapping[str, Tensor]", layout: Layout) -> dict[str, tuple[int, ...]]:
+    """Shapes of the tensors that have to fit; MMAction2 keeps a class token even where it is not used."""
+    unused = {"cls_token"} if layout == "mmaction2" and not config.cls_token else set()
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items() if key not in unused}
 
 
 def mismatches(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> list[str]:

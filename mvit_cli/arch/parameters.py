@@ -1,0 +1,69 @@
+"""Names and shapes of all parameters of a network, from its blocks: what a checkpoint is compared with."""
+
+from math import prod
+
+from mvit_cli.arch.blocks import BlockSpec, block_specs
+from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.cost import RGB
+from mvit_cli.arch.grid import THW
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def parameter_shapes(config: MViTConfig) -> Shapes:
+    """Shape of each parameter by its canonical name (PySlowFast's, with one joint `qkv`)."""
+    first, last = config.stage_channels[0], config.stage_channels[-1]
+    shapes = _positions(config)
+    shapes |= {"patch_embed.proj.weight": (first, RGB, *config.patch_kernel), "patch_embed.proj.bias": (first,)}
+    if config.norm_stem:
+        shapes |= _norm("norm_stem", first)
+    for block in block_specs(config):
+        shapes |= {f"blocks.{block.index}.{name}": shape for name, shape in _block(config, block).items()}
+    return shapes | _norm("norm", last) | _linear("head.projection", last, config.num_classes)
+
+
+def _positions(config: MViTConfig) -> Shapes:
+    """The class token and the absolute positions."""
+    num_cls, (t, h, w) = int(config.cls_token), config.patch_thw
+    tables = {
+        "none": {},
+        "joint": {"pos_embed": prod(config.patch_thw) + num_cls},
+        "separate": {"pos_embed_spatial": h * w, "pos_embed_temporal": t, "pos_embed_class": num_cls},
+    }[config.pos_embed]
+    lengths = {"cls_token": num_cls, **tables}
+    return {name: (1, length, config.stage_channels[0]) for name, length in lengths.items() if length}
+
+
+def _block(config: MViTConfig, block: BlockSpec) -> Shapes:
+    shapes = {
+        **_norm("norm1", block.dim_in),
+        **_linear("attn.qkv", block.dim_in, 3 * block.dim_attn),
+        **_linear("attn.proj", block.dim_attn, block.dim_attn),
+        **_norm("norm2", block.dim_attn),
+        **_linear("mlp.fc1", block.dim_attn, block.mlp_hidden),
+        **_linear("mlp.fc2", block.mlp_hidden, block.dim_out),
+    }
+    if block.dim_in != block.dim_out:
+        shapes |= _linear("proj", block.dim_in, block.dim_out)
+    for axis, rows in zip("thw", block.rel_pos_thw, strict=True):
+        if rows:
+            shapes[f"attn.rel_pos_{axis}"] = (rows, block.head_dim)
+    if config.pool_mode == "conv":
+        for part, kernel in (("q", block.kernel_q), ("k", block.kernel_kv), ("v", block.kernel_kv)):
+            shapes |= _pooling(part, kernel, block.head_dim)
+    return shapes
+
+
+def _pooling(part: str, kernel: THW | None, head_dim: int) -> Shapes:
+    """A depthwise convolution, shared by the heads, and its norm."""
+    if kernel is None:
+        return {}
+    return {f"attn.pool_{part}.weight": (head_dim, 1, *kernel), **_norm(f"attn.norm_{part}", head_dim)}
+
+
+def _linear(name: str, dim_in: int, dim_out: int) -> Shapes:
+    return {f"{name}.weight": (dim_out, dim_in), f"{name}.bias": (dim_out,)}
+
+
+def _norm(name: str, dim: int) -> Shapes:
+    return {f"{name}.weight": (dim,), f"{name}.bias": (dim,)}

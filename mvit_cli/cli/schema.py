@@ -1,0 +1,22 @@
+"""`mvit schema`: what scripts may rely on in the JSON of a command, as a JSON Schema."""
+
+from typing import Annotated
+
+import typer
+
+from mvit_cli.errors import UsageError
+
+
+def schema_command(
+    command: Annotated[
+        str, typer.Argument(metavar="COMMAND", help="predict, profile or summarize.", show_default=False)
+    ],
+) -> None:
+    """Print the JSON Schema of what a command writes."""
+    import json
+
+    from mvit_cli.report.schema import schema_names, schema_of
+
+    if command not in schema_names():
+        raise UsageError(f"there is no schema of {command!r}", f"there are {', '.join(schema_names())}")
+    typer.echo(json.dumps(schema_of(command), indent=2))
