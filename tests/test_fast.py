@@ -142,7 +142,7 @@ def test_weights_are_shared_and_not_copied() -> None:
     copies = sum(b.numel() for name, b in quick.named_buffers() if "pool_" in name)
     assert sum(parameter.numel() for parameter in model.parameters()) > 50 * copies
     attn, plain = quick.blocks[0].attn, model.blocks[0].attn
-    assert attn.weight_q.untyped_storage()._cdata == plain.qkv.weight.untyped_storage()._cdata
+    assert attn.linear_q.weight.untyped_storage()._cdata == plain.qkv.weight.untyped_storage()._cdata
 
 
 def test_the_last_block_computes_the_class_token_alone() -> None:

@@ -180,6 +180,22 @@ def test_random_weights_say_so_in_every_row(tmp_path: Path, monkeypatch: pytest.
     assert {row["weights"] for row in rows} == {"none"}
 
 
+def test_int8_tells_how_far_the_logits_drift(weights: Path) -> None:
+    first, second = mvit_cli.predict([clip("rot90.mp4")] * 2, weights=weights, dtype="int8", device="cpu", workers=0)
+    (drift,) = [
+        told for told in first["warnings"] if told.startswith("int8: logits of the first view differ by up to ")
+    ]
+    differ, span = float(drift.split("up to ")[1].split()[0]), float(drift.split()[-1])
+    assert 0 < differ < 0.2 * span  # some 20 layers, each rounded to 1 in 127
+    assert not any("int8" in told for told in second["warnings"])
+    assert first["dtype"] == "int8"
+
+
+def test_int8_is_refused_where_it_does_not_run(weights: Path) -> None:
+    with pytest.raises(UsageError, match="part of the fast path"):
+        mvit_cli.predict([], weights=weights, dtype="int8", fast=False)
+
+
 class TestLabels:
     def test_a_class_without_a_name_goes_by_its_index(self, rows: list[dict]) -> None:
         assert all(entry["label"] == str(entry["index"]) for entry in rows[0]["predictions"])

@@ -19,7 +19,7 @@ from mvit_cli.media.protocol import Transform
 from mvit_cli.recognition.choice import choose
 from mvit_cli.recognition.device import pick_device, pick_dtype
 from mvit_cli.recognition.recipe import assumed_recipe, parse_views, recipe_of_card, with_views
-from mvit_cli.recognition.scoring import Scorer, auto_batch_size, normalised
+from mvit_cli.recognition.scoring import Scorer, auto_batch_size, memory_of_view, normalised
 
 TRANSFORM = Transform((0.5, 0.4, 0.3), (0.2, 0.25, 0.3), 40, 32)
 
@@ -263,3 +263,30 @@ class TestScores:
         assert auto_batch_size(2828 * 10**9, "cuda") == 1
         assert auto_batch_size(70 * 10**9, "cpu") == 1
         assert 1 < auto_batch_size(5 * 10**9, "cpu") <= auto_batch_size(10**6, "cpu") <= 64
+
+    def test_the_batch_takes_half_of_the_memory_that_is_free(self) -> None:
+        assert auto_batch_size(10**6, "cuda", view_bytes=10, free_bytes=200) == 10
+        assert auto_batch_size(10**6, "cuda", view_bytes=1000, free_bytes=200) == 1
+        assert auto_batch_size(10**6, "cuda", view_bytes=10, free_bytes=None) == 64
+
+    def test_a_view_takes_its_tokens_where_the_whole_batch_goes_through_at_once(self) -> None:
+        config = get_preset("mvit_b_16x4").config
+        pixels, tokens = 16 * 224 * 224 * 3, 8 * 56 * 56 * 96
+        assert memory_of_view(config, "cpu", 4) == 2 * 4 * pixels
+        assert memory_of_view(config, "cuda", 2) == 2 * 4 * pixels + 10 * 2 * tokens
+
+    def test_files_share_batches_and_keep_their_own_scores(self, pixels: np.ndarray) -> None:
+        model = MeanColour()
+        files = [pixels[:1], pixels[1:4], pixels[4:]]
+        together = scorer(model, 4).scores_of(files)
+        assert model.sizes == [4, 1]
+        for views, scores in zip(files, together, strict=True):
+            torch.testing.assert_close(scores, scorer(MeanColour()).scores(views), rtol=0, atol=1e-6)
+
+    def test_one_file_whose_scores_are_no_numbers_spoils_no_other(self, pixels: np.ndarray) -> None:
+        wrong = pixels[1:3].astype(np.float32)
+        wrong[0, 0, 0, 0, 0] = np.nan
+        good, bad, last = scorer(MeanColour(), 4).scores_of([pixels[:1].astype(np.float32), wrong, wrong[1:]])
+        assert isinstance(bad, MediaError)
+        assert torch.isfinite(good).all()
+        assert torch.isfinite(last).all()

@@ -8,6 +8,7 @@ import typer
 from mvit_cli.errors import UsageError
 
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+RunDtypeName = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 Preset = Annotated[
     str | None,
@@ -26,6 +27,10 @@ Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="Where the network runs: auto, cpu, cuda, cuda:1, mps.")
 ]
 Dtype = Annotated[DtypeName, typer.Option("--dtype", help="Number format of the network.")]
+RunDtype = Annotated[
+    RunDtypeName,
+    typer.Option("--dtype", help="Number format of the network; int8: of its linear layers, on a CPU, less exact."),
+]
 Plot = Annotated[
     Path | None,
     typer.Option("--plot", metavar="FILE", help="Draw a picture too, .svg or .png; needs matplotlib (mvit[plot])."),

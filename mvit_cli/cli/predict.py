@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mvit_cli.cli.options import Device, Dtype, Preset, Quiet, Weights, count_or_auto
+from mvit_cli.cli.options import Device, Preset, Quiet, RunDtype, Weights, count_or_auto
 from mvit_cli.cli.page import opened_page
 from mvit_cli.cli.sink import Format, check_output, check_report, check_resume, chosen_format, opened_writer
 from mvit_cli.errors import UsageError
@@ -91,7 +91,7 @@ def predict_command(
     top: Top = 5,
     views: Views = None,
     device: Device = "auto",
-    dtype: Dtype = "auto",
+    dtype: RunDtype = "auto",
     batch_size: BatchSize = "auto",
     workers: Workers = "auto",
     timeout: Timeout = 60.0,

@@ -29,6 +29,7 @@ from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.grid import pooled_grid
 from mvit_cli.model.block import Block
 from mvit_cli.model.fast_attention import FastAttention
+from mvit_cli.model.int8 import Int8Linear, add_product_, product
 from mvit_cli.model.position import POSITION_NAMES, absolute_positions
 from mvit_cli.model.rows import RowLayout, pool_grid
 
@@ -61,6 +62,18 @@ class FastMViT(nn.Module):
             make(block, spec, cls_only=last_is_cls_only and spec is specs[-1])
             for block, spec in zip(blocks, specs, strict=True)
         )
+
+    def to_int8(self) -> "FastMViT":
+        """Takes 8-bit integers for the weights of all linear layers but the classifier; for a CPU.
+
+        Raises:
+            ValueError: if the network pools before it projects.
+        """
+        for block in self.blocks:
+            if not isinstance(block, FastBlock):
+                raise ValueError("networks that pool before they project have no int8 layers")
+            block.to_int8()
+        return self
 
     @torch.no_grad()
     def forward(self, clips: Tensor) -> Tensor:
@@ -116,24 +129,39 @@ class FastMViT(nn.Module):
 class FastBlock(nn.Module):
     """One block; it may change the rows it is given. Same parameters as the plain block, which it shares."""
 
+    fc1: nn.Linear | Int8Linear
+    fc2: nn.Linear | Int8Linear
+    attn_proj: nn.Linear | Int8Linear
+    proj: nn.Linear | Int8Linear | None
     bias_attn: Tensor
     bias_mlp: Tensor
 
     def __init__(self, block: Block, spec: BlockSpec, *, cls_only: bool) -> None:
         super().__init__()
         self.cls_only = cls_only
-        self.norm1, self.norm2, self.mlp, self.proj = block.norm1, block.norm2, block.mlp, block.proj
+        self.norm1, self.norm2, self.dim_out = block.norm1, block.norm2, spec.dim_out
+        self.fc1, self.fc2, self.proj = block.mlp.fc1, block.mlp.fc2, block.proj
         self.widens_in_attn, self.widens_in_mlp = block.widens_in_attn, block.widens_in_mlp
         self.attn = FastAttention(block.attn, spec, cls_only=cls_only)
         self.attn_proj = block.attn.proj
         self.kernel_skip, self.stride_skip = spec.kernel_skip, spec.stride_q
-        bias_attn, bias_mlp = self.attn_proj.bias.detach(), self.mlp.fc2.bias.detach()
-        if self.proj and self.widens_in_attn:
-            bias_attn = bias_attn + self.proj.bias.detach()
-        elif self.proj:
-            bias_mlp = bias_mlp + self.proj.bias.detach()
+        bias_attn, bias_mlp = block.attn.proj.bias.detach(), block.mlp.fc2.bias.detach()
+        if block.proj and self.widens_in_attn:
+            bias_attn = bias_attn + block.proj.bias.detach()
+        elif block.proj:
+            bias_mlp = bias_mlp + block.proj.bias.detach()
         self.register_buffer("bias_attn", bias_attn, persistent=False)
         self.register_buffer("bias_mlp", bias_mlp, persistent=False)
+
+    def to_int8(self) -> None:
+        """Takes 8-bit integers for the weights of all linear layers."""
+        for of, name in ((self, "fc1"), (self.attn, "linear_q"), (self.attn, "linear_kv")):
+            linear = getattr(of, name)
+            setattr(of, name, Int8Linear(linear.weight, linear.bias))
+        for name in ("attn_proj", "fc2", "proj"):
+            linear = getattr(self, name)
+            if linear is not None:
+                setattr(self, name, Int8Linear(linear.weight, None))
 
     def forward(self, x: Tensor, layout: RowLayout) -> tuple[Tensor, RowLayout]:
         """Rows `(R, C_in)` -> `(R', C_out)`; with `cls_only` those of the class tokens alone."""
@@ -148,7 +176,7 @@ class FastBlock(nn.Module):
         if self.cls_only:
             source = layout.cls(source).flatten(0, 1)
         if self.proj and self.widens_in_attn:
-            source = source @ self.proj.weight.t()  # its bias comes with that of `attn_proj`, as a maximum lets it pass
+            source = product(source, self.proj)  # its bias comes with that of `attn_proj`, as a maximum lets it pass
         if self.kernel_skip is None or self.cls_only:
             return source
         grid = pool_grid(layout.grid(source), self.kernel_skip, self.stride_skip, None, "max")
@@ -156,18 +184,18 @@ class FastBlock(nn.Module):
 
     def _projected_and_mlp(self, x: Tensor, attended: list[Tensor]) -> Tensor:
         """`x + proj(attended)`, then the MLP with its skip connection; some rows at a time."""
-        out = x.new_empty(len(x), self.mlp.fc2.out_features) if self.widens_in_mlp else x
+        out = x.new_empty(len(x), self.dim_out) if self.widens_in_mlp else x
         start = 0
         for source in attended:
             rows_at_a_time = CPU_ROWS if x.device.type == "cpu" else max(1, len(source))
             for part in source.split(rows_at_a_time):
                 rows = slice(start, start + len(part))
-                x[rows].addmm_(part, self.attn_proj.weight.t()).add_(self.bias_attn)
+                add_product_(x[rows], part, self.attn_proj).add_(self.bias_attn)
                 normed = self.norm2(x[rows])
-                hidden = torch.ops.aten.gelu_(self.mlp.fc1(normed))
+                hidden = torch.ops.aten.gelu_(self.fc1(normed))
                 if self.proj and self.widens_in_mlp:
-                    torch.mm(normed, self.proj.weight.t(), out=out[rows])
-                out[rows].addmm_(hidden, self.mlp.fc2.weight.t()).add_(self.bias_mlp)
+                    product(normed, self.proj, out=out[rows])
+                add_product_(out[rows], hidden, self.fc2).add_(self.bias_mlp)
                 start = rows.stop
         return out
 

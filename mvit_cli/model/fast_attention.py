@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mvit_cli.arch.blocks import BlockSpec
 from mvit_cli.arch.grid import THW
 from mvit_cli.model.attention import PoolingAttention
+from mvit_cli.model.int8 import Int8Linear
 from mvit_cli.model.pooling import TokenPool
 from mvit_cli.model.position import relative_rows, resize_rel_pos
 from mvit_cli.model.rows import FoldedPool, RowLayout, read_positions
@@ -32,10 +33,8 @@ class FastAttention(nn.Module):
     - with `cls_only`, all queries but one.
     """
 
-    weight_q: Tensor
-    bias_q: Tensor
-    weight_kv: Tensor
-    bias_kv: Tensor
+    linear_q: nn.Linear | Int8Linear
+    linear_kv: nn.Linear | Int8Linear
     norm_q: nn.LayerNorm | None
     norm_k: nn.LayerNorm | None
     norm_v: nn.LayerNorm | None
@@ -44,11 +43,8 @@ class FastAttention(nn.Module):
         super().__init__()
         self.heads, self.scale, self.cls_only = block.heads, attn.scale, cls_only
         self.residual_pooling, self.residual_pooling_cls = attn.residual_pooling, attn.residual_pooling_cls
-        width = block.dim_attn
-        weight, bias = attn.qkv.weight.detach(), attn.qkv.bias.detach()
-        for name, part in (("q", slice(0, width)), ("kv", slice(width, None))):
-            self.register_buffer(f"weight_{name}", weight[part], persistent=False)
-            self.register_buffer(f"bias_{name}", bias[part], persistent=False)
+        self.linear_q = part_of(attn.qkv, slice(0, block.dim_attn))
+        self.linear_kv = part_of(attn.qkv, slice(block.dim_attn, None))
         pools: dict[str, TokenPool | None] = {of: getattr(attn, f"pool_{of}") for of in "qkv"}
         self.pool_q = FoldedPool([pools["q"]], block.heads) if pools["q"] else None
         self.pool_kv = FoldedPool([pools["k"], pools["v"]], block.heads) if pools["k"] and pools["v"] else None
@@ -64,7 +60,7 @@ class FastAttention(nn.Module):
         k, v, k_thw = self._keys_values(normed, layout)
         attended = []
         if self.cls_only:
-            q_cls, layout = self._linear_q(layout.cls(normed)), layout.on((0, 0, 0))
+            q_cls, layout = self.linear_q(layout.cls(normed)), layout.on((0, 0, 0))
         else:
             q_grid, q_cls, layout = self._queries(normed, layout)
             attended.append(self._attend_grid(q_grid, k, v, layout.thw, k_thw))
@@ -72,12 +68,9 @@ class FastAttention(nn.Module):
             attended.append(self._attend_cls(q_cls, k, v))
         return attended, layout
 
-    def _linear_q(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight_q, self.bias_q)
-
     def _queries(self, normed: Tensor, layout: RowLayout) -> tuple[Tensor, Tensor, RowLayout]:
         """Pooled queries of the grid `(B, L, H, D)`, those of the class tokens `(B, 1, C)`, the pooled layout."""
-        q = self._linear_q(normed)
+        q = self.linear_q(normed)
         grid, cls = layout.grid(q), layout.cls(q)
         if self.pool_q:
             grid = self.pool_q(grid)
@@ -87,7 +80,7 @@ class FastAttention(nn.Module):
     def _keys_values(self, normed: Tensor, layout: RowLayout) -> tuple[Tensor, Tensor, THW]:
         """Pooled keys and values `(B, H, N, D)`, class token last, and their grid."""
         if self.pool_kv is None:
-            kv = F.linear(normed, self.weight_kv, self.bias_kv)
+            kv = self.linear_kv(normed)
             grid, thw = layout.grid(kv), layout.thw
         else:
             thw, stride = self.pool_kv.thw_out(layout.thw), None
@@ -96,7 +89,7 @@ class FastAttention(nn.Module):
                 read = layout.grid(normed).flatten(1, 3).index_select(1, reads.index)
                 normed = torch.cat((read.flatten(0, 1), layout.cls(normed).flatten(0, 1)))
                 layout, stride = layout.on(reads.thw), reads.stride
-            kv = F.linear(normed, self.weight_kv, self.bias_kv)
+            kv = self.linear_kv(normed)
             grid = self.pool_kv(layout.grid(kv), stride)
         k, v = torch.cat((grid.flatten(1, 3), layout.cls(kv)), dim=1).chunk(2, dim=2)
         k, v = self._normed_heads(k, self.norm_k), self._normed_heads(v, self.norm_v)
@@ -156,6 +149,14 @@ class FastAttention(nn.Module):
                 along = torch.einsum(f"bthwnd,{name}kd->bnthwk", grid, relative).flatten(2, 4)
             scores.append(along.unflatten(3, [lengths[1] if other == axis else 1 for other in range(3)]))
         return scores
+
+
+def part_of(linear: nn.Linear, outputs: slice) -> nn.Linear:
+    """The layer that gives some of the outputs; it shares the weights."""
+    part = nn.Linear(linear.in_features, len(linear.bias[outputs]), device="meta")
+    part.weight = nn.Parameter(linear.weight.detach()[outputs], requires_grad=False)
+    part.bias = nn.Parameter(linear.bias.detach()[outputs], requires_grad=False)
+    return part
 
 
 def queries_at_a_time(q: Tensor, keys: int) -> int:

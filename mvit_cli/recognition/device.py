@@ -8,7 +8,9 @@ from mvit_cli.errors import MViTError, UsageError
 if TYPE_CHECKING:
     import torch
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
+INT8 = "int8"
+"""Linear layers in 8-bit integers, the rest of the network in float32."""
 
 
 def check_device_name(name: str) -> None:
@@ -56,15 +58,19 @@ def _check_cuda(name: str, index: int) -> None:
 
 
 def pick_dtype(name: str, device: "torch.device") -> "torch.dtype":
-    """The number format; auto is float32 except on a GPU that computes faster in 16 bits.
+    """The number format; auto is float32 except on a GPU that computes faster in 16 bits, int8 is float32 at first.
 
     Raises:
-        UsageError: an unknown name.
+        UsageError: an unknown name, or int8 on a GPU.
     """
     import torch
 
     if name not in DTYPES:
         raise UsageError(f"there is no dtype {name!r}", f"use {', '.join(DTYPES)}")
+    if name == INT8 and device.type != "cpu":
+        raise UsageError(f"--dtype int8 runs on a CPU only, not on {device}", "use bfloat16 or float16 there")
+    if name == INT8:
+        return torch.float32
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
     if device.type != "cuda":

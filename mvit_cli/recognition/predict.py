@@ -12,14 +12,15 @@ from mvit_cli.checkpoints.labels import read_labels
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.protocol import ReaderChoice
 from mvit_cli.recognition.choice import Choice, choose
-from mvit_cli.recognition.device import check_device_name, pick_device, pick_dtype
+from mvit_cli.recognition.device import INT8, check_device_name, pick_device, pick_dtype
 from mvit_cli.recognition.recipe import Recipe, assumed_recipe, parse_views, recipe_of_card, with_views
 from mvit_cli.recognition.recogniser import TIMEOUT_S, Auto, Inputs, Recogniser
 from mvit_cli.recognition.rows import Row
-from mvit_cli.recognition.scoring import Scorer, auto_batch_size
+from mvit_cli.recognition.scoring import Scorer, auto_batch_size, free_memory, memory_of_view
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from mvit_cli.model import MViT
 
@@ -52,7 +53,8 @@ def predict(
         top: classes a row.
         views: clips x crops, as `5x1`; default: the test protocol of the weights.
         device: auto, cpu, cuda, cuda:N or mps.
-        dtype: auto, float32, bfloat16 or float16; auto is float32 except on a GPU.
+        dtype: auto, float32, bfloat16, float16 or int8; auto is float32 except on a GPU. int8 is for a CPU and the fast
+            path: linear layers in 8 bits; a warning of the first row tells how far the logits drift.
         batch_size: views that go through the network together.
         workers: processes that decode.
         reader: library that fetches frames.
@@ -104,14 +106,19 @@ def load_recogniser(
     names = read_labels(labels) if labels else None
     _check_counts(top, batch_size)
     check_device_name(device)
+    if dtype == INT8 and not fast:
+        raise UsageError("--dtype int8 is part of the fast path", "leave --no-fast out")
     model, place, number_format = _network(choice, device, dtype, progress)
     recipe = _recipe(choice, model.config, names)
     if asked_views:
         recipe = with_views(recipe, asked_views)
     summary = _summary(choice, model.config)
-    size = auto_batch_size(summary["macs"], place.type) if batch_size == "auto" else batch_size
+    if batch_size == "auto":
+        view_bytes = memory_of_view(model.config, place.type, number_format.itemsize)
+        batch_size = auto_batch_size(summary["macs"], place.type, view_bytes, free_memory(place))
+    runs, reference = _way_to_run(model, dtype, fast)
     return Recogniser(
-        Scorer(model.compile_inference() if fast else model, recipe.transform, place, number_format, size),
+        Scorer(runs, recipe.transform, place, number_format, batch_size, reference),
         recipe,
         top,
         {
@@ -119,7 +126,7 @@ def load_recogniser(
             "weights": choice.name,
             "views": str(recipe.views),
             "device": str(place),
-            "dtype": str(number_format).removeprefix("torch."),
+            "dtype": INT8 if dtype == INT8 else str(number_format).removeprefix("torch."),
         },
         tuple(filter(None, (recipe.assumed if choice.weights else RANDOM_WEIGHTS,))),
         summary,
@@ -162,6 +169,15 @@ def _network(choice: Choice, device: str, dtype: str, progress: bool) -> "tuple[
         assert choice.preset is not None
         model = build_model(get_preset(choice.preset).config).to(place, number_format)
     return model, place, number_format
+
+
+def _way_to_run(model: "MViT", dtype: str, fast: bool) -> "tuple[nn.Module, nn.Module | None]":
+    """What shows clips to the network, and what tells how exact that is."""
+    if dtype != INT8:
+        return (model.compile_inference() if fast else model), None
+    if model.config.pool_first:
+        raise UsageError("--dtype int8: this network pools before it projects", "use --dtype float32")
+    return model.compile_inference().to_int8(), model.compile_inference()
 
 
 def _recipe(choice: Choice, config: MViTConfig, names: tuple[str, ...] | None) -> Recipe:

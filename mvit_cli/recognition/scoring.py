@@ -1,9 +1,13 @@
-"""From the pixels of one file to its scores: batches of views, softmax, mean."""
+"""From the pixels of files to their scores: batches of views, softmax, mean."""
 
 import gc
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any
 
+from mvit_cli.arch.cost import RGB
 from mvit_cli.errors import MediaError
 from mvit_cli.media.protocol import Transform
 
@@ -12,15 +16,55 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from mvit_cli.arch.config import MViTConfig
+
 # Work for one batch, in MACs: enough to keep the device busy, little enough to fit. Estimates, not measurements: about
 # a second of a CPU core's matrix products, and of a GPU what a batch of 32 clips of MViTv2-S asks for.
 MACS_A_BATCH = {"cpu": 1e11, "mps": 5e11, "cuda": 2e12}
 MAX_BATCH = 64
 
 
-def auto_batch_size(macs: int, device: str) -> int:
-    """Views that go through the network together, from the cost of one view and the kind of device."""
-    return max(1, min(MAX_BATCH, round(MACS_A_BATCH[device] / macs)))
+MEMORY_SHARE = 0.5
+"""Of the memory that is free at the start, what one batch may take."""
+
+
+def auto_batch_size(macs: int, device: str, view_bytes: int = 0, free_bytes: int | None = None) -> int:
+    """Views that go through the network together, from what one costs and the kind of device.
+
+    Args:
+        view_bytes: memory that a view takes on the device, as of `memory_of_view`.
+        free_bytes: memory that the device has; None: not known.
+    """
+    size = round(MACS_A_BATCH[device] / macs)
+    if view_bytes and free_bytes is not None:
+        size = min(size, int(MEMORY_SHARE * free_bytes / view_bytes))
+    return max(1, min(MAX_BATCH, size))
+
+
+def memory_of_view(config: "MViTConfig", device: str, number_bytes: int) -> int:
+    """An estimate of the bytes that one more view in a batch takes while it is computed.
+
+    Its pixels as float32, twice; and where the whole batch goes through at once, the first block's tokens ten times:
+    before and after its norm, Q, what attention gives, a copy for pooling, and the MLP's hidden layer. On a CPU the
+    fast path lets few go through at once.
+    """
+    pixels = 2 * 4 * RGB * prod(config.input_thw)
+    if device == "cpu":
+        return pixels
+    tokens = prod(config.patch_thw) * config.stage_channels[0]
+    return pixels + (6 + round(config.mlp_ratio)) * tokens * number_bytes
+
+
+def free_memory(device: "torch.device") -> int | None:
+    """Bytes that nobody uses at the moment; None where the system does not tell."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # no Linux
+        return None
 
 
 @dataclass
@@ -29,6 +73,7 @@ class Scorer:
 
     Attributes:
         batch_size: views a batch; halved for good when memory runs out.
+        reference: the network in float32, which the first view is shown too, to tell how far the logits drift.
     """
 
     model: "nn.Module"
@@ -36,6 +81,7 @@ class Scorer:
     device: "torch.device"
     dtype: "torch.dtype"
     batch_size: int
+    reference: "nn.Module | None" = None
     _news: list[str] = field(default_factory=list)
 
     def scores(self, pixels: "NDArray[Any]") -> "Tensor":
@@ -50,13 +96,25 @@ class Scorer:
         Raises:
             MediaError: memory, where not even one view fits; internal, where a score is not a number.
         """
+        scores = self.scores_of([pixels])[0]
+        if isinstance(scores, MediaError):
+            raise scores
+        return scores
+
+    def scores_of(self, files: "Sequence[NDArray[Any]]") -> "list[Tensor | MediaError]":
+        """The scores of several files, whose views share batches; an error for a file whose scores are not numbers.
+
+        Raises:
+            MediaError: memory, as `scores`.
+        """
         import torch
 
+        pixels = [torch.from_numpy(views) for views in files]
         with torch.inference_mode():
-            scores = self._all_views(torch.from_numpy(pixels)).mean(dim=0)
-        if not bool(torch.isfinite(scores).all()):
-            raise MediaError("internal", "the network gave scores that are not numbers", "try --dtype float32")
-        return scores
+            scores = self._all_views(pixels[0] if len(pixels) == 1 else torch.cat(pixels))
+            means = [views.mean(dim=0) for views in scores.split([len(views) for views in pixels])]
+        wrong = MediaError("internal", "the network gave scores that are not numbers", "try --dtype float32")
+        return [mean if bool(torch.isfinite(mean).all()) else wrong for mean in means]
 
     def take_news(self) -> list[str]:
         """What happened since the last call that a row should say: memory that ran out."""
@@ -81,9 +139,23 @@ class Scorer:
         return torch.cat(parts)
 
     def _one_batch(self, pixels: "Tensor") -> "Tensor":
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
         clips = normalised(pixels.to(self.device), self.transform).to(self.dtype)
-        scores: Tensor = self.model(clips).float().softmax(dim=-1)
+        logits = self.model(clips).float()
+        if self.reference is not None:
+            self._tell_drift(clips[:1], logits[:1])
+        scores: Tensor = logits.softmax(dim=-1)
         return scores.cpu()
+
+    def _tell_drift(self, clips: "Tensor", logits: "Tensor") -> None:
+        assert self.reference is not None
+        expected = self.reference(clips)
+        self.reference = None  # once is enough, and its weights take memory
+        drift, span = float((logits - expected).abs().max()), float(expected.max() - expected.min())
+        self._news.append(
+            f"int8: logits of the first view differ by up to {drift:.2g} from float32's, which span {span:.3g}"
+        )
 
     def _halve(self, views: int) -> None:
         import torch
