@@ -51,4 +51,4 @@ def work(request: DecodeRequest, allocate) -> Decoded | MediaError:
 
 
 def main() -> None:
-    worker.main(work)
+    worker.main(lambda request, allocate: iter([work(request, allocate)]))

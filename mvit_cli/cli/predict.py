@@ -23,6 +23,7 @@ EXAMPLES = """\b
 Examples:
   mvit predict clip.mp4
   mvit predict clip.mp4 --preset camera                 weights included, works offline
+  mvit predict film.mp4 --window 2 --hop 1              a timeline
   mvit predict videos/ --weights mvitv2_s_16x4.tv_k400 > rows.jsonl
   mvit predict 'shots/**/*.mov' --format csv --output shots.csv
   mvit predict videos/ --output rows.jsonl --resume     goes on where a run ended
@@ -49,10 +50,18 @@ Views = Annotated[
     str | None,
     typer.Option("--views", metavar="CxS", help="Clips x crops to average, as 5x1.  [default: the weights' protocol]"),
 ]
+Window = Annotated[
+    float | None,
+    typer.Option("--window", metavar="S", help="A row for each window of S seconds of a video, instead of one for all."),
+]
+Hop = Annotated[
+    float | None,
+    typer.Option("--hop", metavar="S", help="Seconds from the start of a window to the next.  [default: --window]"),
+]
 BatchSize = Annotated[str, typer.Option("--batch-size", metavar="N|auto", help="Views that go through together.")]
 Workers = Annotated[str, typer.Option("--workers", metavar="N|auto", help="Processes that decode.")]
 Timeout = Annotated[
-    float, typer.Option("--timeout", metavar="S", help="Seconds that a file may take to decode.", show_default="60")
+    float, typer.Option("--timeout", metavar="S", help="Seconds that a file, or a window, may take to decode.", show_default="60")
 ]
 Reader = Annotated[
     Literal["auto", "decord", "av"],
@@ -90,6 +99,8 @@ def predict_command(
     labels: Labels = None,
     top: Top = 5,
     views: Views = None,
+    window: Window = None,
+    hop: Hop = None,
     device: Device = "auto",
     dtype: RunDtype = "auto",
     batch_size: BatchSize = "auto",
@@ -110,6 +121,7 @@ def predict_command(
     """Say what happens in videos and images.
 
     Each input gives one row: the best classes with their scores, or what was wrong with the file.
+    With --window a video gives a row for each window: a timeline.
     """
     if not timeout > 0:
         raise UsageError(f"--timeout {timeout:g} is no time", "give seconds, as --timeout 60")
@@ -124,12 +136,14 @@ def predict_command(
 
     from mvit_cli.recognition.journal import read_journal
     from mvit_cli.recognition.predict import known_run, load_recogniser
+    from mvit_cli.recognition.recipe import parse_windows
     from mvit_cli.report.progress import RunReport
 
+    windows = parse_windows(window, hop, reader)
     journal, sources = None, None
     if resume and output:
-        journal = read_journal(output, retry_errors=retry_errors)
-        journal.check(known_run(preset, weights, views))
+        journal = read_journal(output, windows, retry_errors=retry_errors)
+        journal.check(known_run(preset, weights, views, windows))
         sources = journal.remaining(inputs, null_separated=null)
         if sources is None and not page:
             journal.repair()
@@ -141,6 +155,7 @@ def predict_command(
         labels=labels,
         top=top,
         views=views,
+        windows=windows,
         device=device,
         dtype=dtype,
         batch_size=batch,

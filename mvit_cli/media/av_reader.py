@@ -25,6 +25,10 @@ Way = Literal["seek", "time", "count"]
 SEEKABLE = frozenset({"mov", "mp4", "matroska", "webm", "flv", "ogg"})
 
 
+# Frames that are decoded for nothing before a seek is cheaper: a seek decodes again what the last frame had waited for.
+RUN_ON = 16
+
+
 class Fetched(NamedTuple):
     """One frame of a file.
 
@@ -71,6 +75,11 @@ class AVReader:
     def close(self) -> None:
         self._playback.close()
 
+    @property
+    def seeks(self) -> bool:
+        """Whether a frame can be reached without all before it."""
+        return self._ways()[0] == "seek"
+
     def _ways(self) -> tuple[Way, ...]:
         if self._index.pts is None:
             return ("count",)
@@ -91,15 +100,26 @@ class AVReader:
             yield from self._walk(self._landed(0 if key_pts is None else self._place_of(key_pts)), group)
 
     def _groups(self, indices: Sequence[int]) -> Iterator[tuple[int | None, list[int]]]:
-        """Yields the indices a key frame leads to, with its time stamp; None for those before the first one shown."""
+        """Yields the indices a key frame leads to, with its time stamp; None for those before the first one shown.
+
+        Where the next key frame is near, decoding goes on to what it leads to.
+        """
         import numpy as np
 
         assert self._index.pts is not None
         wanted = self._index.pts[np.asarray(indices, dtype=np.int64)]
         before = np.searchsorted(self._index.key_pts, wanted, side="right").tolist()
+        first: int | None = None
+        run: list[int] = []
         for number, group in groupby(zip(before, indices, strict=True), key=itemgetter(0)):
             key_pts = None if number == 0 else int(self._index.key_pts[number - 1])
-            yield key_pts, [index for _, index in group]
+            if run and key_pts is not None and self._place_of(key_pts) - run[-1] > RUN_ON:
+                yield first, run
+                run = []
+            first = first if run else key_pts
+            run += [index for _, index in group]
+        if run:
+            yield first, run
 
     def _landed(self, place: int) -> Iterator[tuple[int, VideoFrame]]:
         """Yields placed frames from a key frame on, once the seek is proved to have hit it whole."""

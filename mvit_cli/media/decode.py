@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mvit_cli.media.av_reader import State
     from mvit_cli.media.index import VideoIndex
     from mvit_cli.media.protocol import DecodeRequest
     from mvit_cli.media.readers import FrameReader
@@ -56,13 +57,18 @@ def attempt(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded
     """Returns what `decode` returns or raises: no file may end a run, whatever a library makes of it."""
     try:
         return decode(request, allocate)
-    except MediaError as error:
-        return error
-    except MemoryError:
-        return MediaError("memory", "decoding needs more memory than there is", "Scale the file down.")
     except Exception as error:
-        said = next(iter(str(error).strip().splitlines()), "")
-        return MediaError("internal", f"{type(error).__name__}: {said}", "Please report this file.")
+        return failure_of(error)
+
+
+def failure_of(error: Exception) -> MediaError:
+    """Returns what a file's row says of an exception."""
+    if isinstance(error, MediaError):
+        return error
+    if isinstance(error, MemoryError):
+        return MediaError("memory", "decoding needs more memory than there is", "Scale the file down.")
+    said = next(iter(str(error).strip().splitlines()), "")
+    return MediaError("internal", f"{type(error).__name__}: {said}", "Please report this file.")
 
 
 def _show_still(
@@ -107,7 +113,7 @@ def _fetch_by(
     for number, clip in enumerate(clips):
         for place, frame in enumerate(clip.indices):
             places[frame].append((number, place))
-    states: dict[int, str] = {}
+    states: dict[int, State] = {}
     reader = kind(index)
     try:
         for fetched in reader.frames(sorted(places)):
@@ -118,11 +124,16 @@ def _fetch_by(
             states[fetched.place] = fetched.state
     finally:
         reader.close()
-    shown = [states[frame] for clip in clips for frame in clip.indices]
-    return reader.name, _damage(shown.count("held"), shown.count("damaged"), len(shown))
+    return reader.name, damage([states[frame] for clip in clips for frame in clip.indices])
 
 
-def _damage(held: int, damaged: int, total: int) -> list[str]:
+def damage(states: Sequence[State]) -> list[str]:
+    """Returns sentences on the frames, one state each, that are not as the file should have them.
+
+    Raises:
+        MediaError: decode, where fewer than half could be had.
+    """
+    held, damaged, total = states.count("held"), states.count("damaged"), len(states)
     if held * 2 > total:
         raise MediaError(
             "decode",

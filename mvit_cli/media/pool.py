@@ -11,14 +11,14 @@ import queue
 from typing import TYPE_CHECKING, Any, Literal
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.decode import attempt
 from mvit_cli.media.process import SLOTS, WorkerProcess
 from mvit_cli.media.run import Run
+from mvit_cli.media.timeline import outcomes_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    from mvit_cli.media.protocol import Decoded, DecodeRequest
+    from mvit_cli.media.protocol import DecodeRequest, Outcome
 
 TIMEOUT_S = 60.0
 MEMORY_BYTES = 4 << 30
@@ -38,7 +38,7 @@ class DecodePool:
 
     Args:
         workers: processes at most; 0 decodes in this process, without limits.
-        timeout_s: seconds for one file; a large file gets a second more for each 100 MB.
+        timeout_s: seconds for one file, or for one window of it; a large file gets a second more for each 100 MB.
         memory_bytes: memory one file may take, where the system can limit it (Linux).
     """
 
@@ -60,8 +60,8 @@ class DecodePool:
         self.workers: list[WorkerProcess] = []
         self._memory_bytes = memory_bytes
 
-    def imap(self, jobs: Iterable[DecodeRequest | MediaError]) -> Generator[Decoded | MediaError, None, None]:
-        """Yields one outcome for each job, in their order.
+    def imap(self, jobs: Iterable[DecodeRequest | MediaError]) -> Generator[Outcome, None, None]:
+        """Yields one outcome for each job, or one for each of its windows, in their order.
 
         A job that is an error already comes out as it is, in its place. Jobs are pulled by a thread, a few ahead of
         what is yielded; an exception they raise comes out in its place. Ending the generator early ends the work.
@@ -71,7 +71,8 @@ class DecodePool:
         """
         if self.size == 0:
             for job in jobs:
-                yield job if isinstance(job, MediaError) else attempt(job)
+                seen = [job] if isinstance(job, MediaError) else outcomes_of(job)
+                yield from (outcome for outcome in seen if outcome is not None)
             return
         run = Run(self, jobs)
         try:

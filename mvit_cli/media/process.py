@@ -16,12 +16,14 @@ from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
+from mvit_cli.media.protocol import LostWindowError, Outcome, is_last, window_of
 from mvit_cli.media.shared import Slot, anonymous_file
+from mvit_cli.media.worker import ALIVE
 
 if TYPE_CHECKING:
     import queue
 
-    from mvit_cli.media.protocol import Decoded, DecodeRequest
+    from mvit_cli.media.protocol import DecodeRequest
 
 # A file being decoded and the next one, which waits in the worker.
 SLOTS = 2
@@ -37,15 +39,29 @@ class Job:
 
     Args:
         number: its place in the input.
-        request: what to decode.
-        limit_s: seconds it may take.
-        crashes: workers it has ended so far.
+        request: what to decode; of a file in windows, what is left to decode.
+        limit_s: seconds it may take; of a file in windows, each of them.
+        crashes: workers it has ended so far, since its last window.
+        duration_s: of the file, once a window has told it.
     """
 
     number: int
     request: DecodeRequest
     limit_s: float
     crashes: int = 0
+    duration_s: float | None = None
+
+    def note(self, outcome: Outcome) -> None:
+        """Takes an outcome into account: what a next worker need not do again."""
+        if window := window_of(outcome):
+            self.request = replace(self.request, first_window=window.number + 1)
+            self.duration_s, self.crashes = window.duration_s, 0
+
+    def lost(self, error: MediaError) -> MediaError:
+        """Returns the outcome of what is left of the file where that is given up."""
+        if self.request.windows is None or self.duration_s is None:
+            return error
+        return self.request.windows.lost_from(self.request.first_window, self.duration_s, error)
 
 
 def job_for(number: int, request: DecodeRequest, timeout_s: float) -> Job:
@@ -70,6 +86,7 @@ class WorkerProcess:
         self.slots = [Slot() for _ in range(SLOTS)]
         self.jobs: deque[tuple[Job, int]] = deque()
         self.ready = False
+        self.rests = False
         self.done = 0
         self._since = time.monotonic()  # start of the process, then of the first job
         self._words = anonymous_file()
@@ -83,10 +100,19 @@ class WorkerProcess:
         if not self.jobs and self.ready:
             self._since = time.monotonic()
         self.jobs.append((job, slot))
+        self._tell((job.number, slot, job.request, job.limit_s))
+
+    def go_on(self) -> None:
+        """Lets the process put the next window of its file into the place of the last one."""
+        self.rests = False
+        self._since = time.monotonic()
+        self._tell(self.jobs[0][0].number)
+
+    def _tell(self, message: object) -> None:
         assert self._process.stdin is not None
         # A process that has just ended is noticed by its silence.
         with contextlib.suppress(OSError):
-            pickle.dump((job.number, slot, job.request, job.limit_s), self._process.stdin)
+            pickle.dump(message, self._process.stdin)
             self._process.stdin.flush()
 
     def begin(self) -> None:
@@ -98,18 +124,33 @@ class WorkerProcess:
         """Returns when the process is late, on the clock of `time.monotonic`."""
         if not self.ready:
             return self._since + START_S
-        return self._since + self.jobs[0][0].limit_s if self.jobs else math.inf
+        return self._since + self.jobs[0][0].limit_s if self.jobs and not self.rests else math.inf
 
-    def take_answer(self, answer: tuple[Any, ...]) -> tuple[Job, Decoded | MediaError]:
-        """Returns the job that is done and its outcome, with pixels of its own; the next job begins."""
-        number, outcome, shape, dtype = answer
-        job, slot = self.jobs.popleft()
+    def take_answer(self, answer: tuple[Any, ...]) -> tuple[Job, Outcome | None]:
+        """Returns the job and what it gave, with pixels of its own; None: only that it is still at it.
+
+        After the last outcome of a job the next job begins; after pixels before it the process rests until `go_on`.
+        """
+        number, told, shape, dtype = answer
+        job, slot = self.jobs[0]
         assert job.number == number
-        self.done += 1
         self._since = time.monotonic()
+        if told == ALIVE:
+            return job, None
+        outcome: Outcome
         if shape is None:
-            return job, MediaError(*outcome)
-        return job, replace(outcome, pixels=self.slots[slot].array(shape, dtype).copy())
+            *error, window = told
+            outcome = LostWindowError(MediaError(*error), window) if window else MediaError(*error)
+        else:
+            outcome = replace(told, pixels=self.slots[slot].array(shape, dtype).copy())
+        job.note(outcome)
+        if is_last(outcome):
+            self.rests = False
+            self.jobs.popleft()
+            self.done += 1
+        elif shape is not None:
+            self.rests = True
+        return job, outcome
 
     def end(self) -> tuple[int, str]:
         """Kills the process if it lives; returns its exit code and its last words, a line of printable characters."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from mvit_cli.errors import MediaError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,6 +15,12 @@ if TYPE_CHECKING:
 Method = Literal["clip", "resampled", "segments", "native", "image"]
 ReaderChoice = Literal["auto", "decord", "av"]
 Detail = Literal["none", "poster", "strips"]
+
+# Rows tell seconds to the microsecond.
+DIGITS = 6
+SHORTEST_S = 0.001
+# A rest of the video shorter than this share of a window belongs to the window before it.
+REST = 0.1
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,72 @@ class Transform:
 
 
 @dataclass(frozen=True)
+class Window:
+    """A part of a video that is looked at like a video of its own.
+
+    Args:
+        number: its place in the time line, from 0; of several lost ones the last.
+        start_s: seconds from the file's first frame.
+        end_s: seconds from the file's first frame.
+        duration_s: of the whole file.
+        is_last: whether no window of the file follows.
+    """
+
+    number: int
+    start_s: float
+    end_s: float
+    duration_s: float
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a video is cut into windows: one of `length_s` every `hop_s` seconds, from its first frame on.
+
+    The last window is the one that reaches the end of the video, or after which none begins before it. It is shorter
+    than the others where the video ends in it, and up to a tenth longer where less than that would be left over.
+
+    Args:
+        length_s: seconds of a window.
+        hop_s: seconds from the start of one to the start of the next; less than `length_s`: windows overlap.
+    """
+
+    length_s: float
+    hop_s: float
+
+    def __post_init__(self) -> None:
+        for name, value in (("window", self.length_s), ("hop", self.hop_s)):
+            if not SHORTEST_S <= value < math.inf:
+                raise ValueError(f"a {name} of {value:g} s is not possible, {SHORTEST_S:g} s is the least")
+
+    def at(self, number: int, duration_s: float) -> Window:
+        """Returns a window of a video; `number` must not lie beyond the last one."""
+        start_s, duration_s = round(number * self.hop_s, DIGITS), round(duration_s, DIGITS)
+        end_s, latest_s = round(start_s + self.length_s, DIGITS), duration_s - REST * self.length_s
+        if end_s > latest_s:
+            end_s = duration_s
+        return Window(number, start_s, end_s, duration_s, end_s == duration_s or start_s + self.hop_s > latest_s)
+
+    def lost_from(self, number: int, duration_s: float, error: MediaError) -> LostWindowError:
+        """Returns the loss of a window and of all after it."""
+        first = self.at(number, duration_s)
+        return LostWindowError(error, replace(first, end_s=first.duration_s, is_last=True))
+
+
+class LostWindowError(MediaError):
+    """One or several windows of a video that gave no frames.
+
+    Args:
+        error: why.
+        window: from the start of the first to the end of the last of them.
+    """
+
+    def __init__(self, error: MediaError, window: Window) -> None:
+        super().__init__(error.kind, error.message, error.hint)
+        self.window = window
+
+
+@dataclass(frozen=True)
 class Clip:
     """One clip: the frames to show and the part of the file it covers.
 
@@ -104,6 +179,8 @@ class DecodeRequest:
         reader: which library fetches frames; "auto" takes decord where the index proves it right, else PyAV.
         stills: whether a still image may stand for a video of equal frames.
         pictures: what is wanted for people's eyes: nothing, a poster, or a strip for each clip too.
+        windows: the video is cut so, and each part is sampled like a video; None: it is taken whole.
+        first_window: number of the first window that is wanted.
     """
 
     path: str
@@ -114,6 +191,8 @@ class DecodeRequest:
     reader: ReaderChoice = "auto"
     stills: bool = True
     pictures: Detail = "none"
+    windows: Windows | None = None
+    first_window: int = 0
 
     def __post_init__(self) -> None:
         if self.num_clips < 1:
@@ -122,6 +201,8 @@ class DecodeRequest:
             raise ValueError(f"num_crops must be 1 or 3, got {self.num_crops}")
         if self.reader not in get_args(ReaderChoice):
             raise ValueError(f"reader {self.reader!r} is none of {', '.join(get_args(ReaderChoice))}")
+        if self.windows and self.reader == "decord":
+            raise ValueError("windows are read in one pass, which only the reader av does")
 
     @property
     def pixels_shape(self) -> tuple[int, int, int, int, int]:
@@ -164,7 +245,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What one file showed.
+    """What one file showed, or one window of it.
 
     Args:
         pixels: `(views, T, H, W, 3)`, RGB 0..255, uint8, or float32 where the transform resizes in float; the views of
@@ -173,8 +254,9 @@ class Decoded:
         duration_s: seconds from the first frame's start to the last frame's end; 0 for a still image.
         reader: the library that gave the frames: "decord", "av" or "pillow".
         warnings: whole sentences on what is not as asked: frames held or damaged, a video shorter than a clip.
-        decode_ms: wall time of the whole decoding, milliseconds.
+        decode_ms: wall time of the whole decoding, milliseconds; of a window, since the one before it.
         pictures: for people's eyes, where they were asked for.
+        window: the part of the file that was asked for; None: the whole file.
     """
 
     pixels: NDArray[np.uint8] | NDArray[np.float32] | Any
@@ -184,3 +266,18 @@ class Decoded:
     warnings: tuple[str, ...]
     decode_ms: float
     pictures: Pictures | None = None
+    window: Window | None = None
+
+
+Outcome = Decoded | MediaError
+
+
+def window_of(outcome: Outcome) -> Window | None:
+    """Returns the window that an outcome is about; None where it is about the whole file."""
+    return outcome.window if isinstance(outcome, Decoded | LostWindowError) else None
+
+
+def is_last(outcome: Outcome) -> bool:
+    """Whether no more comes of the same file."""
+    window = window_of(outcome)
+    return window is None or window.is_last

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError, MViTError
+from mvit_cli.media.outbox import Outbox
 from mvit_cli.media.process import Job, job_for
+from mvit_cli.media.protocol import is_last
 from mvit_cli.media.worker import READY
 
 if TYPE_CHECKING:
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
 
     from mvit_cli.media.pool import DecodePool
     from mvit_cli.media.process import WorkerProcess
-    from mvit_cli.media.protocol import Decoded, DecodeRequest
+    from mvit_cli.media.protocol import DecodeRequest, Outcome
 
 # Pixels that wait for an earlier file before no later one is begun.
 BUFFER_BYTES = 1 << 30
+# Windows of one file that wait to be read before its decoding rests.
+WINDOWS_AHEAD = 4
 STARTS = 3
 # A worker that was killed from outside is no fault of its file: it gets a second one.
 TRIES = 2
@@ -82,22 +86,19 @@ class Run:
         # Two with each worker, and a few that are done and wait for an earlier one.
         self._feeder = _Feeder(jobs, 2 * pool.size + 4, pool.events)
         self._waiting: deque[Job] = deque()
-        self._done: dict[int, Decoded | MediaError] = {}
-        self._done_bytes = 0
-        self._next = 0
+        self._done = Outbox()
         self._end: _End | None = None
         self._failed_starts = 0
 
-    def outcomes(self) -> Iterator[Decoded | MediaError]:
-        """Yields one outcome for each job, in their order."""
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yields what each job gave, in their order."""
         while True:
-            while self._next in self._done:
-                outcome = self._done.pop(self._next)
-                self._done_bytes -= _size(outcome)
-                self._next += 1
-                self._feeder.make_room()
+            while outcome := self._done.take():
+                if is_last(outcome):
+                    self._feeder.make_room()
+                self._let_go_on()
                 yield outcome
-            if self._end is not None and self._end.count == self._next:
+            if self._end is not None and self._end.count == self._done.next:
                 if self._end.failure is not None:
                     raise self._end.failure
                 return
@@ -113,12 +114,18 @@ class Run:
 
     def _hand_out(self) -> None:
         while self._waiting:
-            if self._done_bytes > BUFFER_BYTES and self._waiting[0].number != self._next:
+            if self._done.num_bytes > BUFFER_BYTES and self._waiting[0].number != self._done.next:
                 return
             worker = self._pool.free_worker()
             if worker is None:
                 return
             worker.send(self._waiting.popleft())
+
+    def _let_go_on(self) -> None:
+        """Lets workers put their next window in, as long as not too many of the file wait."""
+        for worker in self._pool.workers:
+            if worker.rests and self._done.count(worker.jobs[0][0].number) < WINDOWS_AHEAD:
+                worker.go_on()
 
     def _listen(self) -> None:
         """Waits for something to happen, at most until a worker is late, and takes in all that has happened.
@@ -144,7 +151,7 @@ class Run:
         if isinstance(message, _End):
             self._end = message
         elif isinstance(message.job, MediaError):
-            self._finish(message.number, message.job)
+            self._done.put(message.number, message.job)
         else:
             self._waiting.append(job_for(message.number, message.job, self._pool.timeout_s))
 
@@ -156,7 +163,9 @@ class Run:
             worker.begin()
         else:
             job, outcome = worker.take_answer(message)
-            self._finish(job.number, outcome)
+            if outcome is not None:
+                self._done.put(job.number, outcome)
+            self._let_go_on()
 
     def _bury(self, worker: WorkerProcess) -> None:
         """A worker has ended by itself: its file is to blame, unless it had not begun or was killed from outside."""
@@ -173,7 +182,7 @@ class Run:
             jobs[0].crashes += 1
             error = _obituary(code, last_words)
             if jobs[0].crashes == TRIES or error.kind != "crash":
-                self._finish(jobs.pop(0).number, error)
+                self._give_up(jobs.pop(0), error)
         self._waiting.extendleft(reversed(jobs))
 
     def _end_late_ones(self) -> None:
@@ -185,16 +194,11 @@ class Run:
             self._pool.dismiss(worker)
             late, *rest = (job for job, _ in worker.jobs)
             message = f"decoding took longer than {late.limit_s:.4g} s"
-            self._finish(late.number, MediaError("timeout", message, "Give it more time with --timeout."))
+            self._give_up(late, MediaError("timeout", message, "Give it more time with --timeout."))
             self._waiting.extendleft(reversed(rest))
 
-    def _finish(self, number: int, outcome: Decoded | MediaError) -> None:
-        self._done[number] = outcome
-        self._done_bytes += _size(outcome)
-
-
-def _size(outcome: Decoded | MediaError) -> int:
-    return 0 if isinstance(outcome, MediaError) else int(outcome.pixels.nbytes)
+    def _give_up(self, job: Job, error: MediaError) -> None:
+        self._done.put(job.number, job.lost(error))
 
 
 def _obituary(code: int, last_words: str) -> MediaError:

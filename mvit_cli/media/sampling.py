@@ -22,30 +22,36 @@ if TYPE_CHECKING:
 
 
 def sample(
-    times_s: NDArray[np.float64], duration_s: float, fps: float, sampling: Sampling, num_clips: int
+    times_s: NDArray[np.float64],
+    duration_s: float,
+    fps: float,
+    sampling: Sampling,
+    num_clips: int,
+    from_s: float = 0.0,
 ) -> list[Clip]:
-    """Returns the clips of a video in the order of time.
+    """Returns the clips of a video, or of a part of it, in the order of time.
 
     Args:
         times_s: `(frames,)`, ascending, the first 0: when each frame appears.
-        duration_s: when the last frame ends.
+        duration_s: when the last frame, or the part, ends.
         fps: frames a second, of a file of varying rate the most usual one.
         sampling: the protocol.
-        num_clips: clips spread evenly over the video; a single one stands in its middle.
+        num_clips: clips spread evenly over the video or part; a single one stands in its middle.
+        from_s: where the part begins; clips see nothing of the video before it.
     """
     import numpy as np
 
-    size = max(1, round(duration_s * fps))
+    size = max(1, round((duration_s - from_s) * fps))
     positions = _positions(size, fps, sampling, num_clips)
     places = np.clip(np.floor(positions), 0, size - 1)
-    indices = np.searchsorted(times_s, (places + 0.5) / fps, side="right") - 1
+    indices = np.searchsorted(times_s, from_s + (places + 0.5) / fps, side="right") - 1
     span_s = clip_span_s(sampling, fps)
     clips = []
     for row, start in zip(indices.tolist(), places[:, 0].tolist(), strict=True):
         if span_s is None:
-            clips.append(Clip(tuple(row), 0.0, duration_s))
+            clips.append(Clip(tuple(row), from_s, duration_s))
             continue
-        start_s = min(start / fps, float(times_s[-1]))
+        start_s = max(from_s, min(from_s + start / fps, float(times_s[-1])))
         clips.append(Clip(tuple(row), start_s, min(start_s + span_s, duration_s)))
     return clips
 
@@ -63,14 +69,14 @@ def clip_span_s(sampling: Sampling, fps: float) -> float | None:
     return steps / sampling.fps
 
 
-def short_video_warning(duration_s: float, fps: float, sampling: Sampling) -> str | None:
-    """Returns a sentence where a clip needs more seconds than the video has."""
+def short_video_warning(duration_s: float, fps: float, sampling: Sampling, what: str = "video") -> str | None:
+    """Returns a sentence where a clip needs more seconds than the video, or what else it is taken from, has."""
     span_s = clip_span_s(sampling, fps)
     # Half a frame of tolerance: the stated length of a file is rounded to its time base.
     if span_s is None or sampling.frames == 1 or span_s <= duration_s + 0.5 / fps:
         return None
     done = "it was played again from its start" if sampling.method == "native" else "its last frame was held"
-    return f"the video is {duration_s:.2f} s long and a clip needs {span_s:.2f} s: {done}"
+    return f"the {what} is {duration_s:.2f} s long and a clip needs {span_s:.2f} s: {done}"
 
 
 def _positions(size: int, fps: float, sampling: Sampling, num_clips: int) -> NDArray[np.float64]:

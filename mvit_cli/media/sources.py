@@ -40,10 +40,15 @@ CHUNK_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Source:
-    """One input: a path as the user named it, or as found below a folder named; with an error where it is none."""
+    """One input: a path as the user named it, or as found below a folder named; with an error where it is none.
+
+    Args:
+        first_window: number of the first window that is wanted of it.
+    """
 
     path: str
     error: MediaError | None = None
+    first_window: int = 0
 
 
 def iter_sources(names: Iterable[str], *, null_separated: bool = False, stdin: int | None = None) -> Iterator[Source]:

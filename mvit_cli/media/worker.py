@@ -1,5 +1,6 @@
 """The process that decodes: jobs come by standard input, answers go to standard output, pixels by shared memory.
 
+A job is a tuple; its number alone says that the last window has been taken out of the memory, and the next may go in.
 Started by `process.WorkerProcess` as a program of its own, so that it never runs the user's script again and never
 loads torch. Native libraries write what they like to descriptors 1 and 2: both lead to a file where the pool looks for
 last words.
@@ -15,26 +16,29 @@ import signal
 import sys
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mvit_cli.media.decode import attempt
 from mvit_cli.media.decord_reader import STDERR, DecordReader, decord_is_installed
-from mvit_cli.media.protocol import Decoded
+from mvit_cli.media.protocol import Decoded, is_last, window_of
 from mvit_cli.media.shared import Slot
+from mvit_cli.media.timeline import outcomes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from mvit_cli.errors import MediaError
+    import numpy as np
+    from numpy.typing import NDArray
+
     from mvit_cli.media.decode import Allocate
-    from mvit_cli.media.protocol import DecodeRequest
+    from mvit_cli.media.protocol import DecodeRequest, Outcome
 
-    Attempt = Callable[[DecodeRequest, Allocate], Decoded | MediaError]
+    Work = Callable[[DecodeRequest, Allocate], Iterator[Outcome | None]]
 
 READY = "ready"
+ALIVE = "alive"
 
 
-def main(work: Attempt = attempt) -> None:
+def main(work: Work = outcomes_of) -> None:
     """Decodes until the pool closes the pipe.
 
     Args:
@@ -47,20 +51,44 @@ def main(work: Attempt = attempt) -> None:
     _limit_memory(settings["memory_bytes"])
     slots = [Slot(handle) for handle in settings["slots"]]
     jobs: queue.SimpleQueue[tuple[int, int, DecodeRequest, float]] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(jobs_from, jobs), daemon=True).start()
+    leaves: queue.SimpleQueue[int] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(jobs_from, jobs, leaves), daemon=True).start()
     _send(answers_to, READY)
     while True:
         number, slot, request, limit_s = jobs.get()
-        _arm(limit_s)
         os.ftruncate(STDERR, 0)
         os.lseek(STDERR, 0, os.SEEK_SET)
-        outcome = work(request, slots[slot].array)
+        room = _Room(number, slots[slot], leaves, limit_s)
+        _arm(limit_s)
+        for outcome in work(request, room.array):
+            room.is_full |= isinstance(outcome, Decoded) and not is_last(outcome)
+            _send(answers_to, (number, *_packed(outcome)))
+            _arm(limit_s)
         _arm(0)
-        if isinstance(outcome, Decoded):
-            pixels = outcome.pixels
-            _send(answers_to, (number, replace(outcome, pixels=None), pixels.shape, pixels.dtype.str))
-        else:
-            _send(answers_to, (number, (outcome.kind, outcome.message, outcome.hint), None, None))
+
+
+class _Room:
+    """The slot of one job: given out for the next window once the pool has taken the last one out of it."""
+
+    def __init__(self, number: int, slot: Slot, leaves: queue.SimpleQueue[int], limit_s: float) -> None:
+        self._number, self._slot, self._leaves, self._limit_s = number, slot, leaves, limit_s
+        self.is_full = False
+
+    def array(self, shape: tuple[int, ...], dtype: str | type[np.generic]) -> NDArray[Any]:
+        _arm(0)  # the pool may have no use for more for long
+        while self.is_full:
+            self.is_full = self._leaves.get() != self._number
+        _arm(self._limit_s)
+        return self._slot.array(shape, dtype)
+
+
+def _packed(outcome: Outcome | None) -> tuple[Any, ...]:
+    """What goes through the pipe: all but the pixels, with their shape and dtype."""
+    if outcome is None:
+        return ALIVE, None, None
+    if isinstance(outcome, Decoded):
+        return replace(outcome, pixels=None), outcome.pixels.shape, outcome.pixels.dtype.str
+    return (outcome.kind, outcome.message, outcome.hint, window_of(outcome)), None, None
 
 
 def _load_libraries() -> None:
@@ -85,11 +113,19 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
     return jobs_from, answers_to
 
 
-def _receive(jobs_from: BinaryIO, jobs: queue.SimpleQueue[tuple[int, int, DecodeRequest, float]]) -> None:
+def _receive(
+    jobs_from: BinaryIO,
+    jobs: queue.SimpleQueue[tuple[int, int, DecodeRequest, float]],
+    leaves: queue.SimpleQueue[int],
+) -> None:
     """Ends the process as soon as the pool is gone, also in the middle of a file."""
     try:
         while True:
-            jobs.put(pickle.load(jobs_from))
+            match pickle.load(jobs_from):
+                case int(number):
+                    leaves.put(number)
+                case job:
+                    jobs.put(job)
     finally:
         os._exit(0)
 

@@ -10,10 +10,18 @@ from mvit_cli.arch.presets import get_preset
 from mvit_cli.arch.summary import preset_of, summarize_config
 from mvit_cli.checkpoints.labels import read_labels
 from mvit_cli.errors import CheckpointError, UsageError
-from mvit_cli.media.protocol import ReaderChoice
+from mvit_cli.media.protocol import ReaderChoice, Windows
 from mvit_cli.recognition.choice import Choice, choose
 from mvit_cli.recognition.device import INT8, check_device_name, pick_device, pick_dtype
-from mvit_cli.recognition.recipe import Recipe, assumed_recipe, parse_views, recipe_of_card, with_views
+from mvit_cli.recognition.recipe import (
+    Recipe,
+    assumed_recipe,
+    in_windows,
+    parse_views,
+    parse_windows,
+    recipe_of_card,
+    with_views,
+)
 from mvit_cli.recognition.recogniser import TIMEOUT_S, Auto, Inputs, Recogniser
 from mvit_cli.recognition.rows import Row
 from mvit_cli.recognition.scoring import Scorer, auto_batch_size, free_memory, memory_of_view
@@ -35,6 +43,8 @@ def predict(
     labels: str | Path | None = None,
     top: int = 5,
     views: str | None = None,
+    window_s: float | None = None,
+    hop_s: float | None = None,
     device: str = "auto",
     dtype: str = "auto",
     batch_size: int | Auto = "auto",
@@ -51,18 +61,20 @@ def predict(
         weights: name of published weights, file or address; `none` for random ones; default: the preset's.
         labels: file of class names, one a line or JSON; default: those of the weights.
         top: classes a row.
-        views: clips x crops, as `5x1`; default: the test protocol of the weights.
+        views: clips x crops, as `5x1`; default: the test protocol of the weights; with windows one clip of each.
+        window_s: seconds of a window: a video gives a row for each; default: one row for the whole video.
+        hop_s: seconds from the start of a window to that of the next; default: as long as a window.
         device: auto, cpu, cuda, cuda:N or mps.
         dtype: auto, float32, bfloat16, float16 or int8; auto is float32 except on a GPU. int8 is for a CPU and the fast
             path: linear layers in 8 bits; a warning of the first row tells how far the logits drift.
         batch_size: views that go through the network together.
         workers: processes that decode.
         reader: library that fetches frames.
-        timeout_s: seconds that one file may take to decode.
+        timeout_s: seconds that one file, or one window, may take to decode.
         fast: run the network's fast path, which gives the same logits; False: the plain network.
 
     Returns:
-        One row for each input, in input order.
+        One row for each input or window, in input order.
 
     Raises:
         UsageError: an unknown preset, weights, device or other value.
@@ -76,6 +88,7 @@ def predict(
         labels=labels,
         top=top,
         views=views,
+        windows=parse_windows(window_s, hop_s, reader),
         device=device,
         dtype=dtype,
         batch_size=batch_size,
@@ -91,13 +104,16 @@ def load_recogniser(
     labels: str | Path | None = None,
     top: int = 5,
     views: str | None = None,
+    windows: Windows | None = None,
     device: str = "auto",
     dtype: str = "auto",
     batch_size: int | Auto = "auto",
     fast: bool = True,
     progress: bool = False,
 ) -> Recogniser:
-    """The network with its weights, ready for files; arguments as in `predict`, `progress` shows a download.
+    """The network with its weights, ready for files; arguments as in `predict`.
+
+    `windows` is what `parse_windows` made of `window_s` and `hop_s`; `progress` shows a download.
 
     What needs neither network nor torch is checked first, then the weights are fetched, then torch is loaded.
     """
@@ -110,6 +126,8 @@ def load_recogniser(
         raise UsageError("--dtype int8 is part of the fast path", "leave --no-fast out")
     model, place, number_format = _network(choice, device, dtype, progress)
     recipe = _recipe(choice, model.config, names)
+    if windows:
+        recipe = in_windows(recipe, windows)
     if asked_views:
         recipe = with_views(recipe, asked_views)
     summary = _summary(choice, model.config)
@@ -134,7 +152,12 @@ def load_recogniser(
     )
 
 
-def known_run(preset: str | None = None, weights: str | Path | None = None, views: str | None = None) -> Row:
+def known_run(
+    preset: str | None = None,
+    weights: str | Path | None = None,
+    views: str | None = None,
+    windows: Windows | None = None,
+) -> Row:
     """`preset`, `weights` and `views` of the rows that a run would write, as far as they are known without its network.
 
     Of weights in a file of one's own, what the file alone tells is None. Arguments and errors as of `load_recogniser`.
@@ -143,7 +166,8 @@ def known_run(preset: str | None = None, weights: str | Path | None = None, view
     known = str(parse_views(views)) if views else None
     if known is None and (choice.card or not choice.weights):
         assert choice.preset is not None
-        known = str(_recipe(choice, get_preset(choice.preset).config, None).views)
+        recipe = _recipe(choice, get_preset(choice.preset).config, None)
+        known = str((in_windows(recipe, windows) if windows else recipe).views)
     return {"preset": choice.preset, "weights": choice.name, "views": known}
 
 

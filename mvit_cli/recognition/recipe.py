@@ -6,7 +6,7 @@ from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.checkpoints.cards import Card, Views, cards_for, labels_of
 from mvit_cli.errors import CheckpointError, UsageError
-from mvit_cli.media.protocol import Sampling, Transform
+from mvit_cli.media.protocol import ReaderChoice, Sampling, Transform, Windows
 
 VIDEO_MEAN_STD = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
 """Of every published video checkpoint. Source: PySlowFast, `DATA.MEAN` and `DATA.STD`."""
@@ -29,6 +29,7 @@ class Recipe:
         labels: class names in the order of the outputs; None where nobody names them.
         stills: whether a still image may stand for a video of equal frames.
         assumed: one sentence on what was taken for granted; empty where a card says all of it.
+        windows: how a video is cut, each part to be recognised by itself; None: it is recognised whole.
     """
 
     sampling: Sampling
@@ -37,6 +38,7 @@ class Recipe:
     labels: tuple[str, ...] | None
     stills: bool = True
     assumed: str = ""
+    windows: Windows | None = None
 
 
 def recipe_of_card(card: Card) -> Recipe:
@@ -75,6 +77,29 @@ def parse_views(text: str) -> Views:
     if clips.isdecimal() and int(clips) and crops in ("1", "3"):
         return Views(int(clips), int(crops))
     raise UsageError(f"--views {text!r} is not clips x crops", "for example 5x1: five clips, 1 crop (or 3) of each")
+
+
+def parse_windows(window_s: float | None, hop_s: float | None, reader: ReaderChoice = "auto") -> Windows | None:
+    """`--window` and `--hop`, which is as long as the window unless said otherwise.
+
+    Raises:
+        UsageError: no time, a hop without a window, or a reader that cannot read them.
+    """
+    if window_s is None:
+        if hop_s is not None:
+            raise UsageError("--hop needs --window", "for example --window 2 --hop 1: two seconds, every second")
+        return None
+    if reader == "decord":
+        raise UsageError("--window reads a video in one pass, which only the reader av does", "leave --reader out")
+    try:
+        return Windows(window_s, window_s if hop_s is None else hop_s)
+    except ValueError as error:
+        raise UsageError(f"--window, --hop: {error}", "for example --window 2 --hop 1") from error
+
+
+def in_windows(recipe: Recipe, windows: Windows) -> Recipe:
+    """The recipe for a row a window: of each one clip, in its middle, with the crops of the recipe."""
+    return replace(recipe, windows=windows, views=Views(1, recipe.views.crops))
 
 
 def with_views(recipe: Recipe, views: Views) -> Recipe:

@@ -1,4 +1,4 @@
-"""Files -> rows: sources, decoding in worker processes, the network, one row for each input in input order."""
+"""Files -> rows: sources, decoding in worker processes, the network, a row for each input or window in input order."""
 
 import os
 import time
@@ -10,7 +10,16 @@ from typing import Literal, Protocol
 
 from mvit_cli.checkpoints.cards import Card
 from mvit_cli.errors import MediaError, MViTError, first_line
-from mvit_cli.media.protocol import Decoded, DecodeRequest, Detail, Pictures, ReaderChoice
+from mvit_cli.media.protocol import (
+    DecodeRequest,
+    Detail,
+    Outcome,
+    Pictures,
+    ReaderChoice,
+    Window,
+    is_last,
+    window_of,
+)
 from mvit_cli.media.sources import Source, iter_sources
 from mvit_cli.recognition.recipe import Recipe
 from mvit_cli.recognition.rows import Row, error_row, ok_row, prediction_list
@@ -62,7 +71,9 @@ class Recogniser:
         viewer: Viewer | None = None,
         null_separated: bool = False,
     ) -> Generator[Row, None, None]:
-        """Yields one row for each input, in input order; decoding runs ahead while the network computes.
+        """Yields one row for each input, or for each of its windows, in input order.
+
+        Decoding runs ahead while the network computes.
 
         Args:
             viewer: sees frames too.
@@ -89,39 +100,52 @@ class Recogniser:
             for number, source in enumerate(sources):
                 paths.append(source.path)
                 detail = viewer.wanted(number) if viewer else "none"
-                yield source.error or self._request(source.path, reader, detail)
+                yield source.error or self._request(source, reader, detail)
 
         with DecodePool(workers, timeout_s) as pool, closing(pool.imap(jobs())) as outcomes:
             for outcome in outcomes:
-                row = self._row(paths.popleft(), outcome)
+                row = self._row(paths.popleft() if is_last(outcome) else paths[0], outcome)
                 if viewer:
                     viewer.look(row, None if isinstance(outcome, MediaError) else outcome.pictures)
                 yield row
 
-    def _request(self, path: str, reader: ReaderChoice, pictures: Detail) -> DecodeRequest:
-        recipe, views = self.recipe, self.recipe.views
+    def _request(self, source: Source, reader: ReaderChoice, pictures: Detail) -> DecodeRequest:
+        recipe = self.recipe
         return DecodeRequest(
-            path, recipe.sampling, recipe.transform, views.clips, views.crops, reader, recipe.stills, pictures
+            source.path,
+            recipe.sampling,
+            recipe.transform,
+            recipe.views.clips,
+            recipe.views.crops,
+            reader,
+            recipe.stills,
+            pictures,
+            recipe.windows,
+            source.first_window,
         )
 
-    def _row(self, path: str, outcome: Decoded | MediaError) -> Row:
-        """The row of one file: whatever fails in it is its own row's error, unless the device itself fails."""
+    def _row(self, path: str, outcome: Outcome) -> Row:
+        """The row of one outcome: whatever fails in it is its own row's error, unless the device itself fails."""
         if isinstance(outcome, MediaError):
-            return error_row(path, outcome)
+            return self._error_row(path, outcome, window_of(outcome))
         started = time.perf_counter()
         try:
             scores = self.scorer.scores(outcome.pixels)
         except MediaError as error:
-            return error_row(path, error)
+            return self._error_row(path, error, outcome.window)
         except Exception as error:
             if "CUDA error" in str(error):
                 raise MViTError(f"the GPU failed: {first_line(error)}", "run again, or use --device cpu") from error
-            return error_row(path, MediaError("internal", f"{type(error).__name__}: {first_line(error)}"))
+            failure = MediaError("internal", f"{type(error).__name__}: {first_line(error)}")
+            return self._error_row(path, failure, outcome.window)
         model_ms = (time.perf_counter() - started) * 1000
         warnings = [*self.notes, *outcome.warnings, *self.scorer.take_news()]
         return ok_row(
             path, self.run, outcome, prediction_list(scores, self.recipe.labels, self.top), warnings, model_ms
         )
+
+    def _error_row(self, path: str, error: MediaError, window: Window | None) -> Row:
+        return error_row(path, error, window, in_windows=self.recipe.windows is not None)
 
 
 def _names(inputs: Inputs) -> list[str] | Iterator[str]:

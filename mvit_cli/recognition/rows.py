@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.protocol import Decoded
+from mvit_cli.media.protocol import Decoded, Window
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ def prediction_list(scores: "Tensor", labels: tuple[str, ...] | None, top: int) 
 
 
 def ok_row(path: str, run: Row, decoded: Decoded, predictions: list[Row], warnings: list[str], model_ms: float) -> Row:
-    """The row of a recognised file.
+    """The row of a recognised file, or of a window of it.
 
     Args:
         run: `preset`, `weights`, `views`, `device` and `dtype`, equal for all files.
@@ -34,6 +34,7 @@ def ok_row(path: str, run: Row, decoded: Decoded, predictions: list[Row], warnin
     return {
         "path": path,
         "status": "ok",
+        **({"window": _span(decoded.window)} if decoded.window else {}),
         "preset": run["preset"],
         "weights": run["weights"],
         "views": run["views"],
@@ -48,12 +49,27 @@ def ok_row(path: str, run: Row, decoded: Decoded, predictions: list[Row], warnin
     }
 
 
-def error_row(path: str, error: MediaError) -> Row:
-    """The row of a file that gave no scores."""
+def error_row(path: str, error: MediaError, window: Window | None = None, *, in_windows: bool = False) -> Row:
+    """The row of a file, or a part of it, that gave no scores.
+
+    Args:
+        window: the part; with it the row has the length of the file too, like the other rows.
+        in_windows: whether the rows of the run have windows; of a file that gave none it is null.
+    """
     told: Row = {"kind": error.kind, "message": error.message}
     if error.hint:
         told["hint"] = error.hint
-    return {"path": path, "status": "error", "error": told}
+    row: Row = {"path": path, "status": "error"}
+    if in_windows:
+        row["window"] = _span(window) if window else None
+    row["error"] = told
+    if window:
+        row["duration_s"] = window.duration_s
+    return row
+
+
+def _span(window: Window) -> Row:
+    return {"start_s": window.start_s, "end_s": window.end_s}
 
 
 def _digits(score: float) -> float:

@@ -73,22 +73,34 @@ class JsonDocument:
 
 
 class SeparatedValues:
-    """A line a row: path, status, preset, weights, views, the best classes with scores, the error if there is one."""
+    """A line a row: path, status, preset, weights, views, the best classes with scores, the error if there is one.
 
-    def __init__(self, stream: BinaryIO, separator: str, top: int) -> None:
+    Args:
+        stream: where to.
+        separator: stands between two values.
+        top: classes a row.
+        in_windows: whether rows tell which seconds of the path they are about.
+    """
+
+    def __init__(self, stream: BinaryIO, separator: str, top: int, *, in_windows: bool = False) -> None:
         self._stream = stream
         self._separator = separator
         self._top = top
+        self._bounds = ("start_s", "end_s") if in_windows else ()
         ranks = [f"{name}_{rank}" for rank in range(1, top + 1) for name in ("label", "score")]
-        self._write(["path", "status", "preset", "weights", "views", *ranks, "error_kind", "error_message"])
+        columns = ["path", "status", *self._bounds, "preset", "weights", "views"]
+        self._write([*columns, *ranks, "error_kind", "error_message"])
 
     def write(self, row: Row) -> None:
         """Writes and flushes a line; quoted where the values need it."""
         best = [cell for entry in row.get("predictions", ()) for cell in (entry["label"], entry["score"])]
         error = row.get("error", {"kind": "", "message": ""})
+        window = row.get("window") or {}
         self._write(
             [
-                *(row.get(key, "") for key in ("path", "status", "preset", "weights", "views")),
+                *(row[key] for key in ("path", "status")),
+                *(window.get(key, "") for key in self._bounds),
+                *(row.get(key, "") for key in ("preset", "weights", "views")),
                 *(best + [""] * (2 * self._top - len(best))),
                 error["kind"],
                 error["message"],
