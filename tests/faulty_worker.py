@@ -3,13 +3,14 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media import worker
-from mvit_cli.media.protocol import Clip, Decoded, DecodeRequest
+from mvit_cli.media.protocol import Clip, Decoded, DecodeRequest, Window
 
 
 def work(request: DecodeRequest, allocate) -> Decoded | MediaError:
@@ -50,5 +51,39 @@ def work(request: DecodeRequest, allocate) -> Decoded | MediaError:
     return Decoded(pixels, (Clip((0,), 0.0, float(os.getpid())),), 0.0, "test", (), 0.0)
 
 
+FILM_WINDOWS = 12
+
+
+def film(request: DecodeRequest, allocate) -> Iterator[Decoded | None]:
+    """A film of 12 windows; in the fifth it comes to the end that its name says. A log beside its path says how far."""
+    side = request.transform.crop
+    for number in range(request.first_window, FILM_WINDOWS):
+        with open(f"{request.path}.log", "a") as log:
+            log.write(f"{number}\n")
+        name = Path(request.path).name
+        if number == 4 and name.startswith("film-hang"):
+            time.sleep(1000)
+        if number == 4 and name.startswith("film-dies"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == 4 and name.startswith("film-once") and not Path(request.path).exists():
+            Path(request.path).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name.startswith("film-slow"):
+            for _ in range(4):
+                time.sleep(0.3)
+                yield None
+        pixels = allocate((1, 1, side, side, 3), np.uint8)
+        pixels[...] = number
+        window = Window(number, number * 2.0, number * 2.0 + 2, FILM_WINDOWS * 2.0, number == FILM_WINDOWS - 1)
+        yield Decoded(pixels, (Clip((0,), 0.0, 1.0),), FILM_WINDOWS * 2.0, "test", (), 0.0, window=window)
+
+
+def outcomes_of(request: DecodeRequest, allocate) -> Iterator[Decoded | MediaError | None]:
+    if request.windows:
+        yield from film(request, allocate)
+    else:
+        yield work(request, allocate)
+
+
 def main() -> None:
-    worker.main(lambda request, allocate: iter([work(request, allocate)]))
+    worker.main(outcomes_of)

@@ -71,8 +71,9 @@ def write_video(
     pix_fmt: str = "yuv420p",
     times: list[int] | None = None,
     options: dict[str, str] | None = None,
+    first: int = 0,
 ) -> str:
-    """Writes frames numbered from 0; `times` are in milliseconds. Returns the path."""
+    """Writes frames numbered from `first` on; `times` are in milliseconds. Returns the path."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps, options=options or {})
         stream.width, stream.height = size
@@ -80,7 +81,7 @@ def write_video(
         if times is not None:
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(draw(number, *size), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(draw(first + number, *size), format="rgb24")
             if times is not None:
                 frame.pts, frame.time_base = times[number], Fraction(1, 1000)
             container.mux(stream.encode(frame))

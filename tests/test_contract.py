@@ -67,6 +67,25 @@ def test_an_error_row_has_exactly_these_keys(capsys: pytest.CaptureFixture[str])
     assert row["error"]["kind"] in KINDS
 
 
+def test_with_a_window_each_row_says_which_seconds_it_is_about(capsys: pytest.CaptureFixture[str]) -> None:
+    *ok, lost = rows(capsys, CLIP, "nowhere.mp4", "--window", "2", "--hop", "0.5", code=1)
+    assert [row["window"] for row in ok] == [
+        {"start_s": 0.0, "end_s": 2.0},
+        {"start_s": 0.5, "end_s": 2.5},
+        {"start_s": 1.0, "end_s": 3.0},
+    ]
+    assert {tuple(row) for row in ok} == {("path", "status", "window", *OK_KEYS[2:])}
+    assert {row["views"] for row in ok} == {"1x1"}
+    assert {row["duration_s"] for row in ok} == {3.0}
+    assert list(lost) == ["path", "status", "window", "error"]
+    assert lost["window"] is None
+
+
+def test_without_a_hop_windows_follow_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    starts = [row["window"]["start_s"] for row in rows(capsys, CLIP, "--window", "1.5", "--views", "1x3")]
+    assert starts == [0.0, 1.5]
+
+
 def test_the_json_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["predict", CLIP, "nowhere.mp4", "--preset", "camera", "--format", "json", "-q"]) == 1
     document = json.loads(capsys.readouterr().out)
@@ -80,13 +99,17 @@ def test_python_gives_the_rows_of_the_command_line(capsys: pytest.CaptureFixture
     (printed,) = rows(capsys, CLIP)
     assert list(row) == list(printed)
     assert row["predictions"] == printed["predictions"]
+    pieces = list(mvit_cli.predict([CLIP], preset="camera", window_s=2, hop_s=0.5))
+    assert [row["predictions"] for row in pieces] == [
+        row["predictions"] for row in rows(capsys, CLIP, "--window", "2", "--hop", "0.5")
+    ]
 
 
 def test_python_defaults_are_those_of_the_command_line() -> None:
     defaults = {name: part.default for name, part in inspect.signature(mvit_cli.predict).parameters.items()}
     defaults.pop("inputs")
     assert defaults == {
-        **dict.fromkeys(("preset", "weights", "labels", "views")),
+        **dict.fromkeys(("preset", "weights", "labels", "views", "window_s", "hop_s")),
         **dict.fromkeys(("device", "dtype", "batch_size", "workers", "reader"), "auto"),
         "top": 5,
         "timeout_s": 60.0,

@@ -17,6 +17,7 @@ from tiny_network import write_weights
 
 from mvit_cli.cli.main import run
 from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.media.protocol import Windows
 from mvit_cli.recognition.journal import Journal, read_journal
 from mvit_cli.recognition.predict import known_run, load_recogniser
 
@@ -62,6 +63,25 @@ class TestWhatIsLeft:
         journal = read_journal(write_rows(tmp_path / "rows.jsonl", ok("a"), error("b")), retry_errors=True)
         assert left(journal, "a", "b", "c") == ["b", "c"]
 
+    def test_errors_of_inputs_that_are_not_named_again_stay(self, tmp_path: Path) -> None:
+        file = write_rows(tmp_path / "rows.jsonl", error("a"), ok("b"), error("c"), error("a"))
+        journal = read_journal(file, retry_errors=True)
+        assert left(journal, "a", "b", "d") == ["a", "d"]
+        journal.open().close()
+        assert read_rows(file) == [ok("b"), error("c")]
+        assert journal.failed == 1
+
+    def test_names_that_can_be_read_once_only_are_enough_to_retry(self, tmp_path: Path) -> None:
+        (tmp_path / "names").write_text("a\nb\n")
+        reader, writer = os.pipe()
+        os.write(writer, b"a\nnowhere/*.mp4\n")
+        os.close(writer)
+        journal = read_journal(write_rows(tmp_path / "rows.jsonl", error("a")), retry_errors=True)
+        sources = list(journal.remaining([f"@/dev/fd/{reader}"]) or ())
+        os.close(reader)
+        assert [source.path for source in sources] == ["a", "nowhere/*.mp4"]
+        assert [source.error and source.error.kind for source in sources] == ["not_found", "not_found"]
+
     def test_each_row_stands_for_one_of_equal_inputs(self, tmp_path: Path) -> None:
         journal = read_journal(write_rows(tmp_path / "rows.jsonl", ok("a"), ok("b"), ok("a")))
         assert left(journal, "a", "a", "a", "b", "b") == ["a", "b"]
@@ -88,6 +108,99 @@ class TestWhatIsLeft:
         assert peak < 1_000_000  # the file has 10 MB, its digests 0.15 MB
 
 
+def piece(path: str, start_s: float, end_s: float, duration_s: float = 9.0) -> dict:
+    return ok(path) | {"window": {"start_s": start_s, "end_s": end_s}, "duration_s": duration_s}
+
+
+def lost(path: str, start_s: float, end_s: float, duration_s: float = 9.0) -> dict:
+    return error(path) | {"window": {"start_s": start_s, "end_s": end_s}, "duration_s": duration_s}
+
+
+FIRST = [piece("a", 0, 4), piece("a", 2, 6)]
+REST = [piece("a", 4, 8), piece("a", 6, 9)]
+
+
+class TestWindows:
+    """Windows of 4 s every 2 s, of a video of 9 s: four of them."""
+
+    WINDOWS = Windows(4.0, 2.0)
+
+    def left(self, file: Path, *names: str, retry: bool = False) -> list[tuple[str, int]]:
+        journal = read_journal(file, self.WINDOWS, retry_errors=retry)
+        found = [(source.path, source.first_window) for source in journal.remaining(names) or ()]
+        if retry:
+            journal.open().close()
+        return found
+
+    @pytest.mark.parametrize(
+        ("rows", "expected"),
+        [
+            ([], [("a", 0), ("b", 0)]),
+            (FIRST, [("a", 2), ("b", 0)]),
+            ([*FIRST, *REST], [("b", 0)]),
+            ([*FIRST, *REST[:1], piece("b", 0, 4)], [("a", 3), ("b", 1)]),
+            ([*FIRST, lost("a", 4, 9)], [("b", 0)]),  # of what is left of a file one error
+            ([piece("a", 0, 4), lost("a", 2, 6), *REST], [("b", 0)]),
+            ([lost("a", 0, 8)], [("a", 3), ("b", 0)]),  # three in a row
+            ([piece("a", 0, 3, 3.0)], [("b", 0)]),
+            ([error("a") | {"window": None}], [("b", 0)]),
+            ([*FIRST, error("a") | {"window": None}], [("b", 0)]),
+        ],
+    )
+    def test_an_input_goes_on_behind_its_last_row(self, tmp_path: Path, rows: list[dict], expected: list) -> None:
+        assert self.left(write_rows(tmp_path / "rows.jsonl", *rows), "a", "b") == expected
+
+    def test_an_input_that_is_named_twice_is_done_twice(self, tmp_path: Path) -> None:
+        file = write_rows(tmp_path / "rows.jsonl", *FIRST, *REST, *FIRST)
+        assert self.left(file, "a", "a", "a") == [("a", 2), ("a", 0)]
+        file = write_rows(tmp_path / "rows.jsonl", *FIRST, *FIRST[:1])
+        assert sorted(self.left(file, "a", "a", "a")) == [("a", 0), ("a", 1), ("a", 2)]
+
+    def test_rows_that_came_with_a_later_run_belong_to_their_input(self, tmp_path: Path) -> None:
+        file = write_rows(tmp_path / "rows.jsonl", *FIRST, piece("b", 0, 4), *REST)
+        assert self.left(file, "a", "b") == [("b", 1)]
+
+    @pytest.mark.parametrize(
+        ("rows", "stay", "again"),
+        [
+            ([*FIRST, lost("a", 4, 9)], FIRST, 2),
+            ([FIRST[0], lost("a", 2, 6), *REST], FIRST[:1], 1),
+            ([lost("a", 0, 4), FIRST[1], *REST], [], 0),
+            ([error("a") | {"window": None}], [], 0),
+            ([*FIRST, *REST, *FIRST, lost("a", 4, 9)], [*FIRST, *REST, *FIRST], 2),
+        ],
+    )
+    def test_to_retry_an_error_means_to_go_on_from_there(
+        self, tmp_path: Path, rows: list[dict], stay: list[dict], again: int
+    ) -> None:
+        file = write_rows(tmp_path / "rows.jsonl", piece("x", 0, 3, 3.0), *rows, lost("y", 0, 9))
+        assert self.left(file, "x", *["a"] * (1 + (len(rows) > 4)), retry=True) == [("a", again)]
+        assert read_rows(file) == [piece("x", 0, 3, 3.0), *stay, lost("y", 0, 9)]
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            ok("a"),
+            error("a"),
+            piece("a", 0, 5),
+            piece("a", 1, 5),
+            piece("a", 2, 6),
+            piece("a", 0, 9),
+            piece("a", 0, 3),
+            lost("a", 0, 5),
+            lost("a", 1, 9),
+        ],
+    )
+    def test_rows_of_another_cut_are_refused(self, tmp_path: Path, row: dict) -> None:
+        file = write_rows(tmp_path / "rows.jsonl", piece("x", 0, 4), row)
+        with pytest.raises(UsageError, match=r"line 2 of .*rows\.jsonl is not of this run's --window and --hop"):
+            read_journal(file, self.WINDOWS)
+
+    def test_rows_in_windows_are_refused_by_a_run_without(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match=r"line 1 of .* is not of this run's --window and --hop"):
+            read_journal(write_rows(tmp_path / "rows.jsonl", *FIRST))
+
+
 class TestTornLine:
     @pytest.mark.parametrize("torn", [b"{", b'{"path": "c", "sta', json.dumps(ok("c")).encode()])
     def test_is_cut_off_and_its_input_done_again(self, tmp_path: Path, torn: bytes) -> None:
@@ -101,7 +214,9 @@ class TestTornLine:
     def test_is_cut_off_together_with_errors(self, tmp_path: Path) -> None:
         file = write_rows(tmp_path / "rows.jsonl", error("a"), ok("b"), torn=b'{"path": ')
         file.chmod(0o640)
-        read_journal(file, retry_errors=True).open().close()
+        journal = read_journal(file, retry_errors=True)
+        assert left(journal, "a") == ["a"]
+        journal.open().close()
         assert read_rows(file) == [ok("b")]
         assert file.stat().st_mode & 0o777 == 0o640
         assert list(tmp_path.iterdir()) == [file]
@@ -137,7 +252,9 @@ class TestTornLine:
     def test_a_link_stays_a_link(self, tmp_path: Path) -> None:
         file = write_rows(tmp_path / "rows.jsonl", error("a"), ok("b"))
         (tmp_path / "link").symlink_to(file)
-        read_journal(tmp_path / "link", retry_errors=True).open().close()
+        journal = read_journal(tmp_path / "link", retry_errors=True)
+        assert left(journal, "a") == ["a"]
+        journal.open().close()
         assert (tmp_path / "link").is_symlink()
         assert read_rows(file) == [ok("b")]
 
@@ -153,6 +270,8 @@ class TestRefusals:
             b'{"path": "a", "status": []}\n',
             b'{"path": 1, "status": "error"}\n',
             json.dumps(ok("a") | {"window": {"start_s": 0, "end_s": 1}}).encode() + b"\n",
+            json.dumps(ok("a") | {"window": None}).encode() + b"\n",
+            json.dumps(ok("a") | {"window": {"start_s": 0, "end_s": "1"}, "duration_s": 1}).encode() + b"\n",
             b"\xff\xfe\n",
             b"\n",
         ],

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from media_clips import clip
+from media_clips import clip, write_video
 from PIL import Image
 from tiny_network import CONFIG, write_weights
 
 import mvit_cli
 from mvit_cli.errors import CheckpointError, MViTError, UsageError
 from mvit_cli.media.decode import decode
-from mvit_cli.media.protocol import DecodeRequest, Detail, Pictures
+from mvit_cli.media.protocol import DecodeRequest, Detail, Pictures, Windows
 from mvit_cli.recognition.predict import RANDOM_WEIGHTS, load_recogniser
 from mvit_cli.recognition.recogniser import Recogniser
 
@@ -134,6 +134,35 @@ def test_rows_are_made_as_they_are_asked_for(recogniser: Recogniser) -> None:
     assert [next(rows)["status"] for _ in range(3)] == ["ok"] * 3
     rows.close()
     assert taken < 20  # decoding runs ahead only so far
+
+
+def test_rows_of_windows_are_those_of_the_same_seconds_as_files(
+    recogniser: Recogniser, tmp_path: Path, folder: Path
+) -> None:
+    recipe = replace(recogniser.recipe, windows=Windows(2.4, 1.2), views=replace(recogniser.recipe.views, clips=1))
+    in_windows, alone = (replace(recogniser, recipe=replace(recipe, windows=w)) for w in (recipe.windows, None))
+    lossless = {"codec": "ffv1"}
+    film = write_video(tmp_path / "film.mkv", 130, **lossless)
+    inputs = [film, str(folder / "b text.mp4"), film]
+    found = list(in_windows.rows(inputs, workers=1))
+    assert [row["path"] for row in found] == [film] * 4 + inputs[1:2] + [film] * 4
+    for row in found[:4]:
+        first, last = (round(row["window"][end] * 25) for end in ("start_s", "end_s"))
+        cut = write_video(tmp_path / "cut.mkv", last - first, **lossless, first=first)
+        (whole,) = alone.rows(cut, workers=0)
+        expected = {entry["index"]: entry["score"] for entry in whole["predictions"]}
+        for entry in row["predictions"]:
+            assert entry["score"] == pytest.approx(expected[entry["index"]], abs=1e-6)  # the same pixels
+    assert [row["predictions"] for row in found[5:]] == [row["predictions"] for row in found[:4]]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"hop_s": 1.0}, {"window_s": 0.0}, {"window_s": 1.0, "hop_s": -1.0}, {"window_s": 1.0, "reader": "decord"}],
+)
+def test_impossible_windows_are_wrong_usage(weights: Path, wrong: dict) -> None:
+    with pytest.raises(UsageError, match=r"--window|--hop"):
+        mvit_cli.predict(["nowhere.mp4"], weights=weights, **wrong)
 
 
 def test_a_single_path_is_one_input(recogniser: Recogniser, folder: Path) -> None:

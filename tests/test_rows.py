@@ -101,6 +101,20 @@ def test_csv_has_a_header_and_one_line_an_input() -> None:
     assert {len(line) for line in table} == {11}
 
 
+def test_csv_of_windows_says_which_seconds() -> None:
+    piece = ok(scores=(0.75,)) | {"window": {"start_s": 2.0, "end_s": 4.5}}
+    text = written(
+        lambda stream: SeparatedValues(stream, ",", 1, in_windows=True), [piece, failed() | {"window": None}]
+    )
+    table = list(csv.reader(io.StringIO(text.decode(), newline="")))
+    assert [line[:5] for line in table] == [
+        ["path", "status", "start_s", "end_s", "preset"],
+        ["a.mp4", "ok", "2.0", "4.5", "mvit_b_16x4"],
+        ["b.mp4", "error", "", "", ""],
+    ]
+    assert {len(line) for line in table} == {11}
+
+
 def test_csv_ends_lines_with_a_line_feed_only() -> None:
     assert b"\r" not in written(SeparatedValues, [ok()], ",", 2)
 

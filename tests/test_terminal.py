@@ -6,7 +6,8 @@ import re
 import pytest
 
 from mvit_cli import summarize
-from mvit_cli.report.terminal import PredictionBlocks, printable
+from mvit_cli.report.terminal import PredictionBlocks, Screen, printable
+from mvit_cli.report.timeline import Timelines
 
 
 class Terminal(io.StringIO):
@@ -46,7 +47,7 @@ class TestTerminal:
         return Terminal()
 
     def shown(self, screen: Terminal, model: dict | None) -> list[str]:
-        blocks = PredictionBlocks(screen, RUN, ("random weights: the predictions mean nothing",), model)
+        blocks = PredictionBlocks(Screen(screen), RUN, ("random weights: the predictions mean nothing",), model)
         blocks.write(OK_ROW)
         blocks.write(ERROR_ROW)
         blocks.close()
@@ -97,3 +98,78 @@ class TestTerminal:
         assert "\x1b[31m" not in screen.getvalue()
         assert r"clips/\x1b[31ma long name" in text
         assert printable("a\nb\udce9") == r"a\nb\udce9"
+
+
+def piece(start_s: float, label: str, score: float, **changes: object) -> dict:
+    """A window of 2 s of a film of 3725 s."""
+    window = {"start_s": start_s, "end_s": min(start_s + 2, 3725.0)}
+    best = [{"index": 1, "label": label, "score": score}, {"index": 2, "label": "other", "score": 0.01}]
+    return OK_ROW | {"window": window, "duration_s": 3725.0, "predictions": best, "warnings": []} | changes
+
+
+class TestTimeline:
+    @pytest.fixture
+    def screen(self, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+        for name, value in {"TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "80", "LC_ALL": "C.UTF-8"}.items():
+            monkeypatch.setenv(name, value)
+        return Terminal()
+
+    def shown(self, screen: Terminal, *rows: dict, model: dict | None = None) -> list[str]:
+        timelines = Timelines(Screen(screen), RUN, (), model)
+        for row in rows:
+            timelines.write(row)
+        timelines.close()
+        return re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
+
+    def test_neighbours_of_the_same_class_are_one_span_with_their_mean_score(self, screen: Terminal) -> None:
+        rows = [piece(0, "dancing", 0.5), piece(1, "dancing", 0.7), piece(2, "singing", 0.9), piece(3, "dancing", 1.0)]
+        out = self.shown(screen, *rows)
+        assert [" ".join(line.split()) for line in out[3:]] == [
+            "0:00.0 – 0:02.0 ██████ 60.0 % dancing",
+            "0:02.0 – 0:03.0 █████████ 90.0 % singing",
+            "0:03.0 – 0:05.0 ██████████ 100.0 % dancing",
+        ]
+        assert len({line.index("%") for line in out[3:]}) == 1
+
+    def test_a_span_is_written_as_soon_as_the_class_changes(self, screen: Terminal) -> None:
+        timelines = Timelines(Screen(screen), RUN, (), None)
+        timelines.write(piece(0, "dancing", 0.5))
+        assert "dancing" not in screen.getvalue()
+        timelines.write(piece(1, "singing", 0.5))
+        assert "dancing" in screen.getvalue()
+        assert "singing" not in screen.getvalue()
+
+    def test_gaps_between_windows_stay_gaps(self, screen: Terminal) -> None:
+        out = self.shown(screen, piece(0, "dancing", 0.5), piece(10, "singing", 0.5))
+        assert "0:00.0 –    0:02.0" in out[3]
+
+    def test_each_input_has_its_own_spans(self, screen: Terminal) -> None:
+        end = piece(3723, "dancing", 0.5)
+        out = self.shown(screen, end, piece(0, "dancing", 0.5), piece(0, "dancing", 0.5, path="b.mp4"))
+        assert out.count("b.mp4") == 1
+        assert sum("dancing" in line for line in out) == 3
+        assert "1:02:03.0 – 1:02:05.0" in out[3]
+
+    def test_what_failed_stands_in_its_place(self, screen: Terminal) -> None:
+        lost = ERROR_ROW | {"path": OK_ROW["path"], "window": {"start_s": 2, "end_s": 3725.0}, "duration_s": 3725.0}
+        out = self.shown(screen, piece(0, "dancing", 0.5), lost, ERROR_ROW | {"window": None})
+        assert "dancing" in out[3]
+        assert out[4].split("  ")[-1] == "error (decode): no video stream"
+        assert "0:02.0 – 1:02:05.0" in out[4]
+        assert out[-3:] == ["bad.mp4", "  error (decode): no video stream", "  Look."]
+
+    def test_warnings_are_counted_and_not_repeated(self, screen: Terminal) -> None:
+        rows = [piece(n, "dancing", 0.5, warnings=["its last frame was held"]) for n in range(9)]
+        rows += [piece(9 + n, "dancing", 0.5, warnings=[f"{n} frames are damaged"]) for n in range(9)]
+        text = "\n".join(self.shown(screen, *rows))
+        assert "warning: its last frame was held (9 windows)" in text
+        assert text.count("frames are damaged (1 window)") == 4
+        assert "and 5 others" in text
+
+    def test_80_columns_are_enough_and_no_unicode_too(self, screen: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+        rows = [piece(n, f"{n} {'a label that never ends ' * 4}", 0.5) for n in range(3)]
+        assert max(map(len, self.shown(screen, *rows, model=summarize("B")))) <= 80
+        monkeypatch.setenv("LC_ALL", "C")
+        assert "\n".join(self.shown(Terminal(), *rows)).isascii()
+        plain = Terminal()
+        assert re.search(r"0:00.0 -    0:01.0  #####", "\n".join(self.shown(plain, *rows)))

@@ -52,7 +52,9 @@ Views = Annotated[
 ]
 Window = Annotated[
     float | None,
-    typer.Option("--window", metavar="S", help="A row for each window of S seconds of a video, instead of one for all."),
+    typer.Option(
+        "--window", metavar="S", help="A row for each window of S seconds of a video, instead of one for all."
+    ),
 ]
 Hop = Annotated[
     float | None,
@@ -61,7 +63,10 @@ Hop = Annotated[
 BatchSize = Annotated[str, typer.Option("--batch-size", metavar="N|auto", help="Views that go through together.")]
 Workers = Annotated[str, typer.Option("--workers", metavar="N|auto", help="Processes that decode.")]
 Timeout = Annotated[
-    float, typer.Option("--timeout", metavar="S", help="Seconds that a file, or a window, may take to decode.", show_default="60")
+    float,
+    typer.Option(
+        "--timeout", metavar="S", help="Seconds that a file, or a window, may take to decode.", show_default="60"
+    ),
 ]
 Reader = Annotated[
     Literal["auto", "decord", "av"],
@@ -190,7 +195,8 @@ def _finished(report: "RunReport", journal: "Journal | None") -> int:
     report.finish()
     if journal and earlier:
         rows = f"{earlier} row{'s' * (earlier != 1)}"
-        report.tell([f"{journal.path} has {rows} with errors of earlier runs; --retry-errors does them again"])
+        done = "name their inputs" if journal.retry_errors else "--retry-errors does them"
+        report.tell([f"{journal.path} has {rows} with errors of earlier runs; {done} again"])
     return 1 if report.errors or earlier else 0
 
 

@@ -123,7 +123,8 @@ def opened_writer(
         journal: of the rows that `output` has and keeps.
     """
     from mvit_cli.report.rows import SEPARATORS, JsonDocument, JsonLines, SeparatedValues
-    from mvit_cli.report.terminal import PredictionBlocks
+    from mvit_cli.report.terminal import PredictionBlocks, Screen
+    from mvit_cli.report.timeline import Timelines
 
     stream: TextIO
     try:
@@ -133,16 +134,18 @@ def opened_writer(
             stream = output.open("w", encoding="utf-8", newline="\n") if output else sys.stdout
     except OSError as error:
         raise MViTError(f"--output {output}: {error.strerror}", "choose another place") from error
-    model = recogniser.summary
+    model, in_windows = recogniser.summary, recogniser.recipe.windows is not None
     writer: RowWriter
     if format == "table":
-        writer = PredictionBlocks(stream, recogniser.run, recogniser.notes, model if stages else None)
+        blocks = Timelines if in_windows else PredictionBlocks
+        writer = blocks(Screen(stream), recogniser.run, recogniser.notes, model if stages else None)
     elif format == "json":
         writer = JsonDocument(stream.buffer, model)
     elif format == "jsonl":
         writer = JsonLines(stream.buffer)
     else:
-        writer = SeparatedValues(stream.buffer, SEPARATORS[format], min(recogniser.top, model["num_classes"]))
+        top = min(recogniser.top, model["num_classes"])
+        writer = SeparatedValues(stream.buffer, SEPARATORS[format], top, in_windows=in_windows)
     attributed = _Attributed(writer, f"--output {output}" if output else "stdout")
     try:
         yield attributed

@@ -1,29 +1,23 @@
-"""The rows of an earlier run, in a file of JSON lines that a later run goes on with. Plain Python.
+"""A file of JSON lines that a later run goes on with: what is left to do, and the place for more rows. Plain Python.
 
 A run may end at any moment: every row that is in the file with its line break counts, what stands after the last line
 break is a row that was being written, and is cut off.
 """
 
 import itertools
-import json
 import os
+import pickle
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from hashlib import blake2b
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
-from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.errors import MediaError, MViTError, UsageError
+from mvit_cli.media.protocol import Windows
 from mvit_cli.media.sources import Source, iter_sources
-
-IDENTITY = ("preset", "weights", "views")
-"""What must be the same for all rows of a file."""
-
-_ROW_BEGINS = b'{"path": '
-_OTHER_FILE = "name another file with --output, or leave --resume out to begin anew"
+from mvit_cli.recognition.kept_rows import IDENTITY, OTHER_FILE, KeptRows, digest_of, read_rows, staying_rows
 
 
 @dataclass
@@ -32,21 +26,27 @@ class Journal:
 
     Attributes:
         path: the file; it need not exist.
-        retry_errors: whether the inputs of its error rows are to be done again.
-        ok: its rows with status ok.
-        failed: its rows with status error.
+        windows: how this run cuts videos.
+        retry_errors: whether the inputs of its error rows are to be done again, as far as they are named again.
         skipped: inputs that were left out so far because they have their row.
     """
 
     path: Path
-    retry_errors: bool
-    ok: int = 0
-    failed: int = 0
+    windows: Windows | None = None
+    retry_errors: bool = False
     skipped: int = 0
-    _size: int = 0  # bytes that were read
-    _end: int = 0  # bytes up to the last line break
-    _done: Counter[bytes] = field(default_factory=Counter)  # rows a path, by the digest of the path
-    _first_of: dict[tuple[str, ...], int] = field(default_factory=dict)  # line of the first ok row of each identity
+    _kept: KeptRows = field(default_factory=KeptRows)
+    _retried: set[bytes] = field(default_factory=set)  # paths whose errors do not stay
+
+    @property
+    def ok(self) -> int:
+        """Rows with status ok."""
+        return self._kept.ok
+
+    @property
+    def failed(self) -> int:
+        """Rows with status error that stay."""
+        return self._kept.failed
 
     def check(self, run: dict[str, Any]) -> None:
         """Refuses to mix runs.
@@ -57,33 +57,51 @@ class Journal:
         Raises:
             UsageError: the file has rows of another preset, of other weights or views.
         """
-        for identity, line in self._first_of.items():
+        for identity, line in self._kept.first_of.items():
             for name, there in zip(IDENTITY, identity, strict=True):
                 here = run.get(name)
                 if here is not None and here != there:
                     raise UsageError(
                         f"--resume: line {line} of {self.path} has {name} {there}, and this run has {here}",
-                        f"run with the same --{name}, or {_OTHER_FILE}",
+                        f"run with the same --{name}, or {OTHER_FILE}",
                     )
 
     def remaining(self, names: Iterable[str], *, null_separated: bool = False) -> Iterator[Source] | None:
         """The inputs without a row, in input order, or None if all have theirs.
 
-        Each row stands for one input: of a path that is named twice and has one row, the second is left.
+        Each row stands for one input: of a path that is named twice and has one row, the second is left. Where errors
+        are to be retried, all names are read first: the errors of inputs that are not named stay.
 
         Args:
             names: as `iter_sources` takes them, with `null_separated`.
         """
-        left = self._left(names, null_separated)
+        sources = iter_sources(names, null_separated=null_separated)
+        if self.retry_errors and self._kept.failing:
+            sources = self._retrying(sources)
+        left = self._left(sources)
         first = next(left, None)
         return None if first is None else itertools.chain([first], left)
 
-    def _left(self, names: Iterable[str], null_separated: bool) -> Iterator[Source]:
-        for source in iter_sources(names, null_separated=null_separated):
-            digest = _digest(source.path)
-            if self._done[digest]:
-                self._done[digest] -= 1
+    def _retrying(self, sources: Iterator[Source]) -> Iterator[Source]:
+        """Reads the inputs to their end, forgets the errors of those, and gives the inputs back."""
+        stored = tempfile.TemporaryFile()  # noqa: SIM115
+        for source in sources:
+            error = source.error
+            pickle.dump((source.path, error and (error.kind, error.message, error.hint)), stored)
+            if (digest := digest_of(source.path)) in self._kept.failing:
+                self._retried.add(digest)
+        self._kept = read_rows(self.path, self.windows, self._retried)
+        stored.seek(0)
+        return _restored(stored)
+
+    def _left(self, sources: Iterable[Source]) -> Iterator[Source]:
+        for source in sources:
+            digest = digest_of(source.path)
+            if self._kept.done[digest]:
+                self._kept.done[digest] -= 1
                 self.skipped += 1
+            elif begun := self._kept.begun.get(digest):
+                yield replace(source, first_window=begun.pop(0))
             else:
                 yield source
 
@@ -101,7 +119,7 @@ class Journal:
             MViTError: another run writes to it.
         """
         stream = self._claimed()
-        if self.retry_errors and self.failed:
+        if self._retried:
             with stream:
                 self._drop_errors()
             stream = self._claimed()
@@ -115,95 +133,67 @@ class Journal:
     def _claimed(self) -> BinaryIO:
         """The file without a torn last line: what looks torn may be the row that another run is just writing."""
         stream = self.path.open("ab")
-        if not _lock(stream) or stream.tell() != self._size:
+        if not _lock(stream) or stream.tell() != self._kept.size:
             stream.close()
             raise MViTError(f"--output {self.path}: another run writes to it", "let it end, then --resume")
-        if self._size > self._end:
-            stream.truncate(self._end)
+        if self._kept.size > self._kept.end:
+            stream.truncate(self._kept.end)
             os.fsync(stream.fileno())
-            self._size = self._end
+            self._kept.size = self._kept.end
         return stream
 
     def _drop_errors(self) -> None:
-        """Puts a file without the error rows in the place of the file, all at once."""
+        """Puts a file without what is done again in the place of the file, all at once."""
         target = self.path.resolve()
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with os.fdopen(descriptor, "wb") as kept:
-                for _, line, row in _rows(target):
-                    if row and row["status"] == "ok":
+                for _, line, row in staying_rows(target, self._retried):
+                    if row:
                         kept.write(line)
                 kept.flush()
                 os.fsync(kept.fileno())
-                self._size = self._end = kept.tell()
+                self._kept.size = self._kept.end = kept.tell()
             shutil.copymode(target, name)
             os.replace(name, target)
         except BaseException:
             os.unlink(name)
             raise
-        self.failed = 0
+        self._retried.clear()
 
 
-def read_journal(path: Path, *, retry_errors: bool = False) -> Journal:
-    """Reads what a file of rows has; changes nothing. Memory: a digest for each row.
+def read_journal(path: Path, windows: Windows | None = None, *, retry_errors: bool = False) -> Journal:
+    """Reads what a file of rows has; changes nothing. Memory: a digest for each input.
 
     Args:
         path: the file; without one, the journal is empty.
+        windows: how this run cuts videos.
         retry_errors: whether the inputs of error rows are to be done again.
 
     Raises:
-        UsageError: it is no file of rows.
+        UsageError: it is no file of rows, or has rows of other windows.
         MViTError: it cannot be read.
     """
-    journal = Journal(path, retry_errors)
+    journal = Journal(path, windows, retry_errors)
     if not path.exists():
         return journal
     if not path.is_file():
-        raise UsageError(f"--resume: {path} is no regular file", _OTHER_FILE)
+        raise UsageError(f"--resume: {path} is no regular file", OTHER_FILE)
     try:
-        for number, line, row in _rows(path):
-            journal._size += len(line)
-            if row is not None:
-                journal._end = journal._size
-                _enter(journal, number, row)
+        journal._kept = read_rows(path, windows)
     except OSError as error:
         raise MViTError(f"--output {path}: {error.strerror}", "choose another place") from error
     return journal
 
 
-def _enter(journal: Journal, number: int, row: dict[str, Any]) -> None:
-    if row["status"] == "ok":
-        journal.ok += 1
-        journal._first_of.setdefault(tuple(str(row[name]) for name in IDENTITY), number)
-    else:
-        journal.failed += 1
-    if row["status"] == "ok" or not journal.retry_errors:
-        journal._done[_digest(row["path"])] += 1
-
-
-def _rows(path: Path) -> Iterator[tuple[int, bytes, dict[str, Any] | None]]:
-    """Yields number, text and row of each line; a torn last line has no row."""
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            if line.endswith(b"\n"):
-                yield number, line, _row(path, number, line)
-            elif _ROW_BEGINS.startswith(line[: len(_ROW_BEGINS)]):
-                yield number, line, None
-            else:
-                raise _no_row(path, number)
-
-
-def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-        keys = {"ok": ("path", *IDENTITY), "error": ("path",)}[row["status"]]
-        whole = "window" not in row and all(isinstance(row[key], str) for key in keys if key != "preset")
-    except (ValueError, KeyError, TypeError, RecursionError):
-        whole = False
-    if not whole:
-        raise _no_row(path, number)
-    assert isinstance(row, dict)
-    return row
+def _restored(stored: IO[bytes]) -> Iterator[Source]:
+    with stored:
+        while True:
+            try:
+                path, error = pickle.load(stored)
+            except EOFError:
+                return
+            yield Source(path, MediaError(*error) if error else None)
 
 
 def _lock(stream: BinaryIO) -> bool:
@@ -219,12 +209,3 @@ def _lock(stream: BinaryIO) -> bool:
     except OSError:  # a file system without locks
         return True
     return True
-
-
-def _no_row(path: Path, number: int) -> UsageError:
-    return UsageError(f"--resume: line {number} of {path} is no row of a file that `mvit predict` wrote", _OTHER_FILE)
-
-
-def _digest(path: str) -> bytes:
-    """16 bytes: two paths in 10^12 are the same with a chance of 10^-15."""
-    return blake2b(path.encode("utf-8", "surrogatepass"), digest_size=16).digest()

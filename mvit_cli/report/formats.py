@@ -35,6 +35,15 @@ def difference(ours: float, theirs: float) -> str:
     return f"{100 * (ours - theirs) / theirs:+.1f} %"
 
 
+def clock(seconds: float) -> str:
+    """A place in a video: `83.25` -> `1:23.2`, `3723` -> `1:02:03.0`."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    tail = f"{rest // 10:02}.{rest % 10}"
+    return f"{hours}:{minutes:02}:{tail}" if hours else f"{minutes}:{tail}"
+
+
 def size_text(num_bytes: float) -> str:
     """Bytes as MB (1e6 bytes), as download pages print them."""
     number, unit = (num_bytes / 1e9, "GB") if num_bytes >= 1e9 else (num_bytes / 1e6, "MB")

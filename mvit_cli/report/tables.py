@@ -104,7 +104,7 @@ def show(*parts: Table | str, stream: TextIO | None = None) -> None:
             _print_table(part if unicode else in_ascii(part), console)
         else:
             indent = "  " if part.startswith("- ") else ""
-            _print_prose(part if unicode else part.translate(_ASCII), console, PARAGRAPH, rest=indent)
+            _print_prose(part if unicode else ascii_text(part), console, PARAGRAPH, rest=indent)
     write("\n".join(line.rstrip() for line in text.getvalue().split("\n")), stream)
 
 
@@ -209,6 +209,11 @@ def _drawn(table: Table) -> "RichTable":
     for row in table.rows:
         drawn.add_row(*(Text(cell) for cell in row))
     return drawn
+
+
+def ascii_text(text: str) -> str:
+    """The same text for streams that have no other characters."""
+    return text.translate(_ASCII)
 
 
 def in_ascii(table: Table) -> Table:

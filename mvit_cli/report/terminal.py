@@ -28,78 +28,92 @@ def printable(text: str) -> str:
     )
 
 
-class PredictionBlocks:
-    """Writes a line on the run, then a block for each row: the path, the best classes with their scores, what is wrong.
+class Screen:
+    """Where blocks are written: a terminal, or a file that takes what a terminal would.
 
     Args:
         stream: where to.
-        run: what all rows share, see `Recogniser.run`.
-        notes: warnings that all rows share; said once.
-        model: the object of `mvit summarize`, for the table of stages; None: no such table.
     """
 
-    def __init__(self, stream: TextIO, run: Row, notes: tuple[str, ...], model: Row | None) -> None:
+    def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
 
         self._stream = stream
-        self._notes = notes
-        self._ascii = not speaks_unicode(stream)
-        self._console = Console(
+        self.is_ascii = not speaks_unicode(stream)
+        self.console = Console(
             width=shutil.get_terminal_size((80, 24)).columns,
             force_terminal=stream.isatty(),
             no_color=None if stream.isatty() else True,
             highlight=False,
             emoji=False,
         )
-        self._stages = self._drawn_stages(model) if model else None
-        self._print(self._heading(run))
+
+    def show(self, block: "RenderableType") -> None:
+        """Writes a block and gives it on at once."""
+        with self.console.capture() as captured:
+            self.console.print(block)
+        lines = [line.rstrip() for line in captured.get().split("\n")]
+        write("\n".join(lines), self._stream)
+        self._stream.flush()
+
+    def show_heading(self, run: Row, notes: tuple[str, ...]) -> None:
+        """Writes what all rows share: see `Recogniser.run`, and warnings."""
+        weights = "random weights" if run["weights"] == "none" else f"weights {printable(run['weights'])}"
+        name = run["preset"] or "architecture of its own"
+        line = f"{name}, {weights}, {run['views']} views, {run['device']} {run['dtype']}"
+        self.show(paragraphs((line, "dim"), *((f"warning: {printable(note)}", "yellow") for note in notes)))
+
+    def drawn_stages(self, model: Row) -> "RenderableType":
+        """The table of stages, from the object of `mvit summarize`, as it fits."""
+        table = stage_table(model)
+        return fitted(in_ascii(table) if self.is_ascii else table, self.console)
+
+
+class PredictionBlocks:
+    """Writes a line on the run, then a block for each row: the path, the best classes with their scores, what is wrong.
+
+    Args:
+        screen: where to.
+        run: what all rows share, see `Recogniser.run`.
+        notes: warnings that all rows share; said once.
+        model: the object of `mvit summarize`, for the table of stages; None: no such table.
+    """
+
+    def __init__(self, screen: Screen, run: Row, notes: tuple[str, ...], model: Row | None) -> None:
+        self._screen = screen
+        self._notes = notes
+        self._stages = screen.drawn_stages(model) if model else None
+        screen.show_heading(run, notes)
 
     def write(self, row: Row) -> None:
         """Writes one block; the first has the stages beside it where there is room."""
         from rich.table import Table as RichTable
 
         block: RenderableType = self._block(row)
-        if self._stages is not None and self._console.width >= SIDE_BY_SIDE:
+        if self._stages is not None and self._screen.console.width >= SIDE_BY_SIDE:
             grid = RichTable.grid(padding=(0, 4, 0, 0))
             grid.add_row(block, self._stages)
             block, self._stages = grid, None
-        self._print("")
-        self._print(block)
+        self._screen.show("")
+        self._screen.show(block)
 
     def close(self) -> None:
         """Writes the stages below, where they had no room beside."""
         if self._stages is not None:
-            self._print("")
-            self._print(self._stages)
-
-    def _print(self, block: "RenderableType") -> None:
-        with self._console.capture() as captured:
-            self._console.print(block)
-        lines = [line.rstrip() for line in captured.get().split("\n")]
-        write("\n".join(lines), self._stream)
-        self._stream.flush()
-
-    def _heading(self, run: Row) -> "RenderableType":
-        weights = "random weights" if run["weights"] == "none" else f"weights {printable(run['weights'])}"
-        name = run["preset"] or "architecture of its own"
-        line = f"{name}, {weights}, {run['views']} views, {run['device']} {run['dtype']}"
-        return _lines((line, "dim"), *((f"warning: {printable(note)}", "yellow") for note in self._notes))
+            self._screen.show("")
+            self._screen.show(self._stages)
 
     def _block(self, row: Row) -> "RenderableType":
         from rich.console import Group
         from rich.padding import Padding
 
-        title = _lines((printable(row["path"]), "bold"))
+        title = paragraphs((printable(row["path"]), "bold"))
         if row["status"] == "error":
-            error = row["error"]
-            told = [(f"error ({error['kind']}): {printable(error['message'])}", "red")]
-            if "hint" in error:
-                told.append((printable(error["hint"]), "dim"))
-            return Group(title, _lines(*told, indent=2))
+            return Group(title, paragraphs(*error_lines(row["error"]), indent=2))
         warnings = [text for text in row["warnings"] if text not in self._notes]
         told = [(f"warning: {printable(text)}", "yellow") for text in warnings]
         scores = Padding(self._scores(row["predictions"]), (0, 0, 0, 2))
-        return Group(title, _lines((_facts(row), "dim"), indent=2), scores, _lines(*told, indent=2))
+        return Group(title, paragraphs((_facts(row), "dim"), indent=2), scores, paragraphs(*told, indent=2))
 
     def _scores(self, predictions: list[Row]) -> "RenderableType":
         """The classes with a bar and per cent each."""
@@ -108,7 +122,7 @@ class PredictionBlocks:
 
         columns = (Column("label", numeric=False), Column("bar", numeric=False), Column("score"))
         cells = tuple(
-            (_shortened(printable(entry["label"])), bar(entry["score"], BAR_WIDTH), percent(entry["score"]))
+            (shortened(printable(entry["label"])), bar(entry["score"], BAR_WIDTH), percent(entry["score"]))
             for entry in predictions
         )
         table = Table(columns, cells)
@@ -116,22 +130,24 @@ class PredictionBlocks:
         grid.add_column(no_wrap=True)
         grid.add_column(no_wrap=True, style="green", width=BAR_WIDTH)
         grid.add_column(no_wrap=True, justify="right")
-        for row in (in_ascii(table) if self._ascii else table).rows:
+        for row in (in_ascii(table) if self._screen.is_ascii else table).rows:
             grid.add_row(*(Text(cell) for cell in row))
         return grid
 
-    def _drawn_stages(self, model: Row) -> "RenderableType":
-        table = stage_table(model)
-        return fitted(in_ascii(table) if self._ascii else table, self._console)
 
-
-def _lines(*told: tuple[str, str], indent: int = 0) -> "RenderableType":
+def paragraphs(*told: tuple[str, str], indent: int = 0) -> "RenderableType":
     """Paragraphs, a text and its style each, wrapped under their own beginning."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text
 
     return Padding(Group(*(Text(text, style=style, overflow="fold") for text, style in told)), (0, 0, 0, indent))
+
+
+def error_lines(error: Row) -> list[tuple[str, str]]:
+    """What is wrong and what to do, for `paragraphs`."""
+    told = [(f"error ({error['kind']}): {printable(error['message'])}", "red")]
+    return [*told, (printable(error["hint"]), "dim")] if "hint" in error else told
 
 
 def stage_table(model: Row) -> Table:
@@ -165,5 +181,6 @@ def _facts(row: Row) -> str:
     return f"{length}decoded in {timing['decode']:.0f} ms ({row['reader']}), recognised in {timing['model']:.0f} ms"
 
 
-def _shortened(label: str) -> str:
-    return label if len(label) <= MAX_LABEL else label[: MAX_LABEL - 3] + "..."
+def shortened(label: str, most: int = MAX_LABEL) -> str:
+    """A label of at most so many letters."""
+    return label if len(label) <= most else label[: most - 3] + "..."

@@ -1,0 +1,177 @@
+"""The rows of an earlier run in a file of JSON lines, and which inputs they are enough for. Plain Python.
+
+An input is done when its row is there or, cut into windows, the row of its last window. Of one that was left in the
+middle the next window is known.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from mvit_cli.errors import UsageError
+from mvit_cli.media.protocol import Window, Windows
+
+IDENTITY = ("preset", "weights", "views")
+"""What must be the same for all rows of a file."""
+
+OTHER_FILE = "name another file with --output, or leave --resume out to begin anew"
+
+_ROW_BEGINS = b'{"path": '
+
+Row = dict[str, Any]
+
+
+@dataclass
+class KeptRows:
+    """What the rows of a file say. Memory: a digest for each input.
+
+    Attributes:
+        size: bytes that were read.
+        end: bytes up to the last line break.
+        ok: rows with status ok.
+        failed: rows with status error.
+        done: inputs that need no row any more, by the digest of their path.
+        begun: the next window of each input whose last window has no row, by the digest of their path.
+        failing: digests of the paths with an error.
+        first_of: line of the first ok row of each identity.
+    """
+
+    size: int = 0
+    end: int = 0
+    ok: int = 0
+    failed: int = 0
+    done: Counter[bytes] = field(default_factory=Counter)
+    begun: dict[bytes, list[int]] = field(default_factory=dict)
+    failing: set[bytes] = field(default_factory=set)
+    first_of: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+    def count(self, number: int, row: Row) -> None:
+        """Notes the status of a row."""
+        if row["status"] == "ok":
+            self.ok += 1
+            self.first_of.setdefault(tuple(str(row[name]) for name in IDENTITY), number)
+        else:
+            self.failed += 1
+            self.failing.add(digest_of(row["path"]))
+
+    def enter(self, row: Row, windows: Windows | None) -> bool:
+        """Notes how far the input of a row is done; false where the row is not of these windows."""
+        digest, window = digest_of(row["path"]), row.get("window")
+        if (windows is None) != ("window" not in row):
+            return False
+        number = self._take_begun(digest) if window is None or window["start_s"] > 0 else 0
+        last = _last_window(windows, number, row) if windows and window else None
+        if window and not last:
+            return False
+        if last and not last.is_last:
+            self.begun.setdefault(digest, []).append(last.number + 1)
+        else:
+            self.done[digest] += 1
+        return True
+
+    def _take_begun(self, digest: bytes) -> int:
+        """The next window of the latest input of a path, which is no longer begun; 0 where there is none."""
+        begun = self.begun.pop(digest, [0])
+        if begun[:-1]:
+            self.begun[digest] = begun[:-1]
+        return begun[-1]
+
+
+def read_rows(path: Path, windows: Windows | None = None, retried: Set[bytes] = frozenset()) -> KeptRows:
+    """Reads a file of rows, but for errors of `retried`, see `staying_rows`.
+
+    Raises:
+        UsageError: it is no file of rows, or has rows of other windows.
+        OSError: it cannot be read.
+    """
+    kept = KeptRows()
+    for number, line, row in staying_rows(path, retried):
+        kept.size += len(line)
+        if line.endswith(b"\n"):
+            kept.end = kept.size
+        if row is None:
+            continue
+        kept.count(number, row)
+        if not kept.enter(row, windows):
+            raise UsageError(
+                f"--resume: line {number} of {path} is not of this run's --window and --hop",
+                f"run with the same windows, or {OTHER_FILE}",
+            )
+    return kept
+
+
+def _last_window(windows: Windows, number: int, row: Row) -> Window | None:
+    """The window that a row is about, of several lost ones the last; None where the first is not `number`."""
+    start_s, end_s, duration_s = row["window"]["start_s"], row["window"]["end_s"], row["duration_s"]
+    if number and number * windows.hop_s >= duration_s:
+        return None
+    first = windows.at(number, duration_s)
+    if first.start_s != start_s:
+        return None
+    if first.end_s == end_s:
+        return first
+    if row["status"] == "ok":
+        return None
+    if end_s == first.duration_s:
+        return replace(first, end_s=end_s, is_last=True)
+    last = windows.at(round((end_s - windows.length_s) / windows.hop_s), duration_s)
+    return last if last.number > number and last.end_s == end_s else None
+
+
+def staying_rows(path: Path, retried: Set[bytes]) -> Iterator[tuple[int, bytes, Row | None]]:
+    """Yields number, text and row of each line; None for what does not stay: a torn last line, errors of `retried`.
+
+    After an error that does not stay, the windows behind it do not stay either.
+    """
+    broken: set[bytes] = set()
+    for number, line, row in _rows(path):
+        if row and retried and (digest := digest_of(row["path"])) in retried:
+            if row["status"] == "error":
+                broken.add(digest)
+            elif "window" not in row or row["window"]["start_s"] == 0:
+                broken.discard(digest)
+            row = None if digest in broken else row
+        yield number, line, row
+
+
+def _rows(path: Path) -> Iterator[tuple[int, bytes, Row | None]]:
+    """Yields number, text and row of each line; a torn last line has no row."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if line.endswith(b"\n"):
+                yield number, line, _row(path, number, line)
+            elif _ROW_BEGINS.startswith(line[: len(_ROW_BEGINS)]):
+                yield number, line, None
+            else:
+                raise _no_row(path, number)
+
+
+def _row(path: Path, number: int, line: bytes) -> Row:
+    try:
+        row = json.loads(line)
+        keys = {"ok": ("path", *IDENTITY), "error": ("path",)}[row["status"]]
+        whole = all(isinstance(row[key], str) for key in keys if key != "preset")
+        if window := row.get("window"):
+            seconds = (window["start_s"], window["end_s"], row["duration_s"])
+            whole = whole and all(isinstance(value, int | float) for value in seconds)
+        elif "window" in row:
+            whole = whole and window is None and row["status"] == "error"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise _no_row(path, number)
+    assert isinstance(row, dict)
+    return row
+
+
+def _no_row(path: Path, number: int) -> UsageError:
+    return UsageError(f"--resume: line {number} of {path} is no row of a file that `mvit predict` wrote", OTHER_FILE)
+
+
+def digest_of(path: str) -> bytes:
+    """16 bytes: two paths in 10^12 are the same with a chance of 10^-15."""
+    return blake2b(path.encode("utf-8", "surrogatepass"), digest_size=16).digest()
