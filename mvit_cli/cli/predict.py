@@ -142,6 +142,7 @@ def predict_command(
     from mvit_cli.recognition.journal import read_journal
     from mvit_cli.recognition.predict import known_run, load_recogniser
     from mvit_cli.recognition.recipe import parse_windows
+    from mvit_cli.recognition.recogniser import input_counter
     from mvit_cli.report.progress import RunReport
 
     windows = parse_windows(window, hop, reader)
@@ -169,7 +170,11 @@ def predict_command(
     )
     if journal:
         journal.check(recogniser.run)
-    report = RunReport(quiet=quiet, rows_are_seen=output is None and sys.stdout.isatty())
+    report = RunReport(
+        quiet=quiet,
+        rows_are_seen=output is None and sys.stdout.isatty(),
+        count_inputs=input_counter(inputs, null_separated=null),
+    )
     if wanted != "table":  # whose first lines say it
         report.tell(recogniser.notes)
     settings = {"workers": workers, "reader": reader, "timeout": f"{timeout:g} s a file"}
@@ -183,7 +188,7 @@ def predict_command(
             rows = recogniser.rows(
                 inputs, workers=processes, reader=reader, timeout_s=timeout, viewer=viewer, null_separated=null
             )
-        _write_all(rows, writer, report, fail_fast)
+        _write_all(rows, writer, report, journal, fail_fast)
     raise typer.Exit(_finished(report, journal))
 
 
@@ -191,13 +196,13 @@ def _finished(report: "RunReport", journal: "Journal | None") -> int:
     """Sums the run up; returns the exit code: 1 if a row of it, or one that its file had before, is an error."""
     earlier = 0
     if journal:
-        report.skipped, earlier = journal.skipped, journal.failed
+        report.tally.skipped, earlier = journal.skipped, journal.failed
     report.finish()
     if journal and earlier:
         rows = f"{earlier} row{'s' * (earlier != 1)}"
         done = "name their inputs" if journal.retry_errors else "--retry-errors does them"
         report.tell([f"{journal.path} has {rows} with errors of earlier runs; {done} again"])
-    return 1 if report.errors or earlier else 0
+    return 1 if report.tally.errors or earlier else 0
 
 
 def _share_processors() -> None:
@@ -211,12 +216,20 @@ def _share_processors() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 
-def _write_all(rows: Generator[dict[str, Any]], writer: "RowWriter", report: "RunReport", fail_fast: bool) -> None:
+def _write_all(
+    rows: Generator[dict[str, Any]],
+    writer: "RowWriter",
+    report: "RunReport",
+    journal: "Journal | None",
+    fail_fast: bool,
+) -> None:
     """Writes row after row as they come; on the way out, whatever the reason, the decoding processes end."""
     with closing(rows), report.showing():
         for row in rows:
             with report.making_way():
                 writer.write(row)
+            if journal:
+                report.tally.skipped = journal.skipped
             report.count(row)
             if fail_fast and row["status"] == "error":
                 return

@@ -107,8 +107,8 @@ class Journal:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yields the rows that the file keeps, in its order."""
-        for _, _, row in _rows(self.path) if self.path.exists() else ():
-            if row and (row["status"] == "ok" or not self.retry_errors):
+        for _, _, row in staying_rows(self.path, self._retried) if self.path.exists() else ():
+            if row:
                 yield row
 
     def open(self) -> BinaryIO:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -146,6 +146,13 @@ class Recogniser:
 
     def _error_row(self, path: str, error: MediaError, window: Window | None) -> Row:
         return error_row(path, error, window, in_windows=self.recipe.windows is not None)
+
+
+def input_counter(names: list[str], *, null_separated: bool = False) -> Callable[[], int] | None:
+    """What counts the inputs that names stand for; None where standard input or a pipe tells them, but only once."""
+    if all(os.path.isfile(name[1:]) if name.startswith("@") else name != "-" for name in names):
+        return lambda: sum(1 for _ in iter_sources(names, null_separated=null_separated))
+    return None
 
 
 def _names(inputs: Inputs) -> list[str] | Iterator[str]:

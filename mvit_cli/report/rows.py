@@ -10,6 +10,18 @@ Row = dict[str, Any]
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 
 
+def begins_input(row: Row, previous: Row | None) -> bool:
+    """Whether a row is the first of its input, which gives several where it is cut into windows."""
+    if previous is None or row["path"] != previous["path"] or not row.get("window"):
+        return True
+    return bool(row["window"]["start_s"] == 0)
+
+
+def ends_input(row: Row) -> bool:
+    """Whether a row is known to be the last of its input."""
+    return not row.get("window") or bool(row["window"]["end_s"] >= row["duration_s"])
+
+
 class RowWriter(Protocol):
     """Writes rows as they come."""
 

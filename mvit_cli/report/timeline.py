@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mvit_cli.report.formats import bar, clock, percent
+from mvit_cli.report.rows import begins_input, ends_input
 from mvit_cli.report.tables import ascii_text
 from mvit_cli.report.terminal import Screen, error_lines, paragraphs, printable, shortened
 
@@ -28,18 +29,6 @@ class Span:
     end_s: float
     scores: float = 0.0
     windows: int = 0
-
-
-def begins_input(row: Row, previous: Row | None) -> bool:
-    """Whether a row is the first of its input, which gives several where it is cut into windows."""
-    if previous is None or row["path"] != previous["path"] or not row.get("window"):
-        return True
-    return bool(row["window"]["start_s"] == 0)
-
-
-def ends_input(row: Row) -> bool:
-    """Whether a row is known to be the last of its input."""
-    return not row.get("window") or bool(row["window"]["end_s"] >= row["duration_s"])
 
 
 class Timelines:
