@@ -17,7 +17,7 @@ from mvit_cli.media.images import probe
 from mvit_cli.media.index import index_video
 from mvit_cli.media.protocol import Decoded, LostWindowError, Window
 from mvit_cli.media.sampling import sample, short_video_warning
-from mvit_cli.media.strips import pictures_of
+from mvit_cli.media.strips import MAX_STRIPS, pictures_of
 from mvit_cli.media.transforms import crops_of, pixel_dtype
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mvit_cli.media.av_reader import State
     from mvit_cli.media.decode import Allocate
     from mvit_cli.media.index import VideoIndex
-    from mvit_cli.media.protocol import Clip, DecodeRequest, Outcome
+    from mvit_cli.media.protocol import Clip, DecodeRequest, Outcome, Pictures
 
 # Frames between two signs of life where a file can only be read from its start.
 SIGN_OF_LIFE = 500
@@ -182,6 +182,14 @@ def _assembled(
         reader=AVReader.name,
         warnings=tuple(note for note in (index.cut_short, short, *damaged) if note),
         decode_ms=elapsed_s * 1000,
-        pictures=None if request.pictures == "none" else pictures_of(pixels, planned.clips, request),
+        pictures=_pictures(pixels, planned, request),
         window=window,
     )
+
+
+def _pictures(pixels: NDArray[Any], planned: _Planned, request: DecodeRequest) -> Pictures | None:
+    """What people see of a window: strips of the first ones only, as of the clips of a file that is taken whole."""
+    if request.pictures == "none":
+        return None
+    few = replace(request, pictures="poster") if planned.window.number >= MAX_STRIPS else request
+    return pictures_of(pixels, planned.clips, few)

@@ -12,8 +12,8 @@ from mvit_cli.errors import MViTError, UsageError
 from mvit_cli.report.page.about import About, classes_section, network_section, run_section, weights_section
 from mvit_cli.report.page.files import Pictures, file_rows, head
 from mvit_cli.report.page.markup import Html, join, tag
-from mvit_cli.report.progress import RunReport
-from mvit_cli.report.rows import encoded
+from mvit_cli.report.progress import Tally
+from mvit_cli.report.rows import begins_input, encoded
 from mvit_cli.report.stages import headline
 
 Row = dict[str, Any]
@@ -38,7 +38,8 @@ class Page:
     def __init__(self, path: Path, about: About) -> None:
         self._path = path
         self._about = about
-        self._tally = RunReport(quiet=True, rows_are_seen=False)
+        self._tally = Tally()
+        self._earlier: Row | None = None
         self._found: Counter[str] = Counter()
         self._rows = 0
         self._alone: list[tuple[int, bytes]] = []  # places, and what stands there once there is a second row
@@ -93,8 +94,9 @@ class Page:
             UsageError: it is no such row.
             MViTError: it could not be written.
         """
-        self._tally.skipped += 1
         try:
+            self._tally.skipped += begins_input(row, self._earlier)
+            self._earlier = row
             self._add(row, None)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise UsageError(
