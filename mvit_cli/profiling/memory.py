@@ -35,8 +35,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _WORDS)
 
 
-def peak_of_process(setup: Setup, batch_size: int) -> int | None:
-    """Peak resident bytes of a process that runs one batch; None where the system does not tell.
+def peak_of_process(setup: Setup, batch_size: int) -> tuple[int | None, int | None]:
+    """Resident bytes of a process that runs one batch: its peak, and before the batch; None where nobody tells.
 
     Raises:
         OutOfMemoryError: the process was killed, or could not allocate.
@@ -60,20 +60,20 @@ def peak_of_process(setup: Setup, batch_size: int) -> int | None:
         raise MViTError(f"the network does not run: {reason}", "try --device cpu --dtype float32") from None
     if "error" in answer:
         raise OutOfMemoryError(answer["error"])
-    peak: int | None = answer["peak_bytes"]
-    return peak
+    return answer["peak_bytes"], answer["resting_bytes"]
 
 
 def measured_here(setup: Setup, batch_size: int) -> dict[str, Any]:
     """Runs one batch in this process: its peak memory, or why it did not fit."""
     try:
         prepared = prepare(setup)
+        resting_bytes = resident_peak_bytes()
         prepared.forward(prepared.batch(batch_size))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return {"error": out_of_memory_text(error)}
-    return {"peak_bytes": resident_peak_bytes()}
+    return {"peak_bytes": resident_peak_bytes(), "resting_bytes": resting_bytes}
 
 
 def out_of_memory_text(error: BaseException) -> str:
