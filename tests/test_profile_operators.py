@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from profile_document import document
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mvit_cli.arch.presets import preset_names
@@ -236,30 +237,18 @@ def test_a_noisy_result_says_so() -> None:
 
 
 @pytest.fixture(scope="module")
-def profiled() -> dict[str, Any]:
+def result() -> dict[str, Any]:
     prepared = prepare(TINY)
     clips = prepared.batch(1)
     summary = summarize_config(TINY.config)
     stages = [{stage["name"]: 2.0 for stage in summary["stages"]}]
     taken = samples([0.010], stages=stages, operators=[operator_run(prepared, clips)], timer_seconds=[0.01])
-    return {
-        "preset": "camera_motion",
-        "device": {"type": "cpu", "name": "some CPU", "threads": 1},
-        "dtype": "float32",
-        "network": "fast",
-        "compiled": False,
-        "input": summary["input"],
-        "machine": [
-            {"dtype": "float32", "threads": 1, "gmacs_per_s": 50.0, "copy_gb_per_s": 10.0, "cache_gb_per_s": 40.0}
-        ],
-        "results": [results.result_of(taken, summary, LIMITS)],
-        "notes": [],
-    }
+    return results.result_of(taken, summary, LIMITS)
 
 
-def test_the_picture_names_what_was_measured_and_its_units(profiled: dict[str, Any], tmp_path: Path) -> None:
+def test_the_picture_names_what_was_measured_and_its_units(result: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "profile.svg"
-    roofline.draw_profile(profiled, path)
+    roofline.draw_profile(document(result), path)
     text = path.read_text(encoding="utf-8")
     for part in ("camera_motion, batch of 1", "some CPU (cpu, 1 thread), float32, the fast path", "time (ms)"):
         assert part in text
@@ -267,23 +256,22 @@ def test_the_picture_names_what_was_measured_and_its_units(profiled: dict[str, A
         assert part in text
 
 
-def test_the_bars_are_the_times(profiled: dict[str, Any]) -> None:
+def test_the_bars_are_the_times(result: dict[str, Any]) -> None:
     axes = Figure().subplots()
-    roofline._draw_times(axes, profiled["results"][0])
-    stages = profiled["results"][0]["stages"]
+    roofline._draw_times(axes, result)
+    stages = result["stages"]
     lengths = [sum(bars[place].get_width() for bars in axes.containers) for place in range(len(stages))]
     assert lengths == pytest.approx([sum(stage["operators_ms"].values()) for stage in stages])
     assert len(axes.containers) == len(roofline.GROUPS)
     assert {kind for _, kinds in roofline.GROUPS for kind in kinds} == {*results.CLASSES, results.BETWEEN}
 
 
-def test_a_picture_without_cache_and_without_colour(profiled: dict[str, Any], tmp_path: Path) -> None:
+def test_a_picture_without_cache_and_without_colour(result: dict[str, Any], tmp_path: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    machine = [{**profiled["machine"][0], "cache_gb_per_s": None}]
     path = tmp_path / "profile.png"
-    roofline.draw_profile({**profiled, "machine": machine}, path)
+    roofline.draw_profile(document(result, cache_gb_per_s=None), path)
     red, green, blue = np.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1)
     assert (red == green).all()
     assert (red == blue).all()

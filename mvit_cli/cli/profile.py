@@ -1,5 +1,6 @@
 """`mvit profile`: what a network costs on this machine, against what the machine can do."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -10,7 +11,7 @@ from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
 from mvit_cli.cli.options import Device, DtypeName, NoFast, Plot, Preset, Quiet
 from mvit_cli.cli.processors import share_processors
 from mvit_cli.cli.sink import check_plot
-from mvit_cli.errors import UsageError
+from mvit_cli.errors import MViTError, UsageError
 
 if TYPE_CHECKING:
     from mvit_cli.profiling.setup import Setup
@@ -20,6 +21,7 @@ Examples:
   mvit profile --preset B
   mvit profile --preset v2-S --batch-size 1,2,4 --dtype float32,bfloat16 --format markdown
   mvit profile --preset camera --threads 1,2 --plot camera.svg
+  mvit profile --preset camera --input clip.mp4
 
 \b
 Exit code: 0 something was measured, 1 nothing fitted or could be run, 2 wrong usage, 130 interrupted."""
@@ -39,6 +41,16 @@ Threads = Annotated[
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the network with torch.compile.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How the result is written.")]
+Input = Annotated[
+    Path | None,
+    typer.Option("--input", metavar="FILE", help="Also time every phase of `mvit predict FILE`, cold and warm."),
+]
+InputWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights", metavar="W", help="For --input, as in predict.  [default: the preset's if here, or none]"
+    ),
+]
 Trace = Annotated[
     Path | None, typer.Option("--trace", metavar="FILE", help="Write a Chrome trace of one run, .json or .json.gz.")
 ]
@@ -55,6 +67,8 @@ def profile_command(
     threads: Threads = None,
     compiled: Compile = False,
     no_fast: NoFast = False,
+    path: Input = None,
+    weights: InputWeights = None,
     output: FormatOption = "table",
     trace: Trace = None,
     plot: Plot = None,
@@ -67,19 +81,20 @@ def profile_command(
         raise UsageError(f"--trace {trace}: there is no folder {trace.absolute().parent}", "make it, or name another")
     if plot:
         check_plot(plot)
+    _check_input(path, weights, frames, size)
     share_processors()
     setup, dtypes = _setup(preset or "B", frames, parse_size(size), device, parse_dtypes(dtype))
     from mvit_cli.profiling.measure import profile
 
-    result = profile(
-        replace(setup, threads=counts[0] if counts else None, compiled=compiled, fast=not no_fast),
-        batch_sizes,
-        runs,
-        dtypes=dtypes,
-        threads=counts,
-        trace=trace,
-        say=lambda text: None if quiet else typer.echo(text, err=True),
-    )
+    setup = replace(setup, threads=counts[0] if counts else None, compiled=compiled, fast=not no_fast)
+
+    def say(text: str) -> None:
+        if not quiet:
+            typer.echo(text, err=True)
+
+    result = profile(setup, batch_sizes, runs, dtypes=dtypes, threads=counts, trace=trace, say=say)
+    if path:
+        result["end_to_end"] = _profile_input(setup, path, weights, say)
     _print(result, setup, output)
     if plot:
         _draw(result, plot)
@@ -130,6 +145,35 @@ def _setup(
     place = pick_device(device)
     names = [str(pick_dtype(dtype, place)).removeprefix("torch.") for dtype in dtypes]
     return replace(setup, device=str(place), dtype=names[0]), names
+
+
+def _check_input(path: Path | None, weights: str | None, frames: int | None, size: str | None) -> None:
+    if path is None and weights is not None:
+        raise UsageError("--weights has a meaning with --input only", "speed does not depend on weights; leave it out")
+    if path is None:
+        return
+    if not path.is_file():
+        raise MViTError(f"--input {path}: no such file", "name a video or an image")
+    if frames or size:
+        raise UsageError("--input goes with no --frames and no --size", "predict shows files as the preset wants them")
+
+
+def _profile_input(setup: "Setup", path: Path, weights: str | None, say: Callable[[str], None]) -> dict[str, Any]:
+    from mvit_cli.profiling.file import FileSetup, profile_file, weights_here
+
+    return profile_file(
+        FileSetup(
+            path=str(path),
+            preset=setup.preset,
+            weights=weights or weights_here(setup.preset),
+            device=setup.device,
+            dtype=setup.dtype,
+            threads=setup.threads,
+            fast=setup.fast,
+            face="mvit_cli.cli.main",
+        ),
+        say,
+    )
 
 
 def _print(result: dict[str, Any], setup: "Setup", output: Format) -> None:

@@ -26,7 +26,7 @@ def profile_markdown(profile: Result, summary: Result) -> str:
 
 
 def profile_csv(profile: Result) -> str:
-    """A row for each whole, each stage and each class of operators, under the names of the JSON."""
+    """A row for each whole, stage, class of operators and phase of a file, under the names of the JSON."""
     same = ("latency_ms", "share", "macs", "executed_macs", "bytes")
     rows = []
     for result in profile["results"]:
@@ -39,6 +39,9 @@ def profile_csv(profile: Result) -> str:
         named = [("whole", "", whole), *(("stage", stage["name"], stage) for stage in result["stages"])]
         named += [("operators", entry["class"], entry) for entry in operators]
         rows += [[*case, part, name, *(entry.get(key, "") for key in same), ""] for part, name, entry in named]
+    for process in ("cold", "warm"):
+        for phase in profile.get("end_to_end", {}).get(process, {}).get("phases", ()):
+            rows.append(["", "", "", process, phase["name"], phase["ms"], phase["share"], *[""] * (len(same) - 1)])
     return csv_text(["batch_size", "dtype", "threads", "part", "name", *same, "error"], rows)
 
 
@@ -49,7 +52,8 @@ def head_lines(profile: Result, summary: Result) -> list[str]:
 
 def tables_of(profile: Result) -> list[Table]:
     """All tables, in the order of the page."""
-    return [batch_table(profile), *(table for result in profile["results"] for table in _parts(result, profile))]
+    tables = [batch_table(profile), *(table for result in profile["results"] for table in _parts(result, profile))]
+    return [*tables, *phase_tables(profile)]
 
 
 def _parts(result: Result, profile: Result) -> Iterator[Table]:
@@ -185,6 +189,44 @@ def _operator_row(entry: Result) -> tuple[str, ...]:
     )
 
 
+def phase_tables(profile: Result) -> list[Table]:
+    """Where the time of `mvit predict FILE` goes; nothing where no file was given."""
+    told = profile.get("end_to_end")
+    if not told:
+        return []
+    titles = {"cold": "mvit predict FILE, a new process", "warm": "FILE once more, the same process"}
+    return [_phase_table(told[process], title) for process, title in titles.items()]
+
+
+def _phase_table(process: Result, title: str) -> Table:
+    columns = (
+        Column("phase", numeric=False),
+        Column("ms"),
+        Column("share"),
+        Column("", numeric=False, rank=1, style="cyan"),
+    )
+    rows = tuple(
+        (phase["name"], milliseconds(phase["ms"]), percent(phase["share"]), bar(phase["share"], BAR_WIDTH))
+        for phase in process["phases"]
+    )
+    return Table(columns, rows, ("total", milliseconds(process["total_ms"]), "", ""), title)
+
+
+def _phase_notes(profile: Result) -> list[str]:
+    told = profile.get("end_to_end")
+    if not told:
+        return []
+    ahead, behind = told["decoding_ms"], told["recognising_ms"]
+    slower = "the network" if behind >= ahead else "decoding"
+    weights = "random weights" if told["weights"] == "none" else f"weights {told['weights']}"
+    return [
+        f"FILE: {told['file']}, {told['duration_s']:.3g} s read by {told['reader']}, {told['views']} views, {weights}; "
+        "it may have been in the system's cache; decoding is split as in a run of its own under Python's profiler",
+        f"of many files predict decodes the next while the network is at work: {slower} takes longer, so one process "
+        f"that decodes gives a file about every {milliseconds(max(ahead, behind))} ms",
+    ]
+
+
 def operator_name(kind: str) -> str:
     """What people read for a class of operators."""
     return _NAMES.get(kind, kind)
@@ -192,7 +234,7 @@ def operator_name(kind: str) -> str:
 
 def notes_of(profile: Result) -> list[str]:
     """What was measured how, and what the words in the tables mean."""
-    notes = [*profile["notes"]]
+    notes = [*profile["notes"], *_phase_notes(profile)]
     if any(result.get("operators") for result in profile["results"]):
         notes.append(
             "operators: patch conv = the stem's convolution; additions = skip connections and positions; between = "

@@ -40,7 +40,7 @@ def draw_profile(profile: Result, path: Path) -> None:
         for entry in profile["machine"]
         if (entry["dtype"], entry["threads"]) == (result["dtype"], result["threads"])
     )
-    with picture(path, _title(profile, result), _notes(result), width=9, height=7.5) as figure:
+    with picture(path, _title(profile, result), _notes(result), width=9, height=8) as figure:
         grid = figure.add_gridspec(2, 1)
         upper, lower = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
         times = upper.subplots()
@@ -48,6 +48,7 @@ def draw_profile(profile: Result, path: Path) -> None:
         upper.legend(*times.get_legend_handles_labels(), loc="outside lower left", ncols=len(GROUPS) // 2)
         roof, rates = lower.subplots(1, 2, width_ratios=(3, 2))
         _draw_roofline(roof, result["operators"], limit)
+        lower.legend(*roof.get_legend_handles_labels(), loc="outside lower left", ncols=3)
         _draw_rates(rates, result["operators"], limit)
 
 
@@ -119,7 +120,6 @@ def _draw_roofline(axes: "Axes", operators: Sequence[Result], limit: Result) -> 
     axes.set_ylabel("GMAC/s")
     axes.set_title("roofline of the operators that multiply", loc="left")
     axes.grid()
-    axes.legend(loc="lower right", fontsize=7.5)
 
 
 def _draw_rates(axes: "Axes", operators: Sequence[Result], limit: Result) -> None:
@@ -128,7 +128,8 @@ def _draw_rates(axes: "Axes", operators: Sequence[Result], limit: Result) -> Non
     places, rates = range(len(movers)), [entry["gb_per_s"] for entry in movers]
     axes.barh(places, rates, height=0.6, **FILLS[1])
     for place, rate in zip(places, rates, strict=True):
-        axes.annotate(f"{rate:,.3g}", (rate, place), (3, 0), textcoords="offset points", va="center")
+        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        axes.annotate(f"{rate:,.3g}", (rate, place), (5, 0), textcoords="offset points", va="center", bbox=behind)
     for name, style, ceiling in (("memory", "-", limit["copy_gb_per_s"]), ("cache", "--", limit["cache_gb_per_s"])):
         if ceiling:
             axes.axvline(ceiling, color=INK, linestyle=style, linewidth=1.2)
