@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from profile_document import CAMERA, document
+from schemas import problems, unnoticed_changes
 
 from mvit_cli.cli.main import run
 from mvit_cli.errors import MViTError
@@ -97,6 +98,13 @@ def test_the_tables_name_both_processes(timed: dict[str, Any], capsys: pytest.Ca
     assert "a file about every" in told
     csv = costs.profile_csv(profile)
     assert ",,,cold,load torch,900.0" in csv
+
+
+def test_the_schema_knows_a_file(timed: dict[str, Any]) -> None:
+    profile = document({"batch_size": 1, "dtype": "float32", "threads": 1, "error": "out of memory"})
+    profile["end_to_end"] = timed
+    assert problems("profile", profile) == []
+    assert unnoticed_changes("profile", profile) == []
 
 
 def test_a_file_that_is_not_recognised_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

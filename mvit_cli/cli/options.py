@@ -26,7 +26,6 @@ Weights = Annotated[
 Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="Where the network runs: auto, cpu, cuda, cuda:1, mps.")
 ]
-Dtype = Annotated[DtypeName, typer.Option("--dtype", help="Number format of the network.")]
 RunDtype = Annotated[
     RunDtypeName,
     typer.Option("--dtype", help="Number format of the network; int8: of its linear layers, on a CPU, less exact."),
