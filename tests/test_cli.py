@@ -103,7 +103,7 @@ class TestWrongUsage:
             (["predict", "x.mp4", "--top", "0"], "--top"),
             (["predict", "x.mp4", "--top", "many"], "--top"),
             (["predict", "x.mp4", "--views", "5"], "--views '5'"),
-            (["predict", "x.mp4", "--dtype", "int8"], "'int8' is not one of"),
+            (["predict", "x.mp4", "--dtype", "int4"], "'int4' is not one of"),
             (["predict", "x.mp4", "--device", "tpu"], "no device 'tpu'"),
             (["predict", "x.mp4", "--batch-size", "0"], "--batch-size '0'"),
             (["predict", "x.mp4", "--workers", "some"], "--workers 'some'"),

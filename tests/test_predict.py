@@ -268,7 +268,7 @@ class TestImageNetwork:
 
 
 @pytest.mark.parametrize(
-    "option", [{"top": 0}, {"batch_size": 0}, {"views": "5"}, {"device": "tpu"}, {"dtype": "int8"}]
+    "option", [{"top": 0}, {"batch_size": 0}, {"views": "5"}, {"device": "tpu"}, {"dtype": "int4"}]
 )
 def test_wrong_values_are_told_before_any_file_is_read(weights: Path, option: dict) -> None:
     with pytest.raises(UsageError):

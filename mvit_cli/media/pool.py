@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 from mvit_cli.errors import MediaError
@@ -69,10 +70,17 @@ class DecodePool:
         Raises:
             MViTError: the worker processes do not start.
         """
+        with closing(self.imap_with_lulls(jobs)) as outcomes:
+            yield from (outcome for outcome in outcomes if outcome is not None)
+
+    def imap_with_lulls(self, jobs: Iterable[DecodeRequest | MediaError]) -> Generator[Outcome | None, None, None]:
+        """As `imap`, and yields None where the next outcome is not there yet, before it waits for it."""
         if self.size == 0:
             for job in jobs:
-                seen = [job] if isinstance(job, MediaError) else outcomes_of(job)
-                yield from (outcome for outcome in seen if outcome is not None)
+                for outcome in [job] if isinstance(job, MediaError) else outcomes_of(job):
+                    if outcome is not None:
+                        yield outcome
+                        yield None
             return
         run = Run(self, jobs)
         try:

@@ -90,8 +90,8 @@ class Run:
         self._end: _End | None = None
         self._failed_starts = 0
 
-    def outcomes(self) -> Iterator[Outcome]:
-        """Yields what each job gave, in their order."""
+    def outcomes(self) -> Iterator[Outcome | None]:
+        """Yields what each job gave, in their order, and None where the next is not there yet and is waited for."""
         while True:
             while outcome := self._done.take():
                 if is_last(outcome):
@@ -103,6 +103,8 @@ class Run:
                     raise self._end.failure
                 return
             self._hand_out()
+            if self._pool.events.empty():
+                yield None
             self._listen()
             self._end_late_ones()
 

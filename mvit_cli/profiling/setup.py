@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mvit_cli.model import MViT
-    from mvit_cli.model.fast import FastMViT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +23,6 @@ class Setup:
     Attributes:
         device, dtype: names as torch has them: `cuda:1`, `bfloat16`.
         threads: of the CPU; None: torch's own choice.
-        fast: the fast path, which `predict` runs; else the plain network, layer by layer.
     """
 
     preset: str = "B"
@@ -34,7 +32,6 @@ class Setup:
     dtype: str = "float32"
     threads: int | None = None
     compiled: bool = False
-    fast: bool = True
 
     @property
     def config(self) -> MViTConfig:
@@ -49,14 +46,9 @@ class Setup:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The network, ready to run; `forward` takes a batch.
+    """The network, ready to run; `forward` takes a batch."""
 
-    Attributes:
-        network: what runs, or what was compiled: the fast path or the plain network.
-    """
-
-    setup: Setup
-    network: "FastMViT | MViT"
+    model: "MViT"
     forward: "Callable[[Tensor], Tensor]"
     device: "torch.device"
     dtype: "torch.dtype"
@@ -65,7 +57,7 @@ class Prepared:
         """Random clips, `(B, 3, T, H, W)`."""
         import torch
 
-        shape = (batch_size, 3, *self.network.config.input_thw)
+        shape = (batch_size, 3, *self.model.config.input_thw)
         return torch.randn(shape, device=self.device, dtype=self.dtype)
 
 
@@ -79,8 +71,7 @@ def prepare(setup: Setup) -> Prepared:
     if setup.threads:
         torch.set_num_threads(setup.threads)
     model = load_model(config, device=setup.device, dtype=setup.dtype)
-    network = model.compile_inference() if setup.fast else model
-    called = torch.compile(network) if setup.compiled else network
+    called = torch.compile(model) if setup.compiled else model
     if setup.compiled:  # remarks on code that the compiler cannot see through
         warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
 
@@ -90,4 +81,4 @@ def prepare(setup: Setup) -> Prepared:
         return logits
 
     parameter = next(model.parameters())
-    return Prepared(setup, network, forward, parameter.device, parameter.dtype)
+    return Prepared(model, forward, parameter.device, parameter.dtype)

@@ -1,7 +1,6 @@
 """Files -> rows: sources, decoding in worker processes, the network, a row for each input or window in input order."""
 
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from mvit_cli.checkpoints.cards import Card
-from mvit_cli.errors import MediaError, MViTError, first_line
+from mvit_cli.errors import MediaError
 from mvit_cli.media.protocol import (
     DecodeRequest,
     Detail,
@@ -21,6 +20,7 @@ from mvit_cli.media.protocol import (
     window_of,
 )
 from mvit_cli.media.sources import Source, iter_sources
+from mvit_cli.recognition.batching import Item, groups, scored
 from mvit_cli.recognition.recipe import Recipe
 from mvit_cli.recognition.rows import Row, error_row, ok_row, prediction_list
 from mvit_cli.recognition.scoring import Scorer
@@ -102,11 +102,15 @@ class Recogniser:
                 detail = viewer.wanted(number) if viewer else "none"
                 yield source.error or self._request(source, reader, detail)
 
-        with DecodePool(workers, timeout_s) as pool, closing(pool.imap(jobs())) as outcomes:
+        def items(outcomes: Iterable[Outcome | None]) -> Iterator[Item | None]:
             for outcome in outcomes:
-                row = self._row(paths.popleft() if is_last(outcome) else paths[0], outcome)
+                yield Item(paths.popleft() if is_last(outcome) else paths[0], outcome) if outcome else None
+
+        with DecodePool(workers, timeout_s) as pool, closing(pool.imap_with_lulls(jobs())) as outcomes:
+            for item in scored(self.scorer, groups(items(outcomes), lambda: self.scorer.batch_size)):
+                row = self._row(item)
                 if viewer:
-                    viewer.look(row, None if isinstance(outcome, MediaError) else outcome.pictures)
+                    viewer.look(row, None if isinstance(item.outcome, MediaError) else item.outcome.pictures)
                 yield row
 
     def _request(self, source: Source, reader: ReaderChoice, pictures: Detail) -> DecodeRequest:
@@ -124,25 +128,15 @@ class Recogniser:
             source.first_window,
         )
 
-    def _row(self, path: str, outcome: Outcome) -> Row:
-        """The row of one outcome: whatever fails in it is its own row's error, unless the device itself fails."""
-        if isinstance(outcome, MediaError):
-            return self._error_row(path, outcome, window_of(outcome))
-        started = time.perf_counter()
-        try:
-            scores = self.scorer.scores(outcome.pixels)
-        except MediaError as error:
-            return self._error_row(path, error, outcome.window)
-        except Exception as error:
-            if "CUDA error" in str(error):
-                raise MViTError(f"the GPU failed: {first_line(error)}", "run again, or use --device cpu") from error
-            failure = MediaError("internal", f"{type(error).__name__}: {first_line(error)}")
-            return self._error_row(path, failure, outcome.window)
-        model_ms = (time.perf_counter() - started) * 1000
-        warnings = [*self.notes, *outcome.warnings, *self.scorer.take_news()]
-        return ok_row(
-            path, self.run, outcome, prediction_list(scores, self.recipe.labels, self.top), warnings, model_ms
-        )
+    def _row(self, item: Item) -> Row:
+        if isinstance(item.outcome, MediaError):
+            return self._error_row(item.path, item.outcome, window_of(item.outcome))
+        if isinstance(item.scores, MediaError):
+            return self._error_row(item.path, item.scores, item.outcome.window)
+        assert item.scores is not None
+        predictions = prediction_list(item.scores, self.recipe.labels, self.top)
+        warnings = [*self.notes, *item.outcome.warnings, *item.news]
+        return ok_row(item.path, self.run, item.outcome, predictions, warnings, item.model_ms)
 
     def _error_row(self, path: str, error: MediaError, window: Window | None) -> Row:
         return error_row(path, error, window, in_windows=self.recipe.windows is not None)

@@ -67,6 +67,14 @@ def free_memory(device: "torch.device") -> int | None:
         return None
 
 
+@dataclass(frozen=True)
+class Started:
+    """Files whose views are on the device: how many each has, and the scores of all views in parts."""
+
+    views: list[int]
+    parts: "list[Tensor]"
+
+
 @dataclass
 class Scorer:
     """Scores clips with a network on its device.
@@ -107,24 +115,39 @@ class Scorer:
         Raises:
             MediaError: memory, as `scores`.
         """
+        return self.finish(self.start(files))
+
+    def start(self, files: "Sequence[NDArray[Any]]") -> Started:
+        """Hands the views of several files to the device; a GPU computes on while Python does something else."""
         import torch
 
         pixels = [torch.from_numpy(views) for views in files]
         with torch.inference_mode():
-            scores = self._all_views(pixels[0] if len(pixels) == 1 else torch.cat(pixels))
-            means = [views.mean(dim=0) for views in scores.split([len(views) for views in pixels])]
+            parts = self._all_views(pixels[0] if len(pixels) == 1 else torch.cat(pixels))
+        return Started([len(views) for views in files], parts)
+
+    def finish(self, started: Started) -> "list[Tensor | MediaError]":
+        """Waits for what was started; one mean of scores, or an error, for each file."""
+        import torch
+
+        with torch.inference_mode():
+            scores = torch.cat(started.parts).cpu()
+            means = [views.mean(dim=0) for views in scores.split(started.views)]
         wrong = MediaError("internal", "the network gave scores that are not numbers", "try --dtype float32")
         return [mean if bool(torch.isfinite(mean).all()) else wrong for mean in means]
+
+    @property
+    def runs_on(self) -> bool:
+        """Whether the device goes on computing after `start`."""
+        return self.device.type == "cuda"
 
     def take_news(self) -> list[str]:
         """What happened since the last call that a row should say: memory that ran out."""
         news, self._news = self._news, []
         return news
 
-    def _all_views(self, pixels: "Tensor") -> "Tensor":
-        """`(views, classes)`: batch after batch, each tried again with half as many views when memory runs out."""
-        import torch
-
+    def _all_views(self, pixels: "Tensor") -> "list[Tensor]":
+        """`(views, classes)` in parts: batch after batch, tried again with half as many views when memory runs out."""
         parts: list[Tensor] = []
         start = 0
         while start < len(pixels):
@@ -136,7 +159,7 @@ class Scorer:
                 if not _is_out_of_memory(error):
                     raise
             self._halve(len(pixels) - start)  # outside `except`: the traceback would keep the tensors alive
-        return torch.cat(parts)
+        return parts
 
     def _one_batch(self, pixels: "Tensor") -> "Tensor":
         if self.device.type == "cuda":
@@ -146,7 +169,7 @@ class Scorer:
         if self.reference is not None:
             self._tell_drift(clips[:1], logits[:1])
         scores: Tensor = logits.softmax(dim=-1)
-        return scores.cpu()
+        return scores
 
     def _tell_drift(self, clips: "Tensor", logits: "Tensor") -> None:
         assert self.reference is not None

@@ -1,0 +1,135 @@
+"""Decoded files put together into batches, scored, and taken apart again: one result for each, in their order."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mvit_cli.errors import MediaError, MViTError, first_line
+from mvit_cli.media.protocol import Decoded, Outcome
+from mvit_cli.recognition.scoring import Scorer, Started
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+T = TypeVar("T")
+
+MAX_GROUP_BYTES = 1 << 28
+"""Pixels that wait for a batch to fill; one file may have more."""
+
+
+@dataclass
+class Item:
+    """One outcome of decoding on its way to a row.
+
+    Attributes:
+        scores: float32 `(classes,)`; an error where there are none.
+        model_ms: its part of the time the network took, milliseconds.
+        news: what happened while it was scored.
+    """
+
+    path: str
+    outcome: Outcome
+    scores: "Tensor | MediaError | None" = None
+    model_ms: float = 0.0
+    news: list[str] = field(default_factory=list)
+
+
+def groups(items: Iterable[Item | None], batch_size: Callable[[], int]) -> Iterator[list[Item]]:
+    """Puts items together until their views fill a batch, or until no more are ready.
+
+    Args:
+        items: None says that the next one has to be waited for: what is there goes ahead.
+        batch_size: asked again for each group, as it shrinks when memory runs out.
+
+    Yields:
+        a group; an empty one where nothing is there to go ahead.
+    """
+    group: list[Item] = []
+    views = num_bytes = 0
+    for item in items:
+        pixels = item.outcome.pixels if item and isinstance(item.outcome, Decoded) else None
+        more, more_bytes = (0, 0) if pixels is None else (len(pixels), pixels.nbytes)
+        if item is None or (group and (views + more > batch_size() or num_bytes + more_bytes > MAX_GROUP_BYTES)):
+            yield group
+            group, views, num_bytes = [], 0, 0
+        if item is not None:
+            group.append(item)
+            views, num_bytes = views + more, num_bytes + more_bytes
+    if group:
+        yield group
+
+
+def scored(scorer: Scorer, grouped: Iterable[list[Item]]) -> Iterator[Item]:
+    """Scores group after group; on a GPU the next group is handed over before the scores of one are waited for.
+
+    Raises:
+        MViTError: the GPU itself failed.
+    """
+    running: _Group | None = None
+    for items in grouped:
+        begun = _Group(scorer, items) if items else None
+        if running:
+            yield from running.finished()
+        running = begun
+        if running and not scorer.runs_on:
+            yield from running.finished()
+            running = None
+    if running:
+        yield from running.finished()
+
+
+class _Group:
+    """Files that are scored together; whatever fails in one file is that file's error alone."""
+
+    def __init__(self, scorer: Scorer, items: list[Item]) -> None:
+        self._scorer, self._items = scorer, items
+        self._decoded = [item for item in items if isinstance(item.outcome, Decoded)]
+        self._since = time.perf_counter()
+        self._started = _attempt(partial(scorer.start, _pixels(self._decoded))) if self._decoded else None
+
+    def finished(self) -> list[Item]:
+        """All items, those that were decoded with scores or an error."""
+        if self._decoded:
+            self._take_scores()
+            milliseconds = (time.perf_counter() - self._since) * 1000
+            views = [len(pixels) for pixels in _pixels(self._decoded)]
+            for item, own in zip(self._decoded, views, strict=True):
+                item.model_ms = milliseconds * own / sum(views)
+            self._decoded[0].news = self._scorer.take_news()
+        return self._items
+
+    def _take_scores(self) -> None:
+        started = self._started
+        scores = _attempt(partial(self._scorer.finish, started)) if isinstance(started, Started) else started
+        if isinstance(scores, list):
+            for item, its_scores in zip(self._decoded, scores, strict=True):
+                item.scores = its_scores
+        elif len(self._decoded) == 1:
+            self._decoded[0].scores = scores
+        else:
+            for item in self._decoded:
+                alone = _attempt(partial(self._scorer.scores_of, _pixels([item])))
+                item.scores = alone[0] if isinstance(alone, list) else alone
+
+
+def _pixels(items: list[Item]) -> "list[NDArray[Any]]":
+    return [item.outcome.pixels for item in items if isinstance(item.outcome, Decoded)]
+
+
+def _attempt(work: Callable[[], T]) -> T | MediaError:
+    """What the work gives, or its failure as an error of the file.
+
+    Raises:
+        MViTError: the GPU itself failed, which no other file would survive.
+    """
+    try:
+        return work()
+    except MediaError as error:
+        return error
+    except Exception as error:
+        if "CUDA error" in str(error):
+            raise MViTError(f"the GPU failed: {first_line(error)}", "run again, or use --device cpu") from error
+        return MediaError("internal", f"{type(error).__name__}: {first_line(error)}")
