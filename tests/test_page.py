@@ -125,7 +125,7 @@ class TestWhole:
             assert len(data) <= STRIP_BYTES
             assert opened.height <= 224
             assert image.attributes["alt"]
-        assert images[1].attributes["alt"] == "16 frames of clip 1 of 2, 0.00 to 2.13 s"
+        assert images[1].attributes["alt"] == "clip 1 of 2, 0.00 to 2.13 s, 16 frames"
 
     def test_headings_and_titles_are_for_everybody(self, tmp_path: Path) -> None:
         page = page_of(tmp_path, ok(), error(), ok())
@@ -228,7 +228,10 @@ class TestTrue:
             page.look(still, Pictures(strip(0, 1, 64), (strip(0, 1, 224),)))
         (part,) = files(read_page(target))
         assert "a still image" in part.text
-        assert [image.attributes["alt"] for image in part.all("img")] == ["the picture", "1 frame of clip 1 of 1"]
+        assert [image.attributes["alt"] for image in part.all("img")] == [
+            "the picture",
+            "the picture as the network sees it",
+        ]
 
 
 class TestHostileNames:

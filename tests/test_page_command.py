@@ -54,7 +54,7 @@ def test_the_page_has_what_stdout_has(capsys: Captured, tmp_path: Path) -> None:
     assert line.values() == [1, scores[0], row["duration_s"], timing["decode"], timing["model"]]
     assert page.all("tr", "more")[0].values() == [*scores, *timing.values()]
     assert [image.attributes["alt"] for image in page.all("img")][1:] == [
-        f"16 frames of clip {number} of 3, {part['start_s']:.2f} to {part['end_s']:.2f} s"
+        f"clip {number} of 3, {part['start_s']:.2f} to {part['end_s']:.2f} s, 16 frames"
         for number, part in enumerate(row["clips"], 1)
     ]
     for image in page.all("img"):

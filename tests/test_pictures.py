@@ -11,7 +11,7 @@ from PIL import Image
 import mvit_cli
 from mvit_cli.cli.main import run
 from mvit_cli.errors import MViTError
-from mvit_cli.report import pyramid
+from mvit_cli.report import compare, pyramid
 from mvit_cli.report.pictures import picture
 
 
@@ -36,6 +36,17 @@ def test_the_steps_are_the_sequence_lengths_of_each_block() -> None:
     assert list(queries.values[1:]) == [block["sequence_length"] for block in summary["blocks"]]
     assert list(keys.values) == [block["kv_sequence_length"] for block in summary["blocks"]]
     assert list(keys.edges) == [index - 0.5 for index in range(len(summary["blocks"]) + 1)]
+
+
+def test_the_bars_of_a_comparison_are_its_numbers(tmp_path: Path) -> None:
+    names, axes = ("S", "B", "camera"), Figure().subplots()
+    summaries = [mvit_cli.summarize(name) for name in names]
+    compare._draw_bars(axes, summaries, "macs", 1e9)
+    widths = np.array([bar.get_width() for bar in axes.patches]).reshape(-1, len(names))  # a row a stage
+    assert widths.sum(axis=0) == pytest.approx([summary["macs"] / 1e9 for summary in summaries])
+    text = drawn(tmp_path, "--compare", "S,B,camera").read_text(encoding="utf-8")
+    for part in ("mvit_s_16x4", "16×96×96", "29.95", "0.1210", "36.61", "GMACs a view", "scale5"):
+        assert part in text
 
 
 def test_a_vector_picture_carries_its_numbers_as_text(tmp_path: Path) -> None:

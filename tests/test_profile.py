@@ -1,5 +1,6 @@
 """`mvit profile`: what is measured, and that measuring changes nothing."""
 
+import csv
 import gzip
 import json
 import math
@@ -17,12 +18,13 @@ from schemas import problems, unnoticed_changes
 
 import mvit_cli
 from mvit_cli.cli.main import run
-from mvit_cli.cli.profile import parse_batch_sizes
+from mvit_cli.cli.profile import parse_counts, parse_dtypes
 from mvit_cli.errors import MViTError, UsageError
 from mvit_cli.profiling import measure, memory, stages
-from mvit_cli.profiling.machine import matmul_macs_per_s
+from mvit_cli.profiling.machine import Limits, copy_bytes_per_s, matmul_macs_per_s
 from mvit_cli.profiling.setup import Setup, prepare
 from mvit_cli.profiling.timing import median, quantile, warm_up
+from mvit_cli.report import costs
 
 CPU = torch.device("cpu")
 TINY = Setup(preset="camera_motion", size=(24, 24), threads=1)
@@ -41,6 +43,7 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
     options = ["--runs", "3", "--threads", "1", "--format", "json", "--trace", str(trace)]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
         patch.setattr("mvit_cli.profiling.machine.SIZES", {"cpu": (256,)})
+        patch.setattr("mvit_cli.profiling.machine.COPY_BYTES", {"cpu": 1 << 20})
         code = run([*CAMERA, *options, "--batch-size", f"2,{TOO_MANY}"])
     assert code == 0
     return json.loads(out.getvalue()), err.getvalue(), trace
@@ -48,15 +51,15 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
 
 def test_json_has_the_keys_of_the_contract(profiled: tuple[dict[str, Any], str, Path]) -> None:
     result = profiled[0]
-    assert result.keys() >= {"preset", "device", "dtype", "results"}
+    assert result.keys() >= {"preset", "device", "dtype", "results", "machine", "network", "notes"}
     assert result["device"].keys() == {"type", "name", "threads"}
     assert (result["preset"], result["dtype"], result["device"]["threads"]) == ("camera_motion", "float32", 1)
     row = result["results"][0]
     keys = "batch_size latency_ms clips_per_s peak_memory_bytes macs achieved_gmacs_per_s machine_gmacs_per_s"
-    assert row.keys() == {*keys.split(), "utilization", "stages"}
+    assert row.keys() >= {*keys.split(), "utilization", "stages", "operators", "executed_macs", "noise", "timers"}
     assert row["latency_ms"].keys() == {"median", "p10", "p90"}
     assert all(
-        stage.keys() == {"name", "latency_ms", "share", "macs", "achieved_gmacs_per_s"} for stage in row["stages"]
+        stage.keys() >= {"name", "latency_ms", "share", "macs", "achieved_gmacs_per_s"} for stage in row["stages"]
     )
 
 
@@ -77,7 +80,7 @@ def test_numbers_of_a_row_agree_with_each_other(profiled: tuple[dict[str, Any], 
 
 def test_a_batch_that_does_not_fit_is_a_row(profiled: tuple[dict[str, Any], str, Path]) -> None:
     row = profiled[0]["results"][-1]
-    assert row.keys() == {"batch_size", "error"}
+    assert row.keys() == {"batch_size", "dtype", "threads", "error"}
     assert row["error"].startswith("out of memory")
 
 
@@ -101,14 +104,21 @@ def test_progress_goes_to_stderr(profiled: tuple[dict[str, Any], str, Path]) -> 
 def test_the_trace_is_one_for_chrome(profiled: tuple[dict[str, Any], str, Path]) -> None:
     events = json.loads(profiled[2].read_text())["traceEvents"]
     assert any("conv3d" in event.get("name", "") for event in events)
+    assert {"cube1", "scale2", "scale3", "scale4", "head"} <= {event.get("name") for event in events}
     assert [path.name for path in profiled[2].parent.iterdir()] == [profiled[2].name]
 
 
 @pytest.fixture
 def without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Peak memory without starting a process, which takes seconds."""
-    monkeypatch.setattr(measure, "peak_of_process", lambda setup, batch_size: 10**8 * batch_size)
-    monkeypatch.setattr(measure, "matmul_macs_per_s", lambda device, dtype: 50e9)
+    monkeypatch.setattr(measure, "peak_of_process", lambda setup, batch_size: (10**8 * batch_size, 10**7))
+    monkeypatch.setattr(measure, "limits_of", lambda device, dtype: Limits(50e9, 10e9, 40e9))
+    monkeypatch.setattr(measure, "warm_up", warmed_up_at_once)
+
+
+def warmed_up_at_once(run: Callable[[], object], device: torch.device) -> int:
+    run()
+    return 1
 
 
 def test_the_table_says_first_what_the_architecture_implies(
@@ -121,7 +131,7 @@ def test_the_table_says_first_what_the_architecture_implies(
     lines = told.out.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0].startswith("camera_motion: 16 frames of 24×24")
-    assert "matrix products here reach 50 GMAC/s" in told.out
+    assert "matrix products here reach 50 GMAC/s, copies 10 GB/s" in told.out
     titles = [line for line in lines if line.endswith("by stage")]
     assert titles == ["batch of 3, by stage", "batch of 1, by stage"]  # in the order asked for, each once
     assert "…" not in told.out
@@ -130,13 +140,14 @@ def test_the_table_says_first_what_the_architecture_implies(
 def test_if_nothing_fits_the_run_has_failed(
     without_processes: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def killed(setup: Setup, batch_size: int) -> int:
+    def killed(setup: Setup, batch_size: int) -> tuple[int, int]:
         raise memory.OutOfMemoryError("out of memory: the system killed the process that tried it")
 
     monkeypatch.setattr(measure, "peak_of_process", killed)
     assert run([*CAMERA, "--format", "json"]) == 1
     (row,) = json.loads(capsys.readouterr().out)["results"]
-    assert row == {"batch_size": 1, "error": "out of memory: the system killed the process that tried it"}
+    assert row["error"] == "out of memory: the system killed the process that tried it"
+    assert "latency_ms" not in row
 
 
 def test_a_network_that_does_not_run_is_an_error_in_words(
@@ -154,7 +165,7 @@ def test_a_batch_that_stops_fitting_later_is_a_row(without_processes: None, monk
     real, calls = measure.timed, iter(range(100))
 
     def sometimes(run: Callable[[], object], device: torch.device) -> float:
-        if next(calls) == 3:
+        if next(calls) == 6:  # a turn takes two for each batch size, the second with timers
             raise RuntimeError(
                 "[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 8000000000 bytes."
             )
@@ -163,14 +174,67 @@ def test_a_batch_that_stops_fitting_later_is_a_row(without_processes: None, monk
     monkeypatch.setattr(measure, "timed", sometimes)
     one, two = measure.profile(TINY, (1, 2), 2)["results"]
     assert "latency_ms" in one
-    assert two == {"batch_size": 2, "error": "out of memory: 8.0 GB more were asked for"}
+    assert two["error"] == "out of memory: 8.0 GB more were asked for"
+
+
+def test_a_sweep_has_a_row_for_each_number_format_threads_and_batch(
+    without_processes: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    threads = [1]  # more than one would wait for each other on a busy machine
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: threads.__setitem__(0, count))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[0])
+    result = measure.profile(TINY, (1, 2), 1, dtypes=("float32", "bfloat16"), threads=(1, 2))
+    cases = [(row["dtype"], row["threads"], row["batch_size"]) for row in result["results"]]
+    assert cases == [(d, t, b) for d in ("float32", "bfloat16") for t in (1, 2) for b in (1, 2)]
+    assert [(limit["dtype"], limit["threads"]) for limit in result["machine"]] == cases_without_batch(cases)
+    costs.show_profile(result, mvit_cli.summarize("camera", size=24))
+    told = capsys.readouterr().out
+    assert "bfloat16, 2 threads: matrix products here reach" in told
+    assert "batch of 2, bfloat16, 1 thread, by class of operators" in told
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def cases_without_batch(cases: list[tuple[str, int, int]]) -> list[tuple[str, int]]:
+    return list(dict.fromkeys((dtype, threads) for dtype, threads, _ in cases))
+
+
+def test_in_a_sweep_a_format_that_does_not_run_is_a_row(
+    without_processes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(run: Callable[[], object], device: torch.device) -> int:
+        if next(calls) == 1:
+            raise RuntimeError("not implemented for 'Half'")
+        return warmed_up_at_once(run, device)
+
+    calls = iter(range(10))
+    monkeypatch.setattr(measure, "warm_up", broken)
+    one, two = measure.profile(TINY, (1,), 1, dtypes=("float32", "float16"))["results"]
+    assert "latency_ms" in one
+    assert two["error"] == "the network does not run on cpu in float16: not implemented for 'Half'"
+
+
+def test_csv_and_markdown_hold_every_part(
+    without_processes: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run([*CAMERA, "--runs", "1", "--quiet", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    by_part = {part: [row for row in rows if row["part"] == part] for part in ("whole", "stage", "operators")}
+    assert [row["name"] for row in by_part["stage"]] == ["cube1", "scale2", "scale3", "scale4", "head"]
+    assert int(by_part["whole"][0]["macs"]) == sum(int(row["macs"]) for row in by_part["stage"])
+    assert float(by_part["operators"][-1]["share"]) >= 0
+    assert run([*CAMERA, "--runs", "1", "--quiet", "--format", "markdown"]) == 0
+    told = capsys.readouterr().out
+    assert "| stage | time ms | share |" in told
+    assert "| linear |" in told
 
 
 # Stages
 
 
-def test_stage_times_add_up_to_the_run_and_hooks_are_gone_afterwards() -> None:
-    prepared = prepare(TINY)
+@pytest.mark.parametrize("fast", [True, False])
+def test_stage_times_add_up_to_the_run_and_hooks_are_gone_afterwards(fast: bool) -> None:
+    prepared = prepare(replace(TINY, fast=fast))
     clips = prepared.batch(1)
     before = prepared.forward(clips)
     start = time.perf_counter()
@@ -179,17 +243,25 @@ def test_stage_times_add_up_to_the_run_and_hooks_are_gone_afterwards() -> None:
     assert list(times) == [stage["name"] for stage in mvit_cli.summarize("camera")["stages"]]
     assert all(value > 0 for value in times.values())
     assert sum(times.values()) <= whole
-    assert not any(module._forward_pre_hooks for module in prepared.model.modules())
+    assert not any(module._forward_pre_hooks or module._forward_hooks for module in prepared.network.modules())
     assert torch.equal(prepared.forward(clips), before)
 
 
 def test_a_slow_stage_is_the_one_that_takes_the_time() -> None:
     prepared = prepare(TINY)
-    second = prepared.model.blocks[1]
-    second.mlp.register_forward_hook(lambda *_: time.sleep(0.2))
+    prepared.network.blocks[1].norm1.register_forward_hook(lambda *_: time.sleep(0.5))
     times = stages.stage_ms(prepared, prepared.batch(1))
     assert max(times, key=lambda name: times[name]) == "scale3"
-    assert times["scale3"] > 200
+    assert times["scale3"] > 500
+
+
+def test_a_batch_in_several_passes_counts_every_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mvit_cli.model.fast.CPU_TOKEN_ELEMENTS", 1)  # a clip a pass
+    prepared = prepare(TINY)
+    prepared.network.blocks[1].norm1.register_forward_hook(lambda *_: time.sleep(0.1))
+    times = stages.stage_ms(prepared, prepared.batch(3))
+    assert list(times) == [stage["name"] for stage in mvit_cli.summarize("camera")["stages"]]
+    assert times["scale3"] > 300
 
 
 # Memory
@@ -255,23 +327,42 @@ def test_the_machines_rate_is_that_of_its_best_product(monkeypatch: pytest.Monke
     assert matmul_macs_per_s(CPU, torch.float32) == pytest.approx(16**3 / 0.5e-6)
 
 
+def test_the_copy_rate_counts_what_is_read_and_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([9.0, 2.0, 0.5, 2.0, 2.0, 2.0])
+    monkeypatch.setattr("mvit_cli.profiling.machine.timed", lambda run, device: next(seconds))
+    assert copy_bytes_per_s(CPU, torch.float32, 4096, 10) == pytest.approx(2 * 4096 * 10 / 0.5)
+
+
+def test_the_better_of_two_measurements_is_the_limit() -> None:
+    assert Limits(1.0, 5.0, 7.0).best(Limits(2.0, 4.0, 9.0)) == Limits(2.0, 5.0, 9.0)
+    assert Limits(1.0, 5.0, None).best(Limits(2.0, 4.0, None)) == Limits(2.0, 5.0, None)
+
+
 # Usage
 
 
 @pytest.mark.parametrize(("text", "sizes"), [("1", (1,)), ("1,4", (1, 4)), (" 2 , 8 ", (2, 8))])
 def test_batch_sizes_are_a_list(text: str, sizes: tuple[int, ...]) -> None:
-    assert parse_batch_sizes(text) == sizes
+    assert parse_counts(text, "--batch-size", "numbers") == sizes
 
 
 @pytest.mark.parametrize("text", ["", "0", "1,", "a", "-1", "1.5", "²"])
 def test_anything_else_is_no_list_of_batch_sizes(text: str) -> None:
     with pytest.raises(UsageError, match="batch-size"):
-        parse_batch_sizes(text)
+        parse_counts(text, "--batch-size", "numbers")
+
+
+def test_dtypes_are_a_list_of_known_names() -> None:
+    assert parse_dtypes("float32, bfloat16") == ("float32", "bfloat16")
+    with pytest.raises(UsageError, match="there is no dtype 'int8'"):
+        parse_dtypes("float32,int8")
 
 
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
+        ("--threads 0", 2, "--threads '0' is not a list"),
+        ("--plot a.jpg", 2, "a picture is .svg or .png"),
         ("--device tpu", 2, "there is no device 'tpu'"),
         ("--device cuda:99", 1, "--device cuda:99"),
         ("--preset S --size 4", 2, "cannot take that input"),

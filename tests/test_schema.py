@@ -16,6 +16,7 @@ from schemas import problems, unnoticed_changes
 from mvit_cli.arch import preset_names
 from mvit_cli.checkpoints.layouts import LAYOUTS
 from mvit_cli.cli.main import run
+from mvit_cli.recognition.device import DTYPES
 from mvit_cli.report.schema import schema_names, schema_of
 
 CLIP = str(Path(__file__).parent / "data" / "pan_left.mp4")
@@ -65,9 +66,10 @@ def test_schemas_need_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def test_all_layouts_are_known() -> None:
-    weights = schema_of("summarize")["$defs"]["weights"]
+def test_what_is_one_of_several_is_one_of_those_that_there_are() -> None:
+    weights, row = schema_of("summarize")["$defs"]["weights"], schema_of("predict")["$defs"]["ok"]["properties"]
     assert tuple(weights["properties"]["layout"]["enum"]) == LAYOUTS
+    assert ("auto", *row["dtype"]["enum"]) == DTYPES
 
 
 # summarize

@@ -87,6 +87,22 @@ def test_tables_of_every_preset_fit_80_columns_uncut(
     assert len(re.findall(r"^ *\d+  scale\d", text, re.MULTILINE)) == len(summary["blocks"])
 
 
+def test_80_columns_have_room_for_kernels_strides_and_grids_of_each_block(
+    summarize: Summarize, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for preset in preset_names():
+        blocks = mvit_cli.summarize(preset)["blocks"]
+        lines = [
+            line for line in summarize("--preset", preset, "--blocks").splitlines() if re.match(r" *\d+  scale", line)
+        ]
+        for block, line in zip(blocks, lines, strict=True):
+            shapes = [block[key] for key in ("thw_out", "stride_q", "kernel_q", "kv_thw", "stride_kv", "kernel_kv")]
+            assert line.split()[2:-1][: sum(map(bool, shapes))] == [
+                "×".join(map(str, shape)) for shape in shapes if shape
+            ]
+
+
 def test_a_wide_table_says_what_each_stage_is_made_of(summarize: Summarize) -> None:
     text = summarize("--preset", "B")  # no terminal: nothing is left out
     assert "[MHPA(384), MLP(1536)] × 11" in text

@@ -11,6 +11,7 @@ import typer
 from mvit_cli import __version__
 from mvit_cli.cli.predict import EXAMPLES as PREDICT_EXAMPLES
 from mvit_cli.cli.predict import predict_command
+from mvit_cli.cli.profile import EXAMPLES as PROFILE_EXAMPLES
 from mvit_cli.cli.profile import profile_command
 from mvit_cli.cli.schema import schema_command
 from mvit_cli.cli.summarize import EXAMPLES as SUMMARIZE_EXAMPLES
@@ -54,7 +55,7 @@ def _root(
 
 app.command("predict", epilog=PREDICT_EXAMPLES)(predict_command)
 app.command("summarize", epilog=SUMMARIZE_EXAMPLES)(summarize_command)
-app.command("profile")(profile_command)
+app.command("profile", epilog=PROFILE_EXAMPLES)(profile_command)
 app.command("schema")(schema_command)
 app.add_typer(weights_app, name="weights")
 

@@ -26,7 +26,6 @@ Weights = Annotated[
 Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="Where the network runs: auto, cpu, cuda, cuda:1, mps.")
 ]
-Dtype = Annotated[DtypeName, typer.Option("--dtype", help="Number format of the network.")]
 RunDtype = Annotated[
     RunDtypeName,
     typer.Option("--dtype", help="Number format of the network; int8: of its linear layers, on a CPU, less exact."),
@@ -35,6 +34,7 @@ Plot = Annotated[
     Path | None,
     typer.Option("--plot", metavar="FILE", help="Draw a picture too, .svg or .png; needs matplotlib (mvit[plot])."),
 ]
+NoFast = Annotated[bool, typer.Option("--no-fast", help="Run the plain network: same scores, more time and memory.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary on stderr.")]
 
 

@@ -1,6 +1,5 @@
 """`mvit predict`: what is in videos and images."""
 
-import os
 import sys
 from collections.abc import Generator
 from contextlib import closing
@@ -9,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mvit_cli.cli.options import Device, Preset, Quiet, RunDtype, Weights, count_or_auto
+from mvit_cli.cli.options import Device, NoFast, Preset, Quiet, RunDtype, Weights, count_or_auto
 from mvit_cli.cli.page import opened_page
+from mvit_cli.cli.processors import share_processors
 from mvit_cli.cli.sink import Format, check_output, check_report, check_resume, chosen_format, opened_writer
 from mvit_cli.errors import UsageError
 
@@ -93,7 +93,6 @@ RetryErrors = Annotated[
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first input that fails.")]
 Null = Annotated[bool, typer.Option("--null", "-0", help="Paths of - and @list end with NUL, not with a line break.")]
-NoFast = Annotated[bool, typer.Option("--no-fast", help="Run the plain network: same scores, more time and memory.")]
 NoStages = Annotated[bool, typer.Option("--no-stages", help="Leave the table of stages out.")]
 
 
@@ -154,7 +153,7 @@ def predict_command(
         if sources is None and not page:
             journal.repair()
             raise typer.Exit(_finished(RunReport(quiet=quiet, rows_are_seen=False), journal))
-    _share_processors()
+    share_processors()
     recogniser = load_recogniser(
         preset,
         weights,
@@ -203,17 +202,6 @@ def _finished(report: "RunReport", journal: "Journal | None") -> int:
         done = "name their inputs" if journal.retry_errors else "--retry-errors does them"
         report.tell([f"{journal.path} has {rows} with errors of earlier runs; {done} again"])
     return 1 if report.tally.errors or earlier else 0
-
-
-def _share_processors() -> None:
-    """Has torch's threads spin only briefly while they wait for each other; has effect before torch is loaded only.
-
-    Decoding processes want the same processors, and a thread that spins where another waits for a processor holds both
-    up. On two busy cores `camera` took 428 ms a clip with libgomp's default, 11 ms so and 19 ms with threads that sleep
-    at once; on two idle ones 7, 8 and 14 ms, and MViT-B 1.33, 1.25 and 1.49 s.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 
 def _write_all(

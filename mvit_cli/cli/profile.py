@@ -1,97 +1,204 @@
 """`mvit profile`: what a network costs on this machine, against what the machine can do."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
-from mvit_cli.cli.options import Device, Dtype, Preset, Quiet
-from mvit_cli.errors import UsageError
+from mvit_cli.cli.options import Device, DtypeName, NoFast, Plot, Preset, Quiet
+from mvit_cli.cli.processors import share_processors
+from mvit_cli.cli.sink import check_plot
+from mvit_cli.errors import MViTError, UsageError
 
 if TYPE_CHECKING:
     from mvit_cli.profiling.setup import Setup
+
+EXAMPLES = """\b
+Examples:
+  mvit profile --preset B
+  mvit profile --preset v2-S --batch-size 1,2,4 --dtype float32,bfloat16 --format markdown
+  mvit profile --preset camera --threads 1,2 --plot camera.svg
+  mvit profile --preset camera --input clip.mp4
+
+\b
+Exit code: 0 something was measured, 1 nothing fitted or could be run, 2 wrong usage, 130 interrupted."""
+
+Format = Literal["table", "json", "markdown", "csv"]
+BatchSizes = Annotated[
+    str, typer.Option("--batch-size", metavar="N,...", help="Clips at once; several sizes are taken in turns.")
+]
+Dtypes = Annotated[
+    str,
+    typer.Option("--dtype", metavar="NAME,...", help="Number formats: auto, float32, bfloat16, float16; or several."),
+]
+Runs = Annotated[int, typer.Option("--runs", metavar="N", help="Timed runs of each batch size.", min=1)]
+Threads = Annotated[
+    str | None,
+    typer.Option("--threads", metavar="N,...", help="CPU threads, one number or several.  [default: torch's choice]"),
+]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile the network with torch.compile.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How the result is written.")]
+Input = Annotated[
+    Path | None,
+    typer.Option("--input", metavar="FILE", help="Also time every phase of `mvit predict FILE`, cold and warm."),
+]
+InputWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights", metavar="W", help="For --input, as in predict.  [default: the preset's if here, or none]"
+    ),
+]
+Trace = Annotated[
+    Path | None, typer.Option("--trace", metavar="FILE", help="Write a Chrome trace of one run, .json or .json.gz.")
+]
 
 
 def profile_command(
     preset: Preset = None,
     device: Device = "auto",
-    dtype: Dtype = "auto",
-    batch_size: Annotated[
-        str, typer.Option("--batch-size", metavar="N,...", help="Clips at once; several sizes are taken in turns.")
-    ] = "1",
-    runs: Annotated[int, typer.Option("--runs", metavar="N", help="Timed runs of each batch size.", min=1)] = 10,
+    dtype: Dtypes = "auto",
+    batch_size: BatchSizes = "1",
+    runs: Runs = 10,
     frames: Frames = None,
     size: Size = None,
-    threads: Annotated[
-        int | None, typer.Option("--threads", metavar="N", help="CPU threads.  [default: torch's choice]", min=1)
-    ] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="Compile the network with torch.compile.")] = False,
-    output: Annotated[Literal["table", "json"], typer.Option("--format", help="How the result is written.")] = "table",
-    trace: Annotated[
-        Path | None, typer.Option("--trace", metavar="FILE", help="Write a Chrome trace of one run, .json or .json.gz.")
-    ] = None,
+    threads: Threads = None,
+    compiled: Compile = False,
+    no_fast: NoFast = False,
+    path: Input = None,
+    weights: InputWeights = None,
+    output: FormatOption = "table",
+    trace: Trace = None,
+    plot: Plot = None,
     quiet: Quiet = False,
 ) -> None:
-    """Measure latency, throughput, memory and the time of each stage, against this machine's limit."""
-    batch_sizes = parse_batch_sizes(batch_size)
+    """Measure latency, throughput, memory and the time of each stage and operator, against this machine's limits."""
+    batch_sizes = parse_counts(batch_size, "--batch-size", "numbers of clips, such as 1,4,16")
+    counts = parse_counts(threads, "--threads", "numbers of threads, such as 1,2") if threads else ()
     if trace and not trace.absolute().parent.is_dir():
         raise UsageError(f"--trace {trace}: there is no folder {trace.absolute().parent}", "make it, or name another")
-    setup = _setup(preset or "B", frames, parse_size(size), device, dtype, threads)
+    if plot:
+        check_plot(plot)
+    _check_input(path, weights, frames, size)
+    share_processors()
+    setup, dtypes = _setup(preset or "B", frames, parse_size(size), device, parse_dtypes(dtype))
     from mvit_cli.profiling.measure import profile
 
-    result = profile(
-        replace(setup, compiled=compiled),
-        batch_sizes,
-        runs,
-        trace=trace,
-        say=lambda text: None if quiet else typer.echo(text, err=True),
-    )
+    setup = replace(setup, threads=counts[0] if counts else None, compiled=compiled, fast=not no_fast)
+
+    def say(text: str) -> None:
+        if not quiet:
+            typer.echo(text, err=True)
+
+    result = profile(setup, batch_sizes, runs, dtypes=dtypes, threads=counts, trace=trace, say=say)
+    if path:
+        result["end_to_end"] = _profile_input(setup, path, weights, say)
     _print(result, setup, output)
+    if plot:
+        _draw(result, plot)
     if all("error" in entry for entry in result["results"]):
         raise typer.Exit(1)
 
 
-def parse_batch_sizes(text: str) -> tuple[int, ...]:
+def parse_counts(text: str, option: str, hint: str) -> tuple[int, ...]:
     """`1,4` -> (1, 4).
 
     Raises:
-        UsageError: if these are not numbers of clips.
+        UsageError: if these are not whole numbers from 1 on.
     """
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and 0 < int(part) <= 10**9 for part in parts):
-        raise UsageError(f"--batch-size {text!r} is not a list of numbers", "give numbers of clips, such as 1,4,16")
+        raise UsageError(f"{option} {text!r} is not a list of numbers", f"give {hint}")
     return tuple(map(int, parts))
 
 
+def parse_dtypes(text: str) -> tuple[str, ...]:
+    """`float32,bfloat16` -> both names.
+
+    Raises:
+        UsageError: if one is no number format.
+    """
+    names = tuple(part.strip() for part in text.split(","))
+    for name in names:
+        if name not in get_args(DtypeName):
+            raise UsageError(f"there is no dtype {name!r}", f"use {', '.join(get_args(DtypeName))}")
+    return names
+
+
 def _setup(
-    preset: str, frames: int | None, size: tuple[int, int] | None, device: str, dtype: str, threads: int | None
-) -> "Setup":
-    """Checks what can be checked without torch, then asks torch for the device."""
+    preset: str, frames: int | None, size: tuple[int, int] | None, device: str, dtypes: tuple[str, ...]
+) -> "tuple[Setup, list[str]]":
+    """Checks what can be checked without torch, then asks torch for the device and the number formats."""
     from mvit_cli.arch.blocks import block_specs
     from mvit_cli.arch.presets import get_preset
     from mvit_cli.profiling.setup import Setup
     from mvit_cli.recognition.device import check_device_name, pick_device, pick_dtype
 
-    setup = Setup(preset=get_preset(preset).name, frames=frames, size=size, threads=threads)
+    setup = Setup(preset=get_preset(preset).name, frames=frames, size=size)
     check_device_name(device)
     try:
         block_specs(setup.config)
     except ValueError as error:
         raise impossible_geometry(error) from error
     place = pick_device(device)
-    return replace(setup, device=str(place), dtype=str(pick_dtype(dtype, place)).removeprefix("torch."))
+    names = [str(pick_dtype(dtype, place)).removeprefix("torch.") for dtype in dtypes]
+    return replace(setup, device=str(place), dtype=names[0]), names
 
 
-def _print(result: dict[str, Any], setup: "Setup", output: str) -> None:
+def _check_input(path: Path | None, weights: str | None, frames: int | None, size: str | None) -> None:
+    if path is None and weights is not None:
+        raise UsageError("--weights has a meaning with --input only", "speed does not depend on weights; leave it out")
+    if path is None:
+        return
+    if not path.is_file():
+        raise MViTError(f"--input {path}: no such file", "name a video or an image")
+    if frames or size:
+        raise UsageError("--input goes with no --frames and no --size", "predict shows files as the preset wants them")
+
+
+def _profile_input(setup: "Setup", path: Path, weights: str | None, say: Callable[[str], None]) -> dict[str, Any]:
+    from mvit_cli.profiling.file import FileSetup, profile_file, weights_here
+
+    return profile_file(
+        FileSetup(
+            path=str(path),
+            preset=setup.preset,
+            weights=weights or weights_here(setup.preset),
+            device=setup.device,
+            dtype=setup.dtype,
+            threads=setup.threads,
+            fast=setup.fast,
+            face="mvit_cli.cli.main",
+        ),
+        say,
+    )
+
+
+def _print(result: dict[str, Any], setup: "Setup", output: Format) -> None:
+    from mvit_cli.arch.presets import get_preset
+    from mvit_cli.arch.summary import summarize_config
+    from mvit_cli.report import costs
+
+    summary = summarize_config(setup.config, get_preset(setup.preset))
     if output == "json":
         import json
 
         typer.echo(json.dumps(result, indent=2))
+    elif output == "csv":
+        typer.echo(costs.profile_csv(result), nl=False)
+    elif output == "markdown":
+        typer.echo(costs.profile_markdown(result, summary), nl=False)
     else:
-        from mvit_cli.arch.presets import get_preset
-        from mvit_cli.arch.summary import summarize_config
-        from mvit_cli.report.costs import show_profile
+        costs.show_profile(result, summary)
 
-        show_profile(result, summarize_config(setup.config, get_preset(setup.preset)))
+
+def _draw(result: dict[str, Any], path: Path) -> None:
+    """Draws the first case that was measured; says so where there is none."""
+    from mvit_cli.report.roofline import draw_profile
+
+    if any(entry.get("operators") for entry in result["results"]):
+        draw_profile(result, path)
+    else:
+        typer.echo(f"--plot {path}: not drawn, no stages and operators were timed", err=True)

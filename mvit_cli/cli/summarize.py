@@ -1,5 +1,6 @@
 """`mvit summarize`: what the network does to a clip, stage by stage, without running it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -45,8 +46,8 @@ def summarize_command(
         check_plot(plot)
     geometry = frames, parse_size(size)
     if compare is not None:
-        _refuse_beside_compare({"--preset": preset, "--weights": weights, "--explain": explain, "--plot": plot})
-        _print_comparison(compare, geometry, output, blocks)
+        _refuse_beside_compare({"--preset": preset, "--weights": weights, "--explain": explain})
+        _print_comparison(compare, geometry, output, blocks, plot)
         return
     summary, config = _described(weights, preset, geometry) if weights else _summarized(preset or "B", geometry)
     if plot:
@@ -78,12 +79,14 @@ def _print_json(document: object) -> None:
     typer.echo(json.dumps(document, indent=2))
 
 
-def _print_comparison(names: str, geometry: Geometry, output: Format, blocks: bool) -> None:
+def _print_comparison(names: str, geometry: Geometry, output: Format, blocks: bool, plot: Path | None) -> None:
     from mvit_cli.report import compare, stages
 
     if blocks and output != "csv":
         raise UsageError("--compare has no rows for blocks", "--format csv lists them; json has them always")
     summaries = [_summarized(name, geometry)[0] for name in _compared(names)]
+    if plot:
+        compare.draw_comparison(summaries, plot)
     if output == "table":
         compare.show_comparison(summaries)
     elif output == "json":

@@ -1,6 +1,7 @@
-"""What this machine can do at most: the rate of large matrix products."""
+"""What this machine can do at most: the rates of large matrix products and of copies."""
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,48 @@ SIZES = {"cpu": (256, 512, 1024, 2048), "mps": (1024, 2048, 4096), "cuda": (2048
 REPEATS = 5
 LIMIT_S = 1.0
 """Time for one size; larger sizes are left out where a single product takes longer."""
+
+COPY_BYTES = {"cpu": 1 << 28, "mps": 1 << 28, "cuda": 1 << 30}
+"""Of each of both buffers: far more than any cache holds."""
+
+CACHE_COPY_BYTES = 1 << 18
+"""Of each of both buffers: what the cache next to a core holds."""
+
+CACHE_COPIES = 100
+"""Timed together: a single one takes microseconds."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The best rates measured on a device in a number format.
+
+    Attributes:
+        macs_per_s: of square matrix products.
+        copy_bytes_per_s: read and written, of copies in memory.
+        cache_bytes_per_s: of copies that stay in a processor's cache; None on a GPU, where it is not measured.
+    """
+
+    macs_per_s: float
+    copy_bytes_per_s: float
+    cache_bytes_per_s: float | None
+
+    def best(self, other: "Limits") -> "Limits":
+        """The better of two measurements in each."""
+        pair = self.cache_bytes_per_s, other.cache_bytes_per_s
+        return Limits(
+            max(self.macs_per_s, other.macs_per_s),
+            max(self.copy_bytes_per_s, other.copy_bytes_per_s),
+            None if pair[0] is None or pair[1] is None else max(pair[0], pair[1]),
+        )
+
+
+def limits_of(device: "torch.device", dtype: "torch.dtype") -> Limits:
+    """Measures the ceilings of a roofline."""
+    return Limits(
+        matmul_macs_per_s(device, dtype),
+        copy_bytes_per_s(device, dtype, COPY_BYTES[device.type]),
+        copy_bytes_per_s(device, dtype, CACHE_COPY_BYTES, CACHE_COPIES) if device.type == "cpu" else None,
+    )
 
 
 def device_name(device: "torch.device") -> str:
@@ -52,3 +95,18 @@ def matmul_macs_per_s(device: "torch.device", dtype: "torch.dtype") -> float:
         if min(seconds) > LIMIT_S / 8:  # the next size takes eight times as long
             break
     return best
+
+
+def copy_bytes_per_s(device: "torch.device", dtype: "torch.dtype", num_bytes: int, copies: int = 1) -> float:
+    """The best rate of copies of `num_bytes`, several timed together; a byte read and written counts as two."""
+    import torch
+
+    source = torch.zeros(num_bytes // dtype.itemsize, device=device, dtype=dtype)
+    target = torch.zeros_like(source)
+
+    def copy() -> None:
+        for _ in range(copies):
+            target.copy_(source)
+
+    timed(copy, device)
+    return 2 * num_bytes * copies / min(timed(copy, device) for _ in range(REPEATS))

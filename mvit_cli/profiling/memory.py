@@ -5,17 +5,15 @@ process also goes first, so that a batch that does not fit takes it down, and no
 """
 
 import json
-import os
 import re
-import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import mvit_cli
 from mvit_cli.errors import MViTError
+from mvit_cli.profiling.child import run_module, why_it_failed
 from mvit_cli.profiling.setup import Setup, prepare
 
 KILLED = -9  # what the kernel does when memory runs out
@@ -35,45 +33,38 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error) for word in _WORDS)
 
 
-def peak_of_process(setup: Setup, batch_size: int) -> int | None:
-    """Peak resident bytes of a process that runs one batch; None where the system does not tell.
+def peak_of_process(setup: Setup, batch_size: int) -> tuple[int | None, int | None]:
+    """Resident bytes of a process that runs one batch: its peak, and before the batch; None where nobody tells.
 
     Raises:
         OutOfMemoryError: the process was killed, or could not allocate.
         MViTError: it failed otherwise.
     """
-    package = str(Path(mvit_cli.__file__).parent.parent)
-    paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [sys.executable, "-m", "mvit_cli.profiling.memory", json.dumps(asdict(setup)), str(batch_size)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": paths},
-    )
+    done = run_module("mvit_cli.profiling.memory", json.dumps(asdict(setup)), str(batch_size))
     if done.returncode == KILLED:
         raise OutOfMemoryError("out of memory: the system killed the process that tried it")
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
-        reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise MViTError(f"the network does not run: {reason}", "try --device cpu --dtype float32") from None
+        raise MViTError(
+            f"the network does not run: {why_it_failed(done)}", "try --device cpu --dtype float32"
+        ) from None
     if "error" in answer:
         raise OutOfMemoryError(answer["error"])
-    peak: int | None = answer["peak_bytes"]
-    return peak
+    return answer["peak_bytes"], answer["resting_bytes"]
 
 
 def measured_here(setup: Setup, batch_size: int) -> dict[str, Any]:
     """Runs one batch in this process: its peak memory, or why it did not fit."""
     try:
         prepared = prepare(setup)
+        resting_bytes = resident_peak_bytes()
         prepared.forward(prepared.batch(batch_size))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return {"error": out_of_memory_text(error)}
-    return {"peak_bytes": resident_peak_bytes()}
+    return {"peak_bytes": resident_peak_bytes(), "resting_bytes": resting_bytes}
 
 
 def out_of_memory_text(error: BaseException) -> str:

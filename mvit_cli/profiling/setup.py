@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mvit_cli.model import MViT
+    from mvit_cli.model.fast import FastMViT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Setup:
     Attributes:
         device, dtype: names as torch has them: `cuda:1`, `bfloat16`.
         threads: of the CPU; None: torch's own choice.
+        fast: the fast path, which `predict` runs; else the plain network, layer by layer.
     """
 
     preset: str = "B"
@@ -32,6 +34,7 @@ class Setup:
     dtype: str = "float32"
     threads: int | None = None
     compiled: bool = False
+    fast: bool = True
 
     @property
     def config(self) -> MViTConfig:
@@ -46,9 +49,14 @@ class Setup:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The network, ready to run; `forward` takes a batch."""
+    """The network, ready to run; `forward` takes a batch.
 
-    model: "MViT"
+    Attributes:
+        network: what runs, or what was compiled: the fast path or the plain network.
+    """
+
+    setup: Setup
+    network: "FastMViT | MViT"
     forward: "Callable[[Tensor], Tensor]"
     device: "torch.device"
     dtype: "torch.dtype"
@@ -57,7 +65,7 @@ class Prepared:
         """Random clips, `(B, 3, T, H, W)`."""
         import torch
 
-        shape = (batch_size, 3, *self.model.config.input_thw)
+        shape = (batch_size, 3, *self.network.config.input_thw)
         return torch.randn(shape, device=self.device, dtype=self.dtype)
 
 
@@ -71,7 +79,8 @@ def prepare(setup: Setup) -> Prepared:
     if setup.threads:
         torch.set_num_threads(setup.threads)
     model = load_model(config, device=setup.device, dtype=setup.dtype)
-    called = torch.compile(model) if setup.compiled else model
+    network = model.compile_inference() if setup.fast else model
+    called = torch.compile(network) if setup.compiled else network
     if setup.compiled:  # remarks on code that the compiler cannot see through
         warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
 
@@ -81,4 +90,4 @@ def prepare(setup: Setup) -> Prepared:
         return logits
 
     parameter = next(model.parameters())
-    return Prepared(model, forward, parameter.device, parameter.dtype)
+    return Prepared(setup, network, forward, parameter.device, parameter.dtype)

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from mvit_cli.profiling.clock import synchronize
+
 if TYPE_CHECKING:
     import torch
 
@@ -11,16 +13,6 @@ STABLE = 0.05
 """Two runs in a row that differ by less than this share count as warmed up."""
 MOST_WARM_UPS = 20
 WARM_UP_LIMIT_S = 60.0
-
-
-def synchronize(device: "torch.device") -> None:
-    """Waits until everything given to the device is done."""
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def timed(run: Callable[[], object], device: "torch.device") -> float:

@@ -2,11 +2,16 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mvit_cli.report.formats import decimals_for, difference, percent, scaled, shape_text
+from mvit_cli.report.pictures import COUNTED, FILLS, picture
 from mvit_cli.report.stages import GIGA, MEGA, is_native, views_of
 from mvit_cli.report.tables import UNLIMITED, Column, Table, markdown, show, width_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Summary = Mapping[str, Any]
 Stage = Mapping[str, Any]
@@ -47,6 +52,44 @@ def _chunks(summaries: Sequence[Summary], width: int) -> Iterator[Sequence[Summa
     yield summaries[start:]
 
 
+def draw_comparison(summaries: Sequence[Summary], path: Path) -> None:
+    """Writes a picture: a bar a preset, of its GMACs and of its parameters, in parts by stage.
+
+    Raises:
+        MViTError: the file could not be written.
+    """
+    names = [f"{summary['preset']}\n{shape_text(tuple(summary['input'].values()))}" for summary in summaries]
+    title = "GMACs of one view and parameters, by stage"
+    with picture(path, title, (COUNTED,), width=9, height=1.8 + 0.5 * len(summaries)) as figure:
+        axes = figure.subplots(1, 2, sharey=True)
+        _draw_bars(axes[0], summaries, "macs", GIGA)
+        axes[0].set_xlabel("GMACs a view")
+        _draw_bars(axes[1], summaries, "params", MEGA)
+        axes[1].set_xlabel("parameters (M)")
+        axes[0].set_yticks(range(len(names)), labels=names)
+        axes[0].invert_yaxis()
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=len(FILLS))
+
+
+def _draw_bars(axes: "Axes", summaries: Sequence[Summary], key: str, unit: float) -> None:
+    left = [0.0] * len(summaries)
+    for name, fill in zip(_stage_names(summaries), FILLS, strict=False):
+        parts = [sum(stage[key] for stage in of["stages"] if stage["name"] == name) / unit for of in summaries]
+        axes.barh(range(len(summaries)), parts, left=left, height=0.6, label=name, **fill)
+        left = [start + part for start, part in zip(left, parts, strict=True)]
+    for place, total in enumerate(left):
+        axes.annotate(
+            f"{total:,.{decimals_for(total)}f}", (total, place), (3, 0), textcoords="offset points", va="center"
+        )
+    axes.set_xlim(0, 1.2 * max(left))
+
+
+def _stage_names(summaries: Sequence[Summary]) -> list[str]:
+    """All names of stages, in the order of the network."""
+    names = {stage["name"] for summary in summaries for stage in summary["stages"]}
+    return sorted(names, key=lambda name: (name == "head", name))
+
+
 def comparison_table(summaries: Sequence[Summary]) -> Table:
     """A column a preset; for each stage its output, blocks, heads, lengths and cost; below the totals and the paper."""
     columns = (Column("", numeric=False), *(Column(summary["preset"]) for summary in summaries))
@@ -56,8 +99,7 @@ def comparison_table(summaries: Sequence[Summary]) -> Table:
 def _rows(summaries: Sequence[Summary]) -> Iterator[tuple[str, ...]]:
     yield ("input", *(shape_text(tuple(summary["input"].values())) for summary in summaries))
     yield ("classes", *(f"{summary['num_classes']:,}" for summary in summaries))
-    names = dict.fromkeys(stage["name"] for summary in summaries for stage in summary["stages"])
-    for name in sorted(names, key=lambda name: (name == "head", name)):
+    for name in _stage_names(summaries):
         stages = [next((s for s in summary["stages"] if s["name"] == name), None) for summary in summaries]
         for label, cell in _stage_cells(name):
             cells = [cell(stage, of) if stage else "" for stage, of in zip(stages, summaries, strict=True)]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".svg", ".png")
 INK = "black"
+COUNTED = "counted from the formulas: the same on every device and in every number format"
+"""What pictures of the architecture say in the place where those of a measurement name device and number format."""
 
 FILLS: tuple[dict[str, Any], ...] = (
     {"facecolor": "0.97", "hatch": ""},

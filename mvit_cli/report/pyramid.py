@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.report.formats import decimals_for, percent, scaled, shape_text
-from mvit_cli.report.pictures import FILLS, INK, picture
+from mvit_cli.report.pictures import COUNTED, FILLS, INK, picture
 from mvit_cli.report.stages import GIGA, headline
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def draw_pyramid(summary: Summary, path: Path) -> None:
         MViTError: the file could not be written.
     """
     spans = _spans(summary)
-    notes = ("counted from the formulas: the same on every device and in every number format",)
-    with picture(path, headline(summary), notes, width=9, height=6.5) as figure:
+    with picture(path, headline(summary), (COUNTED,), width=9, height=6.5) as figure:
         lengths, costs = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         channels = lengths.twinx()
         _draw_lengths(lengths, summary, spans)

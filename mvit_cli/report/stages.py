@@ -37,15 +37,15 @@ def stage_table(summary: Summary, config: MViTConfig | None = None, *, explained
     operators = _operators(summary, config) if config else {}
     columns = (
         Column("\nstage", numeric=False),
-        *([Column("\noperators", numeric=False, rank=3)] if config else []),
+        *([Column("\noperators", numeric=False, rank=5)] if config else []),
         Column("output\nC×T×H×W"),
-        Column("\nheads"),
+        Column("\nheads", rank=2),
         Column("Q\nlength"),
         Column("KV\nlength"),
-        Column("params\n(M)"),
+        Column("params\n(M)", rank=1),
         Column("\nGMACs"),
-        Column("\nshare", rank=1),
-        Column("\n", numeric=False, rank=2, style="cyan"),
+        Column("\nshare", rank=3),
+        Column("\n", numeric=False, rank=4, style="cyan"),
     )
     rows = [_data_row(summary), *(_stage_row(stage, summary) for stage in summary["stages"])]
     if config:
@@ -145,20 +145,20 @@ def block_table(summary: Summary, notes: Sequence[str] = ()) -> Table:
     columns = (
         Column("\nblock"),
         Column("\nstage", numeric=False),
-        Column("\nchannels", rank=4),
-        Column("\nheads", rank=3),
+        Column("\nchannels", rank=7),
+        Column("\nheads", rank=6),
         Column("Q grid\nT×H×W"),
         Column("Q\nstride", rank=2),
-        Column("Q\nkernel", rank=5),
+        Column("Q\nkernel", rank=3),
         Column("KV grid\nT×H×W"),
         Column("KV\nstride", rank=2),
-        Column("KV\nkernel", rank=5),
-        Column("Q\nlength"),
-        Column("KV\nlength"),
-        Column("params\n(M)", rank=1),
+        Column("KV\nkernel", rank=3),
+        Column("Q\nlength", rank=5),
+        Column("KV\nlength", rank=5),
+        Column("params\n(M)", rank=4),
         Column("\nGMACs"),
-        Column("\nshare", rank=6),
-        Column("\n", numeric=False, rank=7, style="cyan"),
+        Column("\nshare", rank=8),
+        Column("\n", numeric=False, rank=9, style="cyan"),
     )
     return Table(columns, tuple(_block_row(block, summary) for block in summary["blocks"]), notes=tuple(notes))
 

@@ -136,19 +136,19 @@ def _details(row: Row, pictures: Pictures | None, warnings: Sequence[str]) -> li
 
 def _film(strip: Strip, row: Row) -> Html:
     clip = row["clips"][strip.clip]
-    where = f"clip {strip.clip + 1} of {len(row['clips'])}"
-    when = f", {clip['start_s']:.2f} to {clip['end_s']:.2f} s" if clip["end_s"] else ""
     frames = f"{strip.num_frames} frame{'s' * (strip.num_frames > 1)}"
-    alt = f"{frames} of {where}{when}"
+    told = f"clip {strip.clip + 1} of {len(row['clips'])}, {clip['start_s']:.2f} to {clip['end_s']:.2f} s, {frames}"
+    if not row["duration_s"]:
+        told = "the picture as the network sees it"
     film = tag(
         "div",
-        jpeg(strip.jpeg, strip.width, strip.height, alt),
+        jpeg(strip.jpeg, strip.width, strip.height, told),
         class_="film long" if strip.num_frames > 8 else "film",
         tabindex=0,
         role="region",
-        aria_label=alt,
+        aria_label=told,
     )
-    return tag("figure", film, tag("figcaption", f"{where}{when}, {frames}"))
+    return tag("figure", film, tag("figcaption", told))
 
 
 def _facts(row: Row) -> Html:
