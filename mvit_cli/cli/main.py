@@ -1,9 +1,11 @@
 """The `mvit` command: its sub-commands, and the one place where errors become messages and exit codes."""
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +22,7 @@ from mvit_cli.cli.weights import app as weights_app
 from mvit_cli.errors import MViTError
 
 INTERRUPTED = 130
+TERMINATED = 143
 
 # Typer has its own copy of Click and exports of its errors only this one: the parent of all wrong usage.
 _TyperUsageError: Any = typer.BadParameter.__base__
@@ -31,6 +34,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+
+
+class Terminated(KeyboardInterrupt):
+    """The system asks the program to end: it ends as it does on Ctrl-C, with what it has begun brought to an end."""
 
 
 @app.callback(
@@ -67,7 +74,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         arguments: what stands after `mvit`; default: the process's.
     """
     try:
-        return _invoke(sys.argv[1:] if arguments is None else arguments)
+        with _termination_raised():
+            return _invoke(sys.argv[1:] if arguments is None else arguments)
+    except Terminated:
+        print("terminated", file=sys.stderr)
+        return TERMINATED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -79,6 +90,25 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return code
     finally:
         _settle_stdout()
+
+
+@contextmanager
+def _termination_raised() -> Iterator[None]:
+    """Makes SIGTERM an exception, where nobody else takes care of it."""
+
+    def terminate(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+        raise Terminated
+
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _invoke(arguments: Sequence[str]) -> int:
