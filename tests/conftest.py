@@ -1,6 +1,24 @@
 """Settings for all tests."""
 
 import os
+from collections.abc import Callable
+
+import pytest
+
+from mvit_cli.cli.main import run
 
 # One thread a process: on a shared machine spinning threads made the suite five times slower, and sums keep one order.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def summarize(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Runs the command and gives what it writes to stdout."""
+    for name in ("COLUMNS", "LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run_it(*arguments: str, code: int = 0) -> str:
+        assert run(["summarize", *arguments]) == code
+        return capsys.readouterr().out
+
+    return run_it

@@ -16,16 +16,9 @@ FOUR = ["mvit_s_16x4", "mvit_b_16x4", "mvitv2_s_16x4", "mvitv2_b_32x3"]
 
 
 @pytest.fixture
-def compare(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Compare:
-    """Runs the command and gives what it writes to stdout."""
-    for name in ("COLUMNS", "LC_ALL", "LC_CTYPE", "LANG"):
-        monkeypatch.delenv(name, raising=False)
-
-    def run_it(names: str, *arguments: str) -> str:
-        assert run(["summarize", "--compare", names, *arguments]) == 0
-        return capsys.readouterr().out
-
-    return run_it
+def compare(summarize: Compare) -> Compare:
+    """Runs the command with `--compare` and gives what it writes to stdout."""
+    return lambda names, *arguments: summarize("--compare", names, *arguments)
 
 
 def rows_of(text: str) -> dict[tuple[str, str], list[str]]:
