@@ -155,6 +155,17 @@ def test_a_wrong_row_is_noticed(change: dict[str, Any], capsys: pytest.CaptureFi
     assert problems("predict", row | change)
 
 
+def test_rows_of_windows_are_what_the_schema_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = tmp_path / "a.png"
+    Image.new("RGB", (64, 48), "grey").save(image)
+    options = ("--preset", "camera", "-q", "--window", "1", "--hop", "0.5", "--views", "1x1")
+    document = written(capsys, "predict", CLIP, str(image), "nowhere.mp4", *options, code=1)
+    windows = [row.get("window", "none") for row in document["results"]]
+    assert windows.count(None) >= 1  # of a file without any
+    assert {"start_s": 0.5, "end_s": 1.5} in windows
+    assert unnoticed_changes("predict", document) == []
+
+
 def test_a_window_may_stand_in_rows() -> None:
     window, error = {"start_s": 0.0, "end_s": 2.0}, {"kind": "decode", "message": "no frames"}
     row = {"path": "a.mp4", "status": "error", "window": window, "error": error, "duration_s": 3.0}
