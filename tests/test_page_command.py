@@ -113,6 +113,21 @@ def test_fail_fast_leaves_a_complete_page(weights: str, folder: Path, tmp_path: 
     assert len(names(read_page(target))) == 2
 
 
+def test_windows_are_rows_with_their_frames(capsys: Captured, weights: str, tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    options = ["--weights", weights, "--window", "0.5", "--report", str(target), "-q"]
+    assert run(["predict", clip("rot90.mp4"), *options]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    page = read_page(target)
+    assert [span.text for span in page.all("span", "window")] == [
+        f" {row['window']['start_s']:.1f} to {row['window']['end_s']:.1f} s" for row in rows
+    ]
+    assert len(rows) > 1
+    assert [image.attributes["alt"] for image in page.all("img")][1::2] == [
+        f"clip 1 of 1, {row['clips'][0]['start_s']:.2f} to {row['clips'][0]['end_s']:.2f} s, 4 frames" for row in rows
+    ]
+
+
 class TestResume:
     def options(self, weights: str, folder: Path, tmp_path: Path, *more: str) -> list[str]:
         output, target = str(tmp_path / "rows.jsonl"), str(tmp_path / "report.html")

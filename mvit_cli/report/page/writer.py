@@ -21,7 +21,7 @@ Row = dict[str, Any]
 WHOLE_STRIPS = 24
 """Inputs of which every clip is shown; of those after them a poster, so that a page of thousands stays small."""
 
-STATE_BYTES = 400
+STATE_BYTES = 600
 
 
 class Page:
@@ -42,6 +42,7 @@ class Page:
         self._earlier: Row | None = None
         self._found: Counter[str] = Counter()
         self._rows = 0
+        self._fewer = False  # whether some input has a poster only
         self._alone: list[tuple[int, bytes]] = []  # places, and what stands there once there is a second row
         try:
             self._stream = path.open("wb")
@@ -106,6 +107,7 @@ class Page:
 
     def _add(self, row: Row, pictures: Pictures | None) -> None:
         self._rows += 1
+        self._fewer |= pictures is not None and not pictures.strips
         if row["status"] == "ok":
             self._found[row["predictions"][0]["label"]] += 1
         first = self._rows == 1
@@ -125,11 +127,13 @@ class Page:
 
     def _ending(self) -> Html:
         about = self._about
-        less = f"All clips are shown of the first {WHOLE_STRIPS} inputs; of the others some frames."
+        less = (
+            f"Every clip is shown of the first {WHOLE_STRIPS} inputs (of a film its first windows), else a few frames."
+        )
         return join(
             (
                 Html("</table>"),
-                tag("p", less, class_="dim") if self._rows > WHOLE_STRIPS else "",
+                tag("p", less, class_="dim") if self._fewer else "",
                 Html("</section>\n"),
                 classes_section(self._found),
                 network_section(about),
