@@ -322,6 +322,7 @@ def test_warm_up_of_a_restless_machine_ends_too(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_machines_rate_is_that_of_its_best_product(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mvit_cli.profiling.machine.SIZES", {"cpu": (8, 16)})
+    monkeypatch.setattr("mvit_cli.profiling.machine.REPEATS", 5)
     seconds = iter([2.0, 1.0, 4.0, 4.0, 4.0, 4.0, 3.0, 0.5, 8.0, 8.0, 8.0, 8.0])
     monkeypatch.setattr("mvit_cli.profiling.machine.timed", lambda run, device: next(seconds) / 1e6)
     assert matmul_macs_per_s(CPU, torch.float32) == pytest.approx(16**3 / 0.5e-6)
@@ -330,6 +331,7 @@ def test_the_machines_rate_is_that_of_its_best_product(monkeypatch: pytest.Monke
 def test_the_copy_rate_counts_what_is_read_and_written(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter([9.0, 2.0, 0.5, 2.0, 2.0, 2.0])
     monkeypatch.setattr("mvit_cli.profiling.machine.timed", lambda run, device: next(seconds))
+    monkeypatch.setattr("mvit_cli.profiling.machine.REPEATS", 5)
     assert copy_bytes_per_s(CPU, torch.float32, 4096, 10) == pytest.approx(2 * 4096 * 10 / 0.5)
 
 
@@ -354,13 +356,14 @@ def test_anything_else_is_no_list_of_batch_sizes(text: str) -> None:
 
 def test_dtypes_are_a_list_of_known_names() -> None:
     assert parse_dtypes("float32, bfloat16") == ("float32", "bfloat16")
-    with pytest.raises(UsageError, match="there is no dtype 'int8'"):
-        parse_dtypes("float32,int8")
+    with pytest.raises(UsageError, match="there is no dtype 'int4'"):
+        parse_dtypes("float32,int4")
 
 
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
+        ("--dtype float32,int8 --no-fast", 2, "int8 is part of the fast path"),
         ("--threads 0", 2, "--threads '0' is not a list"),
         ("--plot a.jpg", 2, "a picture is .svg or .png"),
         ("--device tpu", 2, "there is no device 'tpu'"),

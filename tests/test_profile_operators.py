@@ -151,6 +151,15 @@ def test_timers_change_nothing_and_find_every_mac_in_its_stage(preset: str, fast
         assert macs[stage["name"]] == asked if not fast else 0.5 * asked <= macs[stage["name"]] <= asked
 
 
+def test_layers_in_8_bits_are_linear_and_as_large() -> None:
+    runs = {dtype: prepare(replace(TINY, dtype=dtype)) for dtype in ("float32", "int8")}
+    macs: dict[str, Counter[str]] = {dtype: Counter() for dtype in runs}
+    for dtype, prepared in runs.items():
+        for entry in operator_run(prepared, prepared.batch(1)):
+            macs[dtype][entry.work.kind] += entry.work.macs
+    assert macs["int8"] == macs["float32"]
+
+
 def test_what_the_timers_see_is_what_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared = prepare(TINY)
     clips = prepared.batch(1)
@@ -231,6 +240,15 @@ def test_a_noisy_result_says_so() -> None:
     taken = samples([1.0, 1.0, 2.0], stages=[{"cube1": 1000.0}], timer_seconds=[1.0])
     assert "noisy, ±40 %" in " ".join(results.notes_of(TINY, [taken]))
     assert "noisy" not in " ".join(results.notes_of(TINY, [samples([1.0, 1.01])]))
+
+
+def test_a_network_that_did_not_get_the_processors_says_so() -> None:
+    starved = samples([1.0, 1.0], processor_seconds=[0.2, 0.3])
+    assert starved.processor_share == pytest.approx(0.25)
+    assert "had 25 % of the time of its 1 thread" in " ".join(results.notes_of(TINY, [starved]))
+    well = samples([1.0, 1.0], processor_seconds=[0.9, 1.0])
+    assert "of its 1 thread" not in " ".join(results.notes_of(TINY, [well]))
+    assert replace(starved, setup=replace(TINY, device="cuda")).processor_share is None
 
 
 # The picture

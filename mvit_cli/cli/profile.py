@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import typer
 
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
-from mvit_cli.cli.options import Device, DtypeName, NoFast, Plot, Preset, Quiet
+from mvit_cli.cli.options import Device, NoFast, Plot, Preset, Quiet, RunDtypeName
 from mvit_cli.cli.processors import share_processors
 from mvit_cli.cli.sink import check_plot
 from mvit_cli.errors import MViTError, UsageError
 
 if TYPE_CHECKING:
+    import torch
+
     from mvit_cli.profiling.setup import Setup
 
 EXAMPLES = """\b
@@ -32,7 +34,9 @@ BatchSizes = Annotated[
 ]
 Dtypes = Annotated[
     str,
-    typer.Option("--dtype", metavar="NAME,...", help="Number formats: auto, float32, bfloat16, float16; or several."),
+    typer.Option(
+        "--dtype", metavar="NAME,...", help="Number formats: auto, float32, bfloat16, float16, int8; or several."
+    ),
 ]
 Runs = Annotated[int, typer.Option("--runs", metavar="N", help="Timed runs of each batch size.", min=1)]
 Threads = Annotated[
@@ -82,6 +86,8 @@ def profile_command(
     if plot:
         check_plot(plot)
     _check_input(path, weights, frames, size)
+    if no_fast and "int8" in parse_dtypes(dtype):
+        raise UsageError("--dtype int8 is part of the fast path", "leave --no-fast out")
     share_processors()
     setup, dtypes = _setup(preset or "B", frames, parse_size(size), device, parse_dtypes(dtype))
     from mvit_cli.profiling.measure import profile
@@ -122,8 +128,8 @@ def parse_dtypes(text: str) -> tuple[str, ...]:
     """
     names = tuple(part.strip() for part in text.split(","))
     for name in names:
-        if name not in get_args(DtypeName):
-            raise UsageError(f"there is no dtype {name!r}", f"use {', '.join(get_args(DtypeName))}")
+        if name not in get_args(RunDtypeName):
+            raise UsageError(f"there is no dtype {name!r}", f"use {', '.join(get_args(RunDtypeName))}")
     return names
 
 
@@ -134,7 +140,7 @@ def _setup(
     from mvit_cli.arch.blocks import block_specs
     from mvit_cli.arch.presets import get_preset
     from mvit_cli.profiling.setup import Setup
-    from mvit_cli.recognition.device import check_device_name, pick_device, pick_dtype
+    from mvit_cli.recognition.device import check_device_name, pick_device
 
     setup = Setup(preset=get_preset(preset).name, frames=frames, size=size)
     check_device_name(device)
@@ -143,8 +149,15 @@ def _setup(
     except ValueError as error:
         raise impossible_geometry(error) from error
     place = pick_device(device)
-    names = [str(pick_dtype(dtype, place)).removeprefix("torch.") for dtype in dtypes]
+    names = [_dtype_name(dtype, place) for dtype in dtypes]
     return replace(setup, device=str(place), dtype=names[0]), names
+
+
+def _dtype_name(dtype: str, place: "torch.device") -> str:
+    from mvit_cli.recognition.device import INT8, pick_dtype
+
+    picked = str(pick_dtype(dtype, place)).removeprefix("torch.")
+    return INT8 if dtype == INT8 else picked
 
 
 def _check_input(path: Path | None, weights: str | None, frames: int | None, size: str | None) -> None:

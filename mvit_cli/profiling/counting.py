@@ -23,6 +23,7 @@ _CLASS_OF = {
     **dict.fromkeys(("layer_norm", "native_layer_norm"), "norm"),
     **dict.fromkeys(("gelu", "relu", "silu"), "activation"),
     **dict.fromkeys(("softmax", "_softmax"), "attention"),
+    "linear_dynamic": "linear",  # in 8 bits; the weights are packed, and no tensor
     "add": "addition",
     **dict.fromkeys(("cat", "stack", "copy", "clone", "contiguous", "index_select", "index", "gather"), "copy"),
     **dict.fromkeys(("reshape", "flatten", "repeat", "pad", "constant_pad_nd", "_to_copy", "to"), "copy"),
@@ -98,6 +99,8 @@ def _is_view(operator: "OpOverload", args: Sequence[Any], outputs: list["Tensor"
 def _read_bytes(name: str, operator: "OpOverload", args: Sequence[Any], outputs: list["Tensor"]) -> int:
     if name in _READS_A_PART:
         return sum(map(bytes_of, outputs))
+    if name == "linear_dynamic":
+        return bytes_of(args[0]) + int(args[0].shape[-1] * outputs[0].shape[-1])
     written_only = name in _WRITES_ONLY and operator._schema.is_mutable
     return sum(map(bytes_of, tensors_in(args[1:] if written_only else args)))
 
@@ -118,7 +121,7 @@ def _macs(name: str, args: Sequence[Any], output: "Tensor") -> int:
         return int(output.numel() * args[1][0].numel())
     if name == "einsum":
         return _einsum_macs(args[0], args[1])
-    if name in _PRODUCTS:
+    if name in _PRODUCTS or name == "linear_dynamic":
         left = args[1] if name in ("addmm", "baddbmm") else args[0]
         return int(output.numel() * left.shape[-1])
     if "scaled_dot_product" in name:

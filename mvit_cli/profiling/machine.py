@@ -11,17 +11,19 @@ if TYPE_CHECKING:
     import torch
 
 SIZES = {"cpu": (256, 512, 1024, 2048), "mps": (1024, 2048, 4096), "cuda": (2048, 4096, 8192)}
-REPEATS = 5
+REPEATS = 20
 LIMIT_S = 1.0
 """Time for one size; larger sizes are left out where a single product takes longer."""
 
 COPY_BYTES = {"cpu": 1 << 28, "mps": 1 << 28, "cuda": 1 << 30}
 """Of each of both buffers: far more than any cache holds."""
 
+COPY_REPEATS = 5
+
 CACHE_COPY_BYTES = 1 << 18
 """Of each of both buffers: what the cache next to a core holds."""
 
-CACHE_COPIES = 100
+CACHE_COPIES = 10
 """Timed together: a single one takes microseconds."""
 
 
@@ -109,4 +111,4 @@ def copy_bytes_per_s(device: "torch.device", dtype: "torch.dtype", num_bytes: in
             target.copy_(source)
 
     timed(copy, device)
-    return 2 * num_bytes * copies / min(timed(copy, device) for _ in range(REPEATS))
+    return 2 * num_bytes * copies / min(timed(copy, device) for _ in range(REPEATS if copies > 1 else COPY_REPEATS))

@@ -1,5 +1,6 @@
 """What a network costs on this machine, against what the machine can do at most."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -139,7 +140,7 @@ def _first_runs(case: _Case, batch_size: int, say: Say, *, only: bool) -> Sample
     setup, prepared = case.setup, case.prepared
     samples = Samples(setup, batch_size, case.threads)
     on_cpu, on_cuda = prepared.device.type == "cpu", prepared.device.type == "cuda"
-    which = "" if only else f"{setup.dtype}, {case.threads} threads, "
+    which = "" if only else f"{setup.dtype}, {case.threads} thread{'s' * (case.threads > 1)}, "
     say(f"{which}batch of {batch_size}: memory" + " (in a process of its own), warm-up" * on_cpu)
     with _explained(samples, only=only):
         if on_cpu:
@@ -169,7 +170,9 @@ def _timed_in_turns(cases: list[tuple[_Case, Samples]], runs: int) -> None:
 
 
 def _one_turn(prepared: Prepared, sample: Samples, clips: "Tensor", turn: int) -> None:
+    before = time.process_time()
     sample.seconds.append(timed(lambda: prepared.forward(clips), prepared.device))
+    sample.processor_seconds.append(time.process_time() - before)
     if turn < ATTACHED_RUNS and not prepared.setup.compiled:
         sample.stages.append(stage_ms(prepared, clips))
     if turn < (1 if prepared.setup.compiled else ATTACHED_RUNS):

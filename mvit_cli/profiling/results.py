@@ -14,9 +14,13 @@ from mvit_cli.profiling.operators import Timed
 from mvit_cli.profiling.samples import Samples
 from mvit_cli.profiling.setup import Setup
 from mvit_cli.profiling.timing import median, quantile
+from mvit_cli.recognition.device import INT8
 
 BETWEEN = "between"
 """Time in which no operator computes: Python, dispatch, looking at tensors in another way; on a GPU also idle time."""
+
+STARVED = 0.6
+"""From this share of its threads' time down the result says that the network did not have the processors."""
 
 NOISY = 0.3
 """From this noise on the result says that it is noisy."""
@@ -42,6 +46,7 @@ def result_of(samples: Samples, summary: dict[str, Any], limits: Limits) -> dict
             "p90": 1000 * quantile(samples.seconds, 0.9),
         },
         "noise": samples.noise,
+        "processor_share": samples.processor_share,
         "clips_per_s": 1000 * samples.batch_size / latency_ms,
         "peak_memory_bytes": samples.peak_bytes,
         "resting_memory_bytes": samples.resting_bytes,
@@ -166,8 +171,15 @@ def notes_of(setup: Setup, samples: Sequence[Samples]) -> list[str]:
             notes.append(
                 f"{label}noisy, ±{50 * sample.noise:.0f} % between p10 and p90; something else may be running here"
             )
+        if sample.processor_share is not None and sample.processor_share < STARVED:
+            notes.append(
+                f"{label}this process had {100 * sample.processor_share:.0f} % of the time of its {sample.threads} "
+                f"thread{'s' * (sample.threads > 1)}; on an idle machine it may be faster"
+            )
         if sample.stages:
             notes.append(label + _timer_note(sample))
+    if any(sample.setup.dtype == INT8 for sample in measured):
+        notes.append("int8: linear layers in 8 bits, all else and the limits in float32")
     if setup.compiled and measured:
         notes.append("stages and operators are not timed: a compiled network has no borders between them")
     if any(sample.peak_bytes for sample in samples):

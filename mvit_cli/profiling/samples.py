@@ -14,6 +14,7 @@ class Samples:
     Attributes:
         threads: of the CPU, as they were.
         seconds: of runs with nothing attached.
+        processor_seconds: of all threads, of the same runs.
         stages: milliseconds of each stage, a dict a run with hooks.
         operators: all operators, a list a run with timers.
         timer_seconds: of the runs with timers, from begin to end.
@@ -26,6 +27,7 @@ class Samples:
     threads: int = 0
     warm_up_runs: int = 0
     seconds: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=list)
     stages: list[dict[str, float]] = field(default_factory=list)
     operators: list[list[Timed]] = field(default_factory=list)
     timer_seconds: list[float] = field(default_factory=list)
@@ -48,6 +50,13 @@ class Samples:
         """The operators of a run, each with its median over the runs: they are the same ones, in the same order."""
         alike = [run for run in self.operators if len(run) == len(self.operators[-1])]
         return [replace(calls[0], ms=median([call.ms for call in calls])) for calls in zip(*alike, strict=True)]
+
+    @property
+    def processor_share(self) -> float | None:
+        """How much of its threads' time a network on a CPU had; less than 1 where it waited or was kept waiting."""
+        if self.setup.device != "cpu" or not self.processor_seconds:
+            return None
+        return sum(self.processor_seconds) / (sum(self.seconds) * self.threads)
 
     @property
     def noise(self) -> float:

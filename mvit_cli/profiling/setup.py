@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.arch.summary import resized
+from mvit_cli.recognition.device import INT8
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +23,7 @@ class Setup:
     """Everything that decides the speed; plain values, so that another process can be given them.
 
     Attributes:
-        device, dtype: names as torch has them: `cuda:1`, `bfloat16`.
+        device, dtype: names as torch has them: `cuda:1`, `bfloat16`; `int8`: of the linear layers on the fast path.
         threads: of the CPU; None: torch's own choice.
         fast: the fast path, which `predict` runs; else the plain network, layer by layer.
     """
@@ -78,8 +79,10 @@ def prepare(setup: Setup) -> Prepared:
 
     if setup.threads:
         torch.set_num_threads(setup.threads)
-    model = load_model(config, device=setup.device, dtype=setup.dtype)
+    model = load_model(config, device=setup.device, dtype="float32" if setup.dtype == INT8 else setup.dtype)
     network = model.compile_inference() if setup.fast else model
+    if setup.dtype == INT8:
+        network = model.compile_inference().to_int8()
     called = torch.compile(network) if setup.compiled else network
     if setup.compiled:  # remarks on code that the compiler cannot see through
         warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")

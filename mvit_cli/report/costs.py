@@ -286,4 +286,6 @@ def milliseconds(value: float) -> str:
 
 
 def _rate(value: float) -> str:
+    if 0 < value < 0.005:
+        return "<0.01"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
