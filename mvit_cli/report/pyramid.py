@@ -63,9 +63,13 @@ def _draw_lengths(axes: "Axes", summary: Summary, spans: list[_Span]) -> None:
     for span in spans:
         first, last, length = span.edges[0], span.edges[-1], span.stage["sequence_length"]
         axes.stairs([length], [first, last], baseline=0.01, fill=True, **span.fill)
+        named = (last - first) / total > NAMED_FROM
         if span.stage["blocks"]:
-            axes.annotate(f"{length:,}", (last, length), (-2, 3), textcoords="offset points", ha="right")
-        if (last - first) / total > NAMED_FROM:
+            # A narrow first stage has room for its number only from the edge of the picture on.
+            place, side = ((-2, 3), "right") if named or span is not spans[1] else ((2, 3), "left")
+            at = last if side == "right" else spans[0].edges[0]
+            axes.annotate(f"{length:,}", (at, length), place, textcoords="offset points", ha=side)
+        if named:
             name, middle = span.stage["name"], (first + last) / 2
             behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
             axes.text(middle, 0.04, name, ha="center", transform=axes.get_xaxis_transform(), bbox=behind)
