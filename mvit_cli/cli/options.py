@@ -35,6 +35,7 @@ Plot = Annotated[
     typer.Option("--plot", metavar="FILE", help="Draw a picture too, .svg or .png; needs matplotlib (mvit[plot])."),
 ]
 NoFast = Annotated[bool, typer.Option("--no-fast", help="Run the plain network: same scores, more time and memory.")]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile the network with torch.compile.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary on stderr.")]
 
 

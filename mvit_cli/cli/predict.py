@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mvit_cli.cli.options import Device, NoFast, Preset, Quiet, RunDtype, Weights, count_or_auto
+from mvit_cli.cli.options import Compile, Device, NoFast, Preset, Quiet, RunDtype, Weights, count_or_auto
 from mvit_cli.cli.page import opened_page
 from mvit_cli.cli.processors import share_processors
 from mvit_cli.cli.sink import Format, check_output, check_report, check_resume, chosen_format, opened_writer
@@ -119,6 +119,7 @@ def predict_command(
     fail_fast: FailFast = False,
     null: Null = False,
     no_fast: NoFast = False,
+    compiled: Compile = False,
     no_stages: NoStages = False,
     quiet: Quiet = False,
 ) -> None:
@@ -165,6 +166,7 @@ def predict_command(
         dtype=dtype,
         batch_size=batch,
         fast=not no_fast,
+        compiled=compiled,
         progress=not quiet,
     )
     if journal:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import typer
 
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
-from mvit_cli.cli.options import Device, NoFast, Plot, Preset, Quiet, RunDtypeName
+from mvit_cli.cli.options import Compile, Device, NoFast, Plot, Preset, Quiet, RunDtypeName
 from mvit_cli.cli.processors import share_processors
 from mvit_cli.cli.sink import check_plot
 from mvit_cli.errors import MViTError, UsageError
@@ -43,7 +43,6 @@ Threads = Annotated[
     str | None,
     typer.Option("--threads", metavar="N,...", help="CPU threads, one number or several.  [default: torch's choice]"),
 ]
-Compile = Annotated[bool, typer.Option("--compile", help="Compile the network with torch.compile.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How the result is written.")]
 Input = Annotated[
     Path | None,

@@ -127,7 +127,7 @@ class FastAttention(nn.Module):
             out = F.scaled_dot_product_attention(part.transpose(1, 2), k, v, attn_mask=mask, scale=self.scale)
             into = attended[:, start : start + step]
             if self.residual_pooling:
-                torch.add(out.transpose(1, 2), part, out=into)
+                add_into(into, out.transpose(1, 2), part)
             else:
                 into.copy_(out.transpose(1, 2))
         return attended.flatten(2).flatten(0, 1)
@@ -159,6 +159,12 @@ def part_of(linear: nn.Linear, outputs: slice) -> nn.Linear:
     return part
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def num_threads() -> int:
+    """Threads of torch on the CPU, which a compiled network takes for fixed."""
+    return torch.get_num_threads()
+
+
 def queries_at_a_time(q: Tensor, keys: int) -> int:
     """For how many of the queries `(B, L, H, D)` relative positions are made together.
 
@@ -167,7 +173,7 @@ def queries_at_a_time(q: Tensor, keys: int) -> int:
     batch, length, heads, _ = q.shape
     most = MAX_BIAS_ELEMENTS.get(q.device.type, MAX_BIAS_ELEMENTS["cuda"]) // (batch * heads * keys)
     if q.device.type == "cpu":
-        blocks = -(-4 * torch.get_num_threads() // (batch * heads))
+        blocks = -(-4 * num_threads() // (batch * heads))
         most = min(most, QUERY_BLOCK * max(3, blocks))
     return max(1, min(most, length))
 
@@ -175,4 +181,12 @@ def queries_at_a_time(q: Tensor, keys: int) -> int:
 def fill_bias(bias: Tensor, scores: list[Tensor], k_thw: THW) -> None:
     """Writes the sum of the three axes' scores into the grid's columns of `(B, H, L, N)`."""
     time, height, width = scores
-    torch.add(time, height + width, out=bias[..., : prod(k_thw)].unflatten(3, k_thw))
+    add_into(bias[..., : prod(k_thw)].unflatten(3, k_thw), time, height + width)
+
+
+def add_into(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """`out = a + b` without a tensor in between, which only torch's compiler needs, and then removes."""
+    if torch.compiler.is_compiling():
+        out.copy_(a + b)
+    else:
+        torch.add(a, b, out=out)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.arch.summary import preset_of, summarize_config
 from mvit_cli.checkpoints.labels import read_labels
@@ -52,6 +53,7 @@ def predict(
     reader: ReaderChoice = "auto",
     timeout_s: float = TIMEOUT_S,
     fast: bool = True,
+    compiled: bool = False,
 ) -> Iterator[Row]:
     """Recognises videos and images. The network is loaded at once; files are read as rows are asked for.
 
@@ -72,6 +74,7 @@ def predict(
         reader: library that fetches frames.
         timeout_s: seconds that one file, or one window, may take to decode.
         fast: run the network's fast path, which gives the same logits; False: the plain network.
+        compiled: run it through torch's compiler, which takes minutes the first time.
 
     Returns:
         One row for each input or window, in input order.
@@ -93,6 +96,7 @@ def predict(
         dtype=dtype,
         batch_size=batch_size,
         fast=fast,
+        compiled=compiled,
     )
     return recogniser.rows(inputs, workers=workers, reader=reader, timeout_s=timeout_s)
 
@@ -109,6 +113,7 @@ def load_recogniser(
     dtype: str = "auto",
     batch_size: int | Auto = "auto",
     fast: bool = True,
+    compiled: bool = False,
     progress: bool = False,
 ) -> Recogniser:
     """The network with its weights, ready for files; arguments as in `predict`.
@@ -135,8 +140,10 @@ def load_recogniser(
         view_bytes = memory_of_view(model.config, place.type, number_format.itemsize)
         batch_size = auto_batch_size(summary["macs"], place.type, view_bytes, free_memory(place))
     runs, reference = _way_to_run(model, dtype, fast)
+    if compiled:
+        runs = _compiled(runs, model.config, batch_size, place, number_format)
     return Recogniser(
-        Scorer(runs, recipe.transform, place, number_format, batch_size, reference),
+        Scorer(runs, recipe.transform, place, number_format, batch_size, reference, compiled),
         recipe,
         top,
         {
@@ -202,6 +209,19 @@ def _way_to_run(model: "MViT", dtype: str, fast: bool) -> "tuple[nn.Module, nn.M
     if model.config.pool_first:
         raise UsageError("--dtype int8: this network pools before it projects", "use --dtype float32")
     return model.compile_inference().to_int8(), model.compile_inference()
+
+
+def _compiled(
+    network: "nn.Module", config: MViTConfig, batch_size: int, device: "torch.device", dtype: "torch.dtype"
+) -> "nn.Module":
+    """The network compiled for whole batches."""
+    import torch
+
+    from mvit_cli.recognition.compiling import compiled
+
+    clips = torch.zeros(batch_size, RGB, *config.input_thw, device=device, dtype=dtype)
+    runs: nn.Module = compiled(network, clips)
+    return runs
 
 
 def _recipe(choice: Choice, config: MViTConfig, names: tuple[str, ...] | None) -> Recipe:

@@ -81,6 +81,7 @@ class Scorer:
 
     Attributes:
         batch_size: views a batch; halved for good when memory runs out.
+        whole_batches: what is left for the last batch is filled up, as a compiled network takes one shape only.
         reference: the network in float32, which the first view is shown too, to tell how far the logits drift.
     """
 
@@ -90,6 +91,7 @@ class Scorer:
     dtype: "torch.dtype"
     batch_size: int
     reference: "nn.Module | None" = None
+    whole_batches: bool = False
     _news: list[str] = field(default_factory=list)
 
     def scores(self, pixels: "NDArray[Any]") -> "Tensor":
@@ -162,10 +164,15 @@ class Scorer:
         return parts
 
     def _one_batch(self, pixels: "Tensor") -> "Tensor":
+        import torch
+
         if self.device.type == "cuda":
             pixels = pixels.pin_memory().to(self.device, non_blocking=True)
         clips = normalised(pixels.to(self.device), self.transform).to(self.dtype)
-        logits = self.model(clips).float()
+        num_views = len(clips)
+        if self.whole_batches and num_views < self.batch_size:
+            clips = torch.cat((clips, clips[-1:].expand(self.batch_size - num_views, -1, -1, -1, -1)))
+        logits = self.model(clips)[:num_views].float()
         if self.reference is not None:
             self._tell_drift(clips[:1], logits[:1])
         scores: Tensor = logits.softmax(dim=-1)
