@@ -2,6 +2,7 @@
 
     python benchmarks/update_readme.py            # rewrites README.md
     python benchmarks/update_readme.py --check    # exit code 1 if it would change
+    python benchmarks/update_readme.py --only profile    # outputs of commands that contain this word
 
 Commands run in the checkout, 100 columns wide, without colour. Times differ from run to run: `--check` leaves out
 outputs of commands that measure or recognise (`profile`, `predict`).
@@ -43,11 +44,11 @@ def output_of(command: str) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.rstrip().splitlines()) + "\n"
 
 
-def updated(text: str, *, only_steady: bool) -> str:
-    """README.md with every output and the table of presets as they are now."""
+def updated(text: str, *, only_steady: bool, word: str = "") -> str:
+    """README.md with every output, or those of commands with a word in them, and the table of presets as they are."""
 
     def fill(match: re.Match[str]) -> str:
-        if only_steady and match["command"].split()[1] in VARYING:
+        if (only_steady and match["command"].split()[1] in VARYING) or word not in match["command"]:
             return match[0]
         return match[1] + output_of(match["command"]) + match[4]
 
@@ -59,10 +60,11 @@ def main() -> int:
     """Rewrites or checks README.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
-    check = parser.parse_args().check
+    parser.add_argument("--only", metavar="WORD", default="")
+    arguments = parser.parse_args()
     before = README.read_text(encoding="utf-8")
-    after = updated(before, only_steady=check)
-    if not check:
+    after = updated(before, only_steady=arguments.check, word=arguments.only)
+    if not arguments.check:
         README.write_text(after, encoding="utf-8")
     elif before != after:
         print("README.md is not current: python benchmarks/update_readme.py", file=sys.stderr)
