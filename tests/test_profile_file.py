@@ -127,6 +127,7 @@ def test_published_weights_are_taken_where_they_are_here() -> None:
         (["--input", "nowhere.mp4"], 1, "nowhere.mp4: no such file"),
         (["--weights", "none"], 2, "with --input only"),
         (["--input", str(CLIP), "--frames", "8"], 2, "no --frames"),
+        (["--input", str(CLIP), "--compile"], 2, "without --compile"),
     ],
 )
 def test_wrong_usage_of_input_is_told_at_once(

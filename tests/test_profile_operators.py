@@ -299,5 +299,5 @@ def test_a_gpu_gets_its_head_start_and_a_cpu_does_not_wait(monkeypatch: pytest.M
     asked: list[torch.device] = []
     monkeypatch.setattr(operators, "give_head_start", asked.append)
     run = operator_run(prepare(TINY), prepare(TINY).batch(1))
-    assert len(asked) >= 1 + len(run) // operators.HEAD_START_EVERY
-    assert replace(run[0], ms=1.0).ms == 1.0
+    assert len(run) > operators.HEAD_START_EVERY / 2
+    assert len(asked) == 1 + (len(run) - 1) // operators.HEAD_START_EVERY

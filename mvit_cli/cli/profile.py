@@ -85,6 +85,8 @@ def profile_command(
     if plot:
         check_plot(plot)
     _check_input(path, weights, frames, size)
+    if path and compiled:
+        raise UsageError("--input times predict as it is, without --compile", "leave one of them out")
     if no_fast and "int8" in parse_dtypes(dtype):
         raise UsageError("--dtype int8 is part of the fast path", "leave --no-fast out")
     share_processors()

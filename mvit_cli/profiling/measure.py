@@ -196,7 +196,7 @@ def _explained(samples: Samples, *, only: bool) -> Iterator[None]:
     except OutOfMemoryError as error:
         samples.error = error.message
     except Exception as error:  # a compiler or a kernel can fail in any way
-        if not is_out_of_memory(error):
+        if not is_out_of_memory(error) and not is_out_of_memory(error.__cause__):
             failure = _failure(error, setup)
             if only:
                 raise failure from error

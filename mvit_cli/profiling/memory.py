@@ -24,7 +24,7 @@ class OutOfMemoryError(MViTError):
     """A batch that does not fit into memory."""
 
 
-def is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException | None) -> bool:
     """Whether torch failed for want of memory; on a CPU it says so only in words."""
     import torch
 

@@ -41,6 +41,7 @@ class OperatorTimer(TorchDispatchMode):
         self.stage = FIRST
         self.taken: list[tuple[str, Work, Moment, Moment]] = []
         self._device, self._clock, self._weights = device, clock, weights
+        self._next_head_start = 0
 
     def __torch_dispatch__(
         self,
@@ -49,8 +50,9 @@ class OperatorTimer(TorchDispatchMode):
         args: Sequence[Any] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if len(self.taken) % HEAD_START_EVERY == 0:
+        if len(self.taken) >= self._next_head_start:
             give_head_start(self._device)
+            self._next_head_start = len(self.taken) + HEAD_START_EVERY
         start = self._clock()
         output = func(*args, **(kwargs or {}))
         end = self._clock()

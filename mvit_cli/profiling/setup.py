@@ -1,9 +1,8 @@
 """What is measured: a network with random weights on a device, and random clips for it."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import get_preset
@@ -76,6 +75,7 @@ def prepare(setup: Setup) -> Prepared:
     import torch
 
     from mvit_cli.checkpoints.load import load_model
+    from mvit_cli.recognition.compiling import compiled as compile_network
 
     if setup.threads:
         torch.set_num_threads(setup.threads)
@@ -83,13 +83,13 @@ def prepare(setup: Setup) -> Prepared:
     network = model.compile_inference() if setup.fast else model
     if setup.dtype == INT8:
         network = model.compile_inference().to_int8()
-    called = torch.compile(network) if setup.compiled else network
-    if setup.compiled:  # remarks on code that the compiler cannot see through
-        warnings.filterwarnings("ignore", message="Dynamo detected a call to a `functools.lru_cache`")
+    runs: dict[torch.Size, Any] = {}  # a compiled network takes one shape only
 
     @torch.inference_mode()
     def forward(clips: "Tensor") -> "Tensor":
-        logits: Tensor = called(clips)
+        if setup.compiled and clips.shape not in runs:
+            runs[clips.shape] = compile_network(network, clips)
+        logits: Tensor = runs.get(clips.shape, network)(clips)
         return logits
 
     parameter = next(model.parameters())
