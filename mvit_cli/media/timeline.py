@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
@@ -21,9 +21,8 @@ from mvit_cli.media.strips import MAX_STRIPS, pictures_of
 from mvit_cli.media.transforms import crops_of, pixel_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from mvit_cli.media.av_reader import State
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from mvit_cli.media.index import VideoIndex
     from mvit_cli.media.protocol import Clip, DecodeRequest, Outcome, Pictures
 
-# Frames between two signs of life where a file can only be read from its start.
+# Windows that are planned, and frames where a file can only be read from its start, between two signs of life.
 SIGN_OF_LIFE = 500
 
 
@@ -102,13 +101,18 @@ def _plan(request: DecodeRequest, index: VideoIndex) -> Iterator[_Planned]:
         number, is_last = number + 1, window.is_last
 
 
-def _wanted(request: DecodeRequest, index: VideoIndex, reader: AVReader) -> NDArray[np.int64]:
+def _wanted(request: DecodeRequest, index: VideoIndex, reader: AVReader) -> Generator[None, None, list[int]]:
     """Returns the frames that the windows need, ascending; and some on the way where there is no seeking."""
     import numpy as np
 
-    clips = (clip.indices for planned in _plan(request, index) for clip in planned.clips)
-    wanted = np.unique(np.fromiter(chain.from_iterable(clips), np.int64))
-    return wanted if reader.seeks else np.union1d(wanted, np.arange(0, wanted[-1], SIGN_OF_LIFE))
+    wanted = np.empty(0, np.int64)
+    plan = _plan(request, index)
+    while some := [clip.indices for planned in islice(plan, SIGN_OF_LIFE) for clip in planned.clips]:
+        wanted = np.union1d(wanted, np.array(some))
+        yield
+    if not reader.seeks:
+        wanted = np.union1d(wanted, np.arange(0, wanted[-1], SIGN_OF_LIFE))
+    return [int(frame) for frame in wanted]
 
 
 def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate | None) -> Iterator[Outcome | None]:
@@ -137,7 +141,8 @@ def _shown(
     pictures: dict[int, tuple[list[NDArray[Any]], State]] = {}  # by frame of the file
     started = time.perf_counter()
     ahead: _Planned | None = next(plan)
-    for fetched in reader.frames(_wanted(request, index, reader).tolist()):
+    wanted = yield from _wanted(request, index, reader)
+    for fetched in reader.frames(wanted):
         if ahead is None or fetched.place < ahead.first:
             yield None
             continue
