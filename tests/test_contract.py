@@ -114,4 +114,5 @@ def test_python_defaults_are_those_of_the_command_line() -> None:
         "top": 5,
         "timeout_s": 60.0,
         "fast": True,
+        "compiled": False,
     }
