@@ -44,12 +44,13 @@ def card(results: dict, weights: bytes, training: str) -> str:
         "Limits: one motion a clip, so a cut or a change of direction inside a clip gives an arbitrary answer; an "
         "object that fills the frame and moves or turns is taken for the camera; a picture without texture is static.",
         f"Photographs filmed in training, none of them shipped: {licences}.",
-        "No test clip chose a checkpoint: these are the averaged weights at the end of the run. But the tests on "
-        "footage are not blind. After an early version was seen on them, talking people and stronger hand jitter were "
-        "added to the generated clips, the limit of wobble in a labelled moving window was tightened from 0.5 to 0.25 "
-        "of its travel (fewer windows are left), and views of bare walls were taken out of the virtual camera's test.",
-        "The virtual camera over real footage fails mostly where a talking head fills the view. The windows of moving "
-        "cameras are few and overlap: too few for a rate of each class.",
+        "No test clip chose a checkpoint: these are the averaged weights at the end of one run of one command. But the "
+        "tests on footage are not blind: what earlier versions did on them led to talking people, to heads that fill "
+        "the view, to stronger hand jitter and to shakes in bursts in the generated clips (so the held-out "
+        "photographs are a harder test than they were), to the limit of wobble of 0.25 of its travel in a labelled "
+        "moving window, and to leaving out bare walls in the virtual camera's test.",
+        "The virtual camera over real footage fails mostly between static and shake, where a talking head fills the "
+        "view. The windows of moving cameras are few and overlap: too few for a rate of each class.",
     ]
     lines = [
         f'name = "{NAME}"',
