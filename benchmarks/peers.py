@@ -199,6 +199,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--runs", type=int, default=5, help="rounds that count (default 5)")
+    parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     sys.path[:0] = options.source
@@ -214,7 +215,7 @@ def main() -> None:
                 clips = torch.randn(batch, 3, *get_preset(preset).config.input_thw)
                 rows += rows_of(preset, found, clips, threads, options.runs)
                 print(f"{preset}, batch {batch}, threads {threads}: done", file=sys.stderr)
-        for row in rows:
+        for row in [] if options.no_memory else rows:
             if row["preset"] == preset and row["batch"] == 1 and row["threads"] == options.threads[0]:
                 row["peak_mib"] = peak_mib(preset, row["network"], options.source)
     print(table(rows), "", json.dumps(document(rows, options.runs), indent=1), sep="\n")
