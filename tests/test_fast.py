@@ -1,5 +1,7 @@
 """The fast path equals the plain network, whatever the architecture, the clip's geometry and the batch."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -206,3 +208,9 @@ def test_pooling_the_dense_grid_is_the_convolution_of_torch() -> None:
 def test_golden_names_are_there() -> None:
     assert len(SMALL) >= 40
     assert set(SMALL) <= set(golden.NAMES)
+
+
+def test_the_compiler_is_not_loaded_before_it_is_asked_for() -> None:
+    """It takes longer to load than all the rest of torch."""
+    code = "import sys, mvit_cli.model, mvit_cli.recognition.predict; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

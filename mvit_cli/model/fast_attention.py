@@ -159,12 +159,6 @@ def part_of(linear: nn.Linear, outputs: slice) -> nn.Linear:
     return part
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def num_threads() -> int:
-    """Threads of torch on the CPU, which a compiled network takes for fixed."""
-    return torch.get_num_threads()
-
-
 def queries_at_a_time(q: Tensor, keys: int) -> int:
     """For how many of the queries `(B, L, H, D)` relative positions are made together.
 
@@ -173,7 +167,8 @@ def queries_at_a_time(q: Tensor, keys: int) -> int:
     batch, length, heads, _ = q.shape
     most = MAX_BIAS_ELEMENTS.get(q.device.type, MAX_BIAS_ELEMENTS["cuda"]) // (batch * heads * keys)
     if q.device.type == "cpu":
-        blocks = -(-4 * num_threads() // (batch * heads))
+        threads = 1 if torch.compiler.is_compiling() else torch.get_num_threads()  # which the compiler cannot ask
+        blocks = -(-4 * threads // (batch * heads))
         most = min(most, QUERY_BLOCK * max(3, blocks))
     return max(1, min(most, length))
 
