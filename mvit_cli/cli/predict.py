@@ -10,7 +10,7 @@ import typer
 
 from mvit_cli.cli.options import Compile, Device, NoFast, Preset, Quiet, RunDtype, Weights, count_or_auto
 from mvit_cli.cli.page import opened_page
-from mvit_cli.cli.processors import share_processors
+from mvit_cli.cli.processors import leave_processors, share_processors
 from mvit_cli.cli.sink import Format, check_output, check_report, check_resume, chosen_format, opened_writer
 from mvit_cli.errors import UsageError
 
@@ -169,6 +169,7 @@ def predict_command(
         compiled=compiled,
         progress=not quiet,
     )
+    leave_processors(recogniser.summary["macs"])
     if journal:
         journal.check(recogniser.run)
     report = RunReport(
