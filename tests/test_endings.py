@@ -106,7 +106,8 @@ class TestTermination:
         monkeypatch.setattr(Scorer, "scores", terminated_in_the_third)
         monkeypatch.setattr("mvit_cli.media.pool.workers_auto", lambda: 0)
         file = tmp_path / "rows.json"
-        assert run(["predict", *clips, "--weights", weights, "--output", str(file), "-q"]) == 143
+        one_at_a_time = ["--views", "1x1", "--batch-size", "1"]
+        assert run(["predict", *clips, "--weights", weights, *one_at_a_time, "--output", str(file), "-q"]) == 143
         document = json.loads(file.read_text())
         assert document["counts"] == {"ok": 2, "error": 0}
         assert [row["path"] for row in document["results"]] == clips[:2]
