@@ -96,14 +96,14 @@ class TestTermination:
     def test_leaves_a_whole_document(
         self, clips: list[str], tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        scores, calls = Scorer.scores, itertools.count(1)
+        start, calls = Scorer.start, itertools.count(1)
 
-        def terminated_in_the_third(scorer: Scorer, pixels: object) -> object:
+        def terminated_in_the_third(scorer: Scorer, files: list) -> object:
             if next(calls) == 3:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return scores(scorer, pixels)
+            return start(scorer, files)
 
-        monkeypatch.setattr(Scorer, "scores", terminated_in_the_third)
+        monkeypatch.setattr(Scorer, "start", terminated_in_the_third)
         monkeypatch.setattr("mvit_cli.media.pool.workers_auto", lambda: 0)
         file = tmp_path / "rows.json"
         one_at_a_time = ["--views", "1x1", "--batch-size", "1"]
