@@ -22,3 +22,11 @@ def summarize(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
         return capsys.readouterr().out
 
     return run_it
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Path of the checkpoint of a network that is run in milliseconds."""
+    from tiny_network import write_weights  # loads torch, which the number of threads above must precede
+
+    return str(write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors"))

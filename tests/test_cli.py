@@ -13,17 +13,12 @@ from pathlib import Path
 
 import pytest
 from media_clips import clip
-from tiny_network import CONFIG, write_weights
+from tiny_network import CONFIG
 
 from mvit_cli import __version__
 from mvit_cli.cli.main import run
 
 Captured = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors"))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from media_clips import clip, write_video
 from test_cli import children
-from tiny_network import write_weights
 
 from mvit_cli.cli.main import run
 from mvit_cli.recognition.scoring import Scorer
@@ -23,11 +22,6 @@ from mvit_cli.recognition.scoring import Scorer
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
 Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors"))
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 from media_clips import clip
 from pages import Element, picture, read_page
 from PIL import Image
-from tiny_network import write_weights
 
 from mvit_cli.cli.main import run
 
@@ -20,11 +19,6 @@ CLIP = str(Path(__file__).parent / "data" / "pan_left.mp4")
 @pytest.fixture(autouse=True)
 def decoding_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mvit_cli.media.pool.workers_auto", lambda: 0)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors"))
 
 
 @pytest.fixture

@@ -34,11 +34,6 @@ class TestWhatIsKnownOfARun:
         assert known_run(None, file, "2x1")["views"] == "2x1"
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors"))
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "inputs"
