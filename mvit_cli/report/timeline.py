@@ -36,11 +36,7 @@ class Timelines:
 
     A span ends where the next begins: of windows that overlap the later one counts.
 
-    Args:
-        screen: where to.
-        run: what all rows share, see `Recogniser.run`.
-        notes: warnings that all rows share; said once.
-        model: the object of `mvit summarize`, for the table of stages; None: no such table.
+    It is told what `PredictionBlocks` is told; the stages come below.
     """
 
     def __init__(self, screen: Screen, run: Row, notes: tuple[str, ...], model: Row | None) -> None:
