@@ -5,8 +5,8 @@ break is a row that was being written, and is cut off.
 """
 
 import itertools
+import json
 import os
-import pickle
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -84,10 +84,10 @@ class Journal:
 
     def _retrying(self, sources: Iterator[Source]) -> Iterator[Source]:
         """Reads the inputs to their end, forgets the errors of those, and gives the inputs back."""
-        stored = tempfile.TemporaryFile()  # noqa: SIM115
+        stored = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115
         for source in sources:
             error = source.error
-            pickle.dump((source.path, error and (error.kind, error.message, error.hint)), stored)
+            stored.write(json.dumps([source.path, error and (error.kind, error.message, error.hint)]) + "\n")
             if (digest := digest_of(source.path)) in self._kept.failing:
                 self._retried.add(digest)
         self._kept = read_rows(self.path, self.windows, self._retried)
@@ -186,13 +186,10 @@ def read_journal(path: Path, windows: Windows | None = None, *, retry_errors: bo
     return journal
 
 
-def _restored(stored: IO[bytes]) -> Iterator[Source]:
+def _restored(stored: IO[str]) -> Iterator[Source]:
     with stored:
-        while True:
-            try:
-                path, error = pickle.load(stored)
-            except EOFError:
-                return
+        for line in stored:
+            path, error = json.loads(line)
             yield Source(path, MediaError(*error) if error else None)
 
 
