@@ -30,3 +30,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     from tiny_network import write_weights  # loads torch, which the number of threads above must precede
 
     return str(write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors"))
+
+
+@pytest.fixture
+def decoding_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes have tests of their own; elsewhere they only take time, and do not see what a test replaces."""
+    monkeypatch.setattr("mvit_cli.media.pool.workers_auto", lambda: 0)

@@ -29,10 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def decoding_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Worker processes have tests of their own, below and in media; elsewhere they would only take time."""
-    monkeypatch.setattr("mvit_cli.media.pool.workers_auto", lambda: 0)
+pytestmark = pytest.mark.usefixtures("decoding_in_this_process")
 
 
 def lines(captured: str) -> list[dict]:

@@ -18,9 +18,7 @@ OK_KEYS = [
 KINDS = {"not_found", "unsupported", "empty", "decode", "timeout", "crash", "memory", "internal"}
 
 
-@pytest.fixture(autouse=True)
-def decoding_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mvit_cli.media.pool.workers_auto", lambda: 0)
+pytestmark = pytest.mark.usefixtures("decoding_in_this_process")
 
 
 def rows(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> list[dict[str, Any]]:

@@ -16,9 +16,7 @@ Captured = pytest.CaptureFixture[str]
 CLIP = str(Path(__file__).parent / "data" / "pan_left.mp4")
 
 
-@pytest.fixture(autouse=True)
-def decoding_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mvit_cli.media.pool.workers_auto", lambda: 0)
+pytestmark = pytest.mark.usefixtures("decoding_in_this_process")
 
 
 @pytest.fixture

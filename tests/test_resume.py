@@ -44,11 +44,6 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def decoding_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mvit_cli.media.pool.workers_auto", lambda: 0)
-
-
 @pytest.mark.usefixtures("decoding_in_this_process")
 class TestCommand:
     def predict(self, folder: Path, weights: str, *options: str) -> int:

@@ -22,9 +22,7 @@ from mvit_cli.report.schema import schema_names, schema_of
 CLIP = str(Path(__file__).parent / "data" / "pan_left.mp4")
 
 
-@pytest.fixture(autouse=True)
-def decoding_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mvit_cli.media.pool.workers_auto", lambda: 0)
+pytestmark = pytest.mark.usefixtures("decoding_in_this_process")
 
 
 def written(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> Any:
