@@ -3,10 +3,11 @@
     python benchmarks/camera/train.py --data DIR --out RUN [--export weights/camera_motion.safetensors]
 
 Every batch has its own seed, so a run is the same with any number of workers, and a run that was stopped goes on
-where its last checkpoint was. Worker processes make the clips; this process trains, on a GPU where there is one.
-What helps at this size: filters that already answer to moving gratings (`stem.py`), large motions first, a second
-target (how far the camera travelled) that is dropped after training, mirrored and reversed copies of each clip, and
-an average of the weights. No test clip is looked at: the last average is the result.
+from its last checkpoint as if it had not been. Worker processes make the clips; this process trains, on a GPU where
+there is one. What helps at this size: filters that already answer to moving gratings (`stem.py`), large motions first,
+a second target (how far the camera travelled) that is dropped after training, mirrored and reversed copies of each
+clip, a learning rate that rises and falls twice, and an average of the weights. No test clip is looked at: the last
+average is the result.
 """
 
 import argparse
@@ -38,8 +39,10 @@ NUM_TRAVELS = 4  # pan, tilt, zoom, roll: outputs that exist during training onl
 TRAVEL_UNIT = 0.1
 FRESH = 16  # clips generated for one step; replays come on top
 POOL = 40  # groups of clips kept for replay
-CURRICULUM = 0.12  # share of the run in which large motions give way to all
-WARM_UP = 0.03
+CYCLES = 2  # of the learning rate, equally long
+LATER_PEAK = 0.7  # how high a cycle rises, as a share of the one before
+CURRICULUM = 0.12  # share of the first cycle in which large motions give way to all
+WARM_UP = 0.03  # share of a cycle
 WEIGHT_DECAY = 0.05
 EMA_DECAY = 0.998
 CHECKPOINT_STEPS = 100
@@ -50,7 +53,7 @@ def make_batches(worker: int, args: argparse.Namespace, first: int, photos: list
     cv2.setNumThreads(1)
     for step in range(first + worker, args.steps, args.workers):
         rng = np.random.default_rng((args.seed, step))
-        easiness = max(0.0, 1 - step / (CURRICULUM * args.steps))
+        easiness = max(0.0, 1 - step / (CURRICULUM * (args.steps // CYCLES)))
         clips = [generate(rng, photos, easiness=easiness) for _ in range(FRESH)]
         queue.put(
             Batch(
@@ -75,9 +78,12 @@ def generated(args: argparse.Namespace, first: int) -> Iterator[Batch]:
 def with_replays(args: argparse.Namespace, first: int) -> Iterator[Batch]:
     """Each new group together with older ones, all mirrored, transposed and reversed at random."""
     pool: deque[Batch] = deque(maxlen=POOL)
-    for step, fresh in enumerate(generated(args, first), start=first):
-        rng = np.random.default_rng((args.seed, step, 1))
+    start = max(0, first + 1 - POOL)
+    for step, fresh in enumerate(generated(args, start), start=start):
         pool.append(fresh)
+        if step < first:
+            continue  # made again only for the pool of a run that goes on
+        rng = np.random.default_rng((args.seed, step, 1))
         groups = [fresh] + [pool[rng.integers(len(pool))] for _ in range(args.replays)]
         yield Batch.joined([mirrored(rng, group) for group in groups])
 
@@ -100,7 +106,9 @@ def loss_of(outputs: Tensor, labels: Tensor, travels: Tensor) -> tuple[Tensor, T
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Linear warm-up, then half a cosine down to 1 %."""
+    """In each cycle a linear warm-up, then half a cosine down to 1 %."""
+    cycle, step = divmod(step, steps // CYCLES)
+    steps, peak = steps // CYCLES, peak * LATER_PEAK**cycle
     if step < WARM_UP * steps:
         return peak * (step + 1) / (WARM_UP * steps)
     progress = (step - WARM_UP * steps) / ((1 - WARM_UP) * steps)
@@ -169,7 +177,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder for the photographs' packages")
     parser.add_argument("--out", type=Path, required=True, help="folder of this run: checkpoint and log")
     parser.add_argument("--export", type=Path, help="write the weights here at the end (safetensors, fp16)")
-    parser.add_argument("--steps", type=int, default=7500, help=f"steps of {FRESH} new clips each")
+    parser.add_argument("--steps", type=int, default=15000, help=f"steps of {FRESH} new clips each")
     parser.add_argument("--replays", type=int, default=1, help="older groups of clips trained on again in each step")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=0)
