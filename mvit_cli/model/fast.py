@@ -31,7 +31,7 @@ from mvit_cli.model.block import Block
 from mvit_cli.model.fast_attention import FastAttention
 from mvit_cli.model.int8 import Int8Linear, add_product_, product
 from mvit_cli.model.position import POSITION_NAMES, absolute_positions
-from mvit_cli.model.rows import RowLayout, pool_grid
+from mvit_cli.model.rows import RowLayout, joined, pool_grid
 
 if TYPE_CHECKING:
     from mvit_cli.model.mvit import MViT
@@ -180,7 +180,7 @@ class FastBlock(nn.Module):
         if self.kernel_skip is None or self.cls_only:
             return source
         grid = pool_grid(layout.grid(source), self.kernel_skip, self.stride_skip, None, "max")
-        return torch.cat((grid.flatten(0, 3), layout.cls(source).flatten(0, 1)))
+        return joined(grid.flatten(0, 3), layout.cls(source).flatten(0, 1))
 
     def _projected_and_mlp(self, x: Tensor, attended: list[Tensor]) -> Tensor:
         """`x + proj(attended)`, then the MLP with its skip connection; some rows at a time."""

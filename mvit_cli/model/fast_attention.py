@@ -3,6 +3,7 @@
 B batch, L query positions of the grid, N keys, C channels, H heads, D head dim, R rows; see `rows.py`.
 """
 
+from functools import reduce
 from math import prod
 
 import torch
@@ -15,7 +16,7 @@ from mvit_cli.model.attention import PoolingAttention
 from mvit_cli.model.int8 import Int8Linear
 from mvit_cli.model.pooling import TokenPool
 from mvit_cli.model.position import relative_rows, resize_rel_pos
-from mvit_cli.model.rows import FoldedPool, RowLayout, read_positions
+from mvit_cli.model.rows import FoldedPool, RowLayout, joined, read_positions
 
 QUERY_BLOCK = 256
 """Queries a task of torch's attention on a CPU; it takes 64 or 32, and is up to 1.6 times slower, below 768 queries."""
@@ -51,6 +52,7 @@ class FastAttention(nn.Module):
         for of in "qkv":
             self.register_module(f"norm_{of}", getattr(attn, f"norm_{of}"))
         self.tables = {axis: getattr(attn, f"rel_pos_{axis}") for axis in "thw"}
+        self.relative: dict[tuple[str, int, int], Tensor] = {}
 
     def forward(self, normed: Tensor, layout: RowLayout) -> tuple[list[Tensor], RowLayout]:
         """Rows `(R, C_in)` -> rows of the grid and rows of the class tokens, `(B*L, C)` and `(B, C)`, and the layout.
@@ -87,11 +89,11 @@ class FastAttention(nn.Module):
             reads = read_positions(layout.thw, self.pool_kv.kernel, self.pool_kv.stride, normed.device)
             if reads:
                 read = layout.grid(normed).flatten(1, 3).index_select(1, reads.index)
-                normed = torch.cat((read.flatten(0, 1), layout.cls(normed).flatten(0, 1)))
+                normed = joined(read.flatten(0, 1), layout.cls(normed).flatten(0, 1))
                 layout, stride = layout.on(reads.thw), reads.stride
             kv = self.linear_kv(normed)
             grid = self.pool_kv(layout.grid(kv), stride)
-        k, v = torch.cat((grid.flatten(1, 3), layout.cls(kv)), dim=1).chunk(2, dim=2)
+        k, v = joined(grid.flatten(1, 3), layout.cls(kv), dim=1).chunk(2, dim=2)
         k, v = self._normed_heads(k, self.norm_k), self._normed_heads(v, self.norm_v)
         return k.transpose(1, 2), v.transpose(1, 2), thw
 
@@ -119,7 +121,8 @@ class FastAttention(nn.Module):
 
         attended = torch.empty_like(q)
         step = queries_at_a_time(q, k.shape[2])
-        bias = q.new_zeros(q.shape[0], q.shape[2], step, k.shape[2])  # the class token's column stays 0
+        bias = q.new_empty(q.shape[0], q.shape[2], step, k.shape[2])
+        bias[..., prod(k_thw) :] = 0  # the class token has no relative position
         for start in range(0, q.shape[1], step):
             part = q[:, start : start + step]
             mask = bias[:, :, : part.shape[1]]
@@ -135,20 +138,26 @@ class FastAttention(nn.Module):
     def _relative_scores(self, q: Tensor, q_thw: THW, k_thw: THW) -> list[Tensor]:
         """`q . R` in time, height and width: `(B, H, L, k_T, 1, 1)`, `(B, H, L, 1, k_H, 1)`, `(B, H, L, 1, 1, k_W)`.
 
-        Zeros for an axis without a table; an empty list where no axis has one.
+        An axis without a table has none.
         """
-        if all(table is None for table in self.tables.values()):
-            return []
         grid, scores = q.unflatten(1, q_thw), []
         for axis, name in enumerate("thw"):
-            table, lengths = self.tables[name], (q_thw[axis], k_thw[axis])
-            if table is None:
-                along = q.new_zeros(()).expand(q.shape[0], q.shape[2], q.shape[1], lengths[1])
-            else:
-                relative = resize_rel_pos(table, 2 * max(lengths) - 1)[relative_rows(*lengths, q.device)]  # (q, k, D)
-                along = torch.einsum(f"bthwnd,{name}kd->bnthwk", grid, relative).flatten(2, 4)
-            scores.append(along.unflatten(3, [lengths[1] if other == axis else 1 for other in range(3)]))
+            if self.tables[name] is None:
+                continue
+            relative = self._relative_positions(name, q_thw[axis], k_thw[axis])
+            along = torch.einsum(f"bthwnd,{name}kd->bnthwk", grid, relative).flatten(2, 4)
+            scores.append(along.unflatten(3, [k_thw[axis] if other == axis else 1 for other in range(3)]))
         return scores
+
+    def _relative_positions(self, axis: str, queries: int, keys: int) -> Tensor:
+        """The embedding of each pair of places on an axis, `(queries, keys, D)`; made once for each size of clip."""
+        kept = self.relative.get((axis, queries, keys))
+        if kept is None:
+            table = resize_rel_pos(self.tables[axis], 2 * max(queries, keys) - 1)
+            kept = table[relative_rows(queries, keys, table.device)]
+            if not torch.compiler.is_compiling():
+                self.relative[axis, queries, keys] = kept
+        return kept
 
 
 def part_of(linear: nn.Linear, outputs: slice) -> nn.Linear:
@@ -174,9 +183,12 @@ def queries_at_a_time(q: Tensor, keys: int) -> int:
 
 
 def fill_bias(bias: Tensor, scores: list[Tensor], k_thw: THW) -> None:
-    """Writes the sum of the three axes' scores into the grid's columns of `(B, H, L, N)`."""
-    time, height, width = scores
-    add_into(bias[..., : prod(k_thw)].unflatten(3, k_thw), time, height + width)
+    """Writes the sum of the axes' scores into the grid's columns of `(B, H, L, N)`."""
+    into, (first, *others) = bias[..., : prod(k_thw)].unflatten(3, k_thw), scores
+    if others:
+        add_into(into, first.expand_as(into), reduce(torch.add, others))
+    else:
+        into.copy_(first)
 
 
 def add_into(out: Tensor, a: Tensor, b: Tensor) -> None:

@@ -62,6 +62,11 @@ class RowLayout:
         return torch.cat((self.cls(rows), self.grid(rows).flatten(1, 3)), dim=1)
 
 
+def joined(grid: Tensor, cls: Tensor, dim: int = 0) -> Tensor:
+    """Grid and class tokens one after the other; the grid itself, not a copy, where there is no class token."""
+    return torch.cat((grid, cls), dim) if cls.shape[dim] else grid
+
+
 def pool_grid(grid: Tensor, kernel: THW, stride: THW, weight: Tensor | None, mode: str) -> Tensor:
     """Pools a channels-last grid: `(B, T, H, W, C)` -> `(B, T', H', W', C)`, dense.
 
