@@ -1,10 +1,8 @@
 """Files behind a URL: streamed into torch's cache, resumed after a break, written atomically."""
 
 import base64
-import hashlib
 import http.client
 import os
-import re
 import ssl
 import threading
 import time
@@ -15,7 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from mvit_cli.checkpoints.integrity import cache_home, what_is_wrong
+from mvit_cli.checkpoints.caches import WORKS_OFFLINE
+from mvit_cli.checkpoints.integrity import what_is_wrong
 from mvit_cli.checkpoints.source import Source, check_url, redacted
 from mvit_cli.checkpoints.transfer import transfer_bar
 from mvit_cli.errors import DownloadError
@@ -26,28 +25,6 @@ CHUNK_BYTES = 1 << 20
 LIMIT_BYTES = 20 << 30  # larger than any MViT; a card that knows its size allows twice that size
 
 T = TypeVar("T")
-
-
-def url_cache_dir() -> Path:
-    """Where `torch.hub` keeps files from URLs: `$TORCH_HOME` or `~/.cache/torch`, then `hub/checkpoints`."""
-    home = os.environ.get("TORCH_HOME")
-    return (Path(home).expanduser() if home else cache_home() / "torch") / "hub" / "checkpoints"
-
-
-def url_cache_path(url: str, *, published: bool) -> Path:
-    """The file's place in the cache.
-
-    Args:
-        published: the URL stands in a card, so it has the name that torch gives it. Any other URL gets a digest of
-            itself into the name: two hosts may both have a `model.pth`.
-    """
-    parts = urlsplit(url)
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", unquote(parts.path.rpartition("/")[2])).lstrip(".") or "weights"
-    if not published:
-        without_user = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        stem, dot, suffix = name.rpartition(".")
-        name = f"{stem or suffix}-{hashlib.sha256(without_user.encode()).hexdigest()[:12]}{dot}{suffix if stem else ''}"
-    return url_cache_dir() / name
 
 
 def download(url: str, source: Source, target: Path, name: str, *, progress: bool) -> None:
@@ -256,11 +233,6 @@ def _refuse(status: int, name: str, where: str) -> NoReturn:
 def unreachable(name: str, where: str, reason: str) -> DownloadError:
     """Nothing answered: what was tried, and what works all the same."""
     return DownloadError(f"{name} is not on this machine, and {where} cannot be reached: {reason}", WORKS_OFFLINE)
-
-
-WORKS_OFFLINE = (
-    "offline: --preset camera needs no download, --weights FILE takes a file; `mvit weights where` shows the caches"
-)
 
 
 def reason_of(error: BaseException | None) -> str:

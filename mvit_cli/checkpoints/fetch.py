@@ -3,9 +3,16 @@
 import os
 from pathlib import Path
 
+from mvit_cli.checkpoints.caches import (
+    WORKS_OFFLINE,
+    cached_file,
+    delete_cached,
+    hub_cache_dir,
+    url_cache_dir,
+    url_cache_path,
+    with_published_digest,
+)
 from mvit_cli.checkpoints.cards import Card, weights_dir
-from mvit_cli.checkpoints.download import WORKS_OFFLINE, download, url_cache_dir, url_cache_path
-from mvit_cli.checkpoints.hub import cached_file, delete_cached, download_from_hub, hub_cache_dir, with_published_digest
 from mvit_cli.checkpoints.integrity import what_is_wrong
 from mvit_cli.checkpoints.source import Source, source_of_uri
 from mvit_cli.errors import CheckpointError, DownloadError
@@ -69,7 +76,11 @@ def _obtain(source: Source, name: str, *, published: bool, progress: bool) -> Pa
         message = f"{name} is not on this machine, and {switch} forbids to download it from {source.where}"
         raise DownloadError(message, WORKS_OFFLINE)
     if source.hub_file is not None:
+        from mvit_cli.checkpoints.hub import download_from_hub
+
         return download_from_hub(source.hub_file, source, name, progress=progress)
+    from mvit_cli.checkpoints.download import download  # what only looks needs no HTTP
+
     assert source.url is not None  # `_locate` finds or refuses what is embedded
     path = url_cache_path(source.url, published=published)
     download(source.url, source, path, name, progress=progress)

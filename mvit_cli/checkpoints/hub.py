@@ -1,56 +1,18 @@
 """Files of the Hugging Face Hub, in the Hub's own cache."""
 
 import errno
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
+from mvit_cli.checkpoints.caches import delete_cached, hub_cache_dir, with_published_digest
 from mvit_cli.checkpoints.download import FIRST_ANSWER_S, not_the_published, reason_of, unreachable, within
-from mvit_cli.checkpoints.integrity import cache_home, what_is_wrong
+from mvit_cli.checkpoints.integrity import what_is_wrong
 from mvit_cli.checkpoints.source import HubFile, Source, redacted
 from mvit_cli.checkpoints.transfer import announce
 from mvit_cli.errors import DownloadError
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST)
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-def hub_cache_dir() -> Path:
-    """Where huggingface_hub keeps its files: `$HF_HUB_CACHE`, `$HF_HOME/hub` or `~/.cache/huggingface/hub`."""
-    given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    if given:
-        return Path(os.path.expandvars(given)).expanduser()
-    home = os.environ.get("HF_HOME")
-    return (Path(os.path.expandvars(home)).expanduser() if home else cache_home() / "huggingface") / "hub"
-
-
-def cached_file(place: HubFile) -> Path | None:
-    """The file as the Hub's cache has it, without network and without importing huggingface_hub."""
-    repo = hub_cache_dir() / f"models--{place.repo.replace('/', '--')}"
-    commit = place.revision
-    if not _COMMIT.fullmatch(commit):
-        branch = repo / "refs" / commit
-        commit = branch.read_text().strip() if branch.is_file() else ""
-    path = repo / "snapshots" / commit / place.path
-    return path if _COMMIT.fullmatch(commit) and path.is_file() else None
-
-
-def with_published_digest(source: Source, blob_name: str | None) -> Source:
-    """Adds the sha256 that the Hub names a large file by, where the card has none of its own."""
-    if source.sha256 is None and blob_name is not None and _SHA256.fullmatch(blob_name):
-        return replace(source, sha256=blob_name)
-    return source
-
-
-def delete_cached(path: Path) -> None:
-    """Removes a file of the Hub's cache together with the blob behind it."""
-    blob = path.resolve()
-    path.unlink(missing_ok=True)
-    blob.unlink(missing_ok=True)
 
 
 def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bool) -> Path:

@@ -88,8 +88,7 @@ def _from_card(card: "Card") -> Inspected:
 
 
 def cached_address(uri: str) -> Path:
-    from mvit_cli.checkpoints.download import url_cache_path
-    from mvit_cli.checkpoints.hub import cached_file
+    from mvit_cli.checkpoints.caches import cached_file, url_cache_path
     from mvit_cli.checkpoints.source import source_of_uri
 
     source = source_of_uri(uri)

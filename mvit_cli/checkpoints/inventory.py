@@ -1,11 +1,12 @@
 """What the cards offer, and what of it lies on this machine. Needs no network and no torch."""
 
 from dataclasses import asdict, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
+from mvit_cli.arch.parameters import parameter_shapes
 from mvit_cli.arch.presets import get_preset, preset_names
-from mvit_cli.arch.summary import summarize_config
 from mvit_cli.checkpoints.cards import Card, card_names, load_card
 from mvit_cli.checkpoints.fetch import cache_dirs, locate
 from mvit_cli.errors import CheckpointError
@@ -41,7 +42,7 @@ def _record(card: Card) -> dict[str, Any]:
 def _params(card: Card) -> int:
     """Parameters of the network that the card describes."""
     fields: dict[str, Any] = {"num_classes": card.labels.classes, **card.overrides}
-    return int(summarize_config(replace(get_preset(card.preset).config, **fields))["params"])
+    return sum(map(prod, parameter_shapes(replace(get_preset(card.preset).config, **fields)).values()))
 
 
 def state_of(card: Card) -> tuple[str, Path | None]:
