@@ -73,6 +73,7 @@ def unpack_debian(name: str, data: Path) -> Path:
     subprocess.run(["apt-get", "-q", "download", name], cwd=downloads, check=True)
     archive = max(downloads.glob(f"{name}_*.deb"))
     partial = target.with_suffix(".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["dpkg", "-x", archive, partial], check=True)
     partial.rename(target)
     return target
