@@ -48,9 +48,10 @@ def card(results: dict, weights: bytes, training: str) -> str:
         "tests on footage are not blind: what earlier versions did on them led to talking people, to heads that fill "
         "the view, to stronger hand jitter and to shakes in bursts in the generated clips (so the held-out "
         "photographs are a harder test than they were), to the limit of wobble of 0.25 of its travel in a labelled "
-        "moving window, and to leaving out bare walls in the virtual camera's test.",
-        "The virtual camera over real footage fails mostly between static and shake, where a talking head fills the "
-        "view. The windows of moving cameras are few and overlap: too few for a rate of each class.",
+        "moving window, and to counting bare walls apart in the virtual camera's test.",
+        "The virtual camera over real footage films views in which something that stands shows upright and level "
+        "edges. Where somebody moves before a bare wall nothing tells whether the camera moves or the head: such "
+        "views are a test of their own, which measures guessing.",
     ]
     lines = [
         f'name = "{NAME}"',

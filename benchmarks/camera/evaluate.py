@@ -7,7 +7,8 @@
     something in the view stands and shows how the camera moves.
 (c) real footage of a fixed camera, people moving in it: every window is static.
 (d) real footage of a moving camera: windows labelled by sparse optical flow and RANSAC (`flow.py`), which know nothing
-    of the network. They overlap, so they are fewer independent cases than their number says.
+    of the network. They overlap, so they are fewer independent cases than their number says; of a file that has
+    more than 20, 20 evenly spaced ones count, so that no single shot decides.
 (e) as (b), where nothing but a bare wall stands behind somebody who moves: how far guessing goes.
 """
 
@@ -37,6 +38,7 @@ from mvit_cli.model.mvit import MViT
 MEAN, STD = 0.45, 0.225
 WEIGHTS = Path(__file__).parents[2] / "weights" / "camera_motion.safetensors"
 STATIC = LABELS.index("static")
+WINDOWS_PER_FILE = 20
 
 
 @dataclass(frozen=True)
@@ -85,21 +87,23 @@ def static_windows(videos: list[tuple[Footage, Video]], hop_s: float) -> Iterato
 
 
 def moving_windows(videos: list[tuple[Footage, Video]], hop_s: float) -> Iterator[tuple[np.ndarray, int, str]]:
-    """(c) Windows in which the optical flow finds one clear motion; played at three speeds, forwards and backwards."""
+    """(d) Windows in which the optical flow finds one clear motion; played at three speeds, forwards and backwards."""
     for footage, video in videos:
         if footage.fixed_camera:
             continue
         motions = frame_motions(video.frames)
+        judged = []
         for speed in (1, 2, 3):
             faster = Video(video.frames, video.times_s / speed)
             for start in faster.starts(hop_s):
                 first, last = np.searchsorted(faster.times_s, (start - 1e-6, start + CLIP_S + 1e-6))
-                window = motions[first : max(first + 1, last - 1)]
-                frames = centre_crop(video.frames[faster.sampled(start)], SIDE_PX)
-                judged = judge(window).label
-                if judged is not None:
-                    yield frames, judged, footage.file
-                    yield frames[::-1], REVERSED[judged], f"{footage.file} backwards"
+                label = judge(motions[first : max(first + 1, last - 1)]).label
+                if label is not None:
+                    judged.append((faster.sampled(start), label))
+        for i in np.linspace(0, len(judged) - 1, min(len(judged), WINDOWS_PER_FILE)).round().astype(int):
+            frames = centre_crop(video.frames[judged[i][0]], SIDE_PX)
+            yield frames, judged[i][1], footage.file
+            yield frames[::-1], REVERSED[judged[i][1]], f"{footage.file} backwards"
 
 
 def measure(model: nn.Module, clips: Iterator[tuple[np.ndarray, int, str]]) -> Result:
