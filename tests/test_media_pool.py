@@ -106,8 +106,21 @@ def test_jobs_are_pulled_only_a_little_ahead(crew):
     for _ in range(30):
         next(stream)
     time.sleep(0.2)
-    assert next(pulled) <= 30 + 2 * 2 + 4 + 1
+    assert next(pulled) <= 30 + 16 + 4 + 1
     stream.close()
+
+
+@pytest.mark.parametrize(("side", "at_least", "at_most"), [(8, 12, 20), (1024, 2, 6)])
+def test_small_files_are_decoded_further_ahead(side: int, at_least: int, at_most: int) -> None:
+    """While nobody reads, as when the network computes: 16 pictures of 192 bytes, but two of 3 MB."""
+    with FaultyPool(workers=1) as pool:
+        stream = pool.imap_with_lulls(request(number % 200, side) for number in range(200))
+        for _ in range(30):
+            next(stream)
+        next(outcome for outcome in stream if outcome is not None)
+        time.sleep(1.0)
+        ready = len(list(itertools.takewhile(lambda outcome: outcome is not None, stream)))
+        assert at_least <= ready <= at_most
 
 
 def test_row_does_not_wait_for_the_next_name():

@@ -133,7 +133,7 @@ def test_rows_are_made_as_they_are_asked_for(recogniser: Recogniser) -> None:
     rows = recogniser.rows(endless(), workers=1)
     assert [next(rows)["status"] for _ in range(3)] == ["ok"] * 3
     rows.close()
-    assert taken < 20  # decoding runs ahead only so far
+    assert taken <= 3 + 16 + 4 + 1  # decoding runs ahead only so far
 
 
 def test_rows_of_windows_are_those_of_the_same_seconds_as_files(

@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.process import SLOTS, WorkerProcess
+from mvit_cli.media.process import SLOTS, SMALL_FILES_AHEAD, WorkerProcess
 from mvit_cli.media.run import Run
 from mvit_cli.media.timeline import outcomes_of
 
@@ -59,6 +59,7 @@ class DecodePool:
         self.timeout_s = timeout_s
         self.events: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
         self.workers: list[WorkerProcess] = []
+        self.slots = max(SLOTS, SMALL_FILES_AHEAD // max(1, self.size))
         self._memory_bytes = memory_bytes
 
     def imap(self, jobs: Iterable[DecodeRequest | MediaError]) -> Generator[Outcome, None, None]:
@@ -89,7 +90,7 @@ class DecodePool:
             run.stop()
 
     def free_worker(self) -> WorkerProcess | None:
-        """Returns a worker for one more job: an idle one, a new one, or one with a single job; else None."""
+        """Returns a worker for one more job: an idle one, a new one, or one that has room; else None."""
         for worker in [worker for worker in self.workers if worker.done >= FILES_A_WORKER and not worker.jobs]:
             self.dismiss(worker)
         usable = [worker for worker in self.workers if worker.done + len(worker.jobs) < FILES_A_WORKER]
@@ -97,9 +98,9 @@ class DecodePool:
         if best is not None and not best.jobs:
             return best
         if len(self.workers) < self.size:
-            self.workers.append(WorkerProcess(self.events, self.worker_module, self._memory_bytes))
+            self.workers.append(WorkerProcess(self.events, self.worker_module, self._memory_bytes, self.slots))
             return self.workers[-1]
-        return best if best is not None and len(best.jobs) < SLOTS else None
+        return best if best is not None and best.has_room() else None
 
     def dismiss(self, worker: WorkerProcess) -> tuple[int, str]:
         """Ends a worker; returns its exit code and its last words."""

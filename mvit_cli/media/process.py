@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
     from mvit_cli.media.protocol import DecodeRequest
 
-# A file being decoded and the next one, which waits in the worker.
+# Files that a worker has at most: one being decoded and the next, which waits in the worker.
 SLOTS = 2
+# Files that all workers have together, where pixels are few: pictures fill a batch while the network computes.
+SMALL_FILES_AHEAD = 16
+SMALL_BYTES = 2 << 20
 TAIL_BYTES = 4096
 # Reading a file of this size from a slow disk is worth a second more.
 BYTES_A_SECOND = 100_000_000
@@ -80,23 +83,30 @@ class WorkerProcess:
         events: where messages go.
         module: whose `main` the process runs.
         memory_bytes: memory one file may take.
+        slots: files it may have, if their pixels are few.
     """
 
-    def __init__(self, events: queue.SimpleQueue[Any], module: str, memory_bytes: int) -> None:
-        self.slots = [Slot() for _ in range(SLOTS)]
+    def __init__(self, events: queue.SimpleQueue[Any], module: str, memory_bytes: int, slots: int = SLOTS) -> None:
+        self.slots = [Slot() for _ in range(slots)]
         self.jobs: deque[tuple[Job, int]] = deque()
         self.ready = False
         self.rests = False
         self.done = 0
+        self._most_bytes = 0  # of pixels that a file of it gave
         self._since = time.monotonic()  # start of the process, then of the first job
         self._words = anonymous_file()
         self._process = _start(module, [slot.handle for slot in self.slots], memory_bytes, self._words)
         self._ear = threading.Thread(target=self._listen, args=(events,), daemon=True)
         self._ear.start()
 
+    def has_room(self) -> bool:
+        """Returns whether it may be given one more job: how many depends on what files have turned out to be."""
+        are_small = 0 < self._most_bytes <= SMALL_BYTES
+        return len(self.jobs) < (len(self.slots) if are_small else SLOTS)
+
     def send(self, job: Job) -> None:
-        """Gives the process a job; call only while fewer than `SLOTS` are with it."""
-        slot = next(slot for slot in range(SLOTS) if slot not in (busy for _, busy in self.jobs))
+        """Gives the process a job; call only while it has room."""
+        slot = next(slot for slot in range(len(self.slots)) if slot not in (busy for _, busy in self.jobs))
         if not self.jobs and self.ready:
             self._since = time.monotonic()
         self.jobs.append((job, slot))
@@ -142,7 +152,9 @@ class WorkerProcess:
             *error, window = told
             outcome = LostWindowError(MediaError(*error), window) if window else MediaError(*error)
         else:
-            outcome = replace(told, pixels=self.slots[slot].array(shape, dtype).copy())
+            pixels = self.slots[slot].array(shape, dtype).copy()
+            self._most_bytes = max(self._most_bytes, pixels.nbytes)
+            outcome = replace(told, pixels=pixels)
         job.note(outcome)
         if is_last(outcome):
             self.rests = False

@@ -83,8 +83,8 @@ class Run:
 
     def __init__(self, pool: DecodePool, jobs: Iterable[DecodeRequest | MediaError]) -> None:
         self._pool = pool
-        # Two with each worker, and a few that are done and wait for an earlier one.
-        self._feeder = _Feeder(jobs, 2 * pool.size + 4, pool.events)
+        # Those with the workers, and a few that are done and wait for an earlier one.
+        self._feeder = _Feeder(jobs, pool.slots * pool.size + 4, pool.events)
         self._waiting: deque[Job] = deque()
         self._done = Outbox()
         self._end: _End | None = None
@@ -97,6 +97,8 @@ class Run:
                 if is_last(outcome):
                     self._feeder.make_room()
                 self._let_go_on()
+                self._listen(0.0)
+                self._hand_out()  # the reader may be away for long: workers have as much to do as they can take
                 yield outcome
             if self._end is not None and self._end.count == self._done.next:
                 if self._end.failure is not None:
@@ -129,7 +131,7 @@ class Run:
             if worker.rests and self._done.count(worker.jobs[0][0].number) < WINDOWS_AHEAD:
                 worker.go_on()
 
-    def _listen(self) -> None:
+    def _listen(self, at_most_s: float = 60.0) -> None:
         """Waits for something to happen, at most until a worker is late, and takes in all that has happened.
 
         All of it: whoever reads the outcomes may have been away for long, and a worker is late only if it has not
@@ -137,7 +139,7 @@ class Run:
         """
         now = time.monotonic()
         left_s = min((worker.deadline() - now for worker in self._pool.workers), default=math.inf)
-        wait_s: float | None = max(0.0, min(left_s, 60.0)) if self._pool.workers else None
+        wait_s: float | None = max(0.0, min(left_s, at_most_s)) if self._pool.workers or not at_most_s else None
         try:
             while True:
                 sender, message = self._pool.events.get(timeout=wait_s)
