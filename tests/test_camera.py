@@ -109,7 +109,7 @@ def test_reversed_frames_are_the_opposite_motion(label: str, opposite: str) -> N
 
 @pytest.mark.parametrize("label", [label for pair in OPPOSITES for label in pair])
 def test_shuffled_frames_are_a_shake(label: str) -> None:
-    """Shuffled, an even motion goes to and fro. One order in five still gets somewhere by chance (measured: 15-23 %)."""
+    """Shuffled, an even motion goes to and fro. One order in five still gets somewhere by chance (15-23 %)."""
     rng = np.random.default_rng(1)
     names = Counter(called(clips(label)[:, :, rng.permutation(FRAMES)]) for _ in range(20))
     assert names["shake"] > 10, names

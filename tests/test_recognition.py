@@ -269,11 +269,16 @@ class TestScores:
         assert auto_batch_size(10**6, "cuda", view_bytes=1000, free_bytes=200) == 1
         assert auto_batch_size(10**6, "cuda", view_bytes=10, free_bytes=None) == 64
 
-    def test_a_view_takes_its_tokens_where_the_whole_batch_goes_through_at_once(self) -> None:
+    def test_the_batch_has_a_view_for_each_thread(self) -> None:
+        assert auto_batch_size(70 * 10**9, "cpu", threads=2) == 2
+        assert auto_batch_size(7 * 10**9, "cpu", threads=4) == 12  # 14 without threads to serve
+        assert auto_batch_size(70 * 10**9, "cpu", view_bytes=100, free_bytes=600, threads=16) == 3
+
+    def test_a_view_takes_its_pixels_and_tokens(self) -> None:
         config = get_preset("mvit_b_16x4").config
         pixels, tokens = 16 * 224 * 224 * 3, 8 * 56 * 56 * 96
-        assert memory_of_view(config, "cpu", 4) == 2 * 4 * pixels
-        assert memory_of_view(config, "cuda", 2) == 2 * 4 * pixels + 10 * 2 * tokens
+        assert memory_of_view(config, 4) == 2 * 4 * pixels + 10 * 4 * tokens
+        assert memory_of_view(config, 2) == 2 * 4 * pixels + 10 * 2 * tokens
 
     def test_files_share_batches_and_keep_their_own_scores(self, pixels: np.ndarray) -> None:
         model = MeanColour()

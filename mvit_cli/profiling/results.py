@@ -206,6 +206,7 @@ def _timer_note(sample: Samples) -> str:
         f"stages are timed in {cost['stage_runs']} runs of their own with hooks, which took "
         f"{100 * cost['stage_cost']:+.1f} % of the time without; operators in {cost['operator_runs']} with timers, "
         f"{100 * cost['operator_cost']:+.1f} %"
-        + ", mostly pauses in which the host gets ahead of the GPU"
-        * sample.setup.device.startswith("cuda")
+        + ", mostly pauses in which the host gets ahead of the GPU" * sample.setup.device.startswith("cuda")
+        + "; clips one pass after another, not side by side"
+        * (sample.setup.fast and sample.setup.device == "cpu" and sample.threads > 1 and sample.batch_size > 1)
     )

@@ -40,7 +40,13 @@ def stage_ms(prepared: Prepared, clips: "Tensor") -> dict[str, float]:
 
 @contextmanager
 def stage_hooks(network: "MViT | FastMViT", begins: Callable[[str], None]) -> Iterator[None]:
-    """Calls `begins` with a stage's name whenever one begins, the head where the last block has ended."""
+    """Calls `begins` with a stage's name whenever one begins, the head where the last block has ended.
+
+    Passes over parts of a batch come one after the other meanwhile, on all threads: side by side they would be in
+    several stages at once.
+    """
+    from mvit_cli.model.fast import FastMViT
+
     depths = network.config.stage_depths
     starts: dict[str, nn.Module] = {FIRST: network.patch_embed}
     starts |= {f"scale{stage + 2}": network.blocks[sum(depths[:stage])] for stage in range(len(depths))}
@@ -49,8 +55,13 @@ def stage_hooks(network: "MViT | FastMViT", begins: Callable[[str], None]) -> It
         for name, module in starts.items()
     ]
     handles.append(network.blocks[-1].register_forward_hook(lambda _module, _inputs, _output: begins("head")))
+    passes = network if isinstance(network, FastMViT) else None
     try:
+        if passes:
+            passes.side_by_side = False
         yield
     finally:
+        if passes:
+            passes.side_by_side = True
         for handle in handles:
             handle.remove()

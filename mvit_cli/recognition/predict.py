@@ -137,8 +137,7 @@ def load_recogniser(
         recipe = with_views(recipe, asked_views)
     summary = _summary(choice, model.config)
     if batch_size == "auto":
-        view_bytes = memory_of_view(model.config, place.type, number_format.itemsize)
-        batch_size = auto_batch_size(summary["macs"], place.type, view_bytes, free_memory(place))
+        batch_size = _auto_batch_size(model.config, summary["macs"], place, number_format, fast and not compiled)
     runs, reference = _way_to_run(model, dtype, fast)
     if compiled:
         runs = _compiled(runs, model.config, batch_size, place, number_format)
@@ -209,6 +208,16 @@ def _way_to_run(model: "MViT", dtype: str, fast: bool) -> "tuple[nn.Module, nn.M
     if model.config.pool_first:
         raise UsageError("--dtype int8: this network pools before it projects", "use --dtype float32")
     return model.compile_inference().to_int8(), model.compile_inference()
+
+
+def _auto_batch_size(
+    config: MViTConfig, macs: int, place: "torch.device", dtype: "torch.dtype", side_by_side: bool
+) -> int:
+    import torch
+
+    threads = torch.get_num_threads() if side_by_side and place.type == "cpu" else 1
+    view_bytes = memory_of_view(config, dtype.itemsize)
+    return auto_batch_size(macs, place.type, view_bytes, free_memory(place), threads)
 
 
 def _compiled(

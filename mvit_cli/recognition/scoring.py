@@ -28,31 +28,30 @@ MEMORY_SHARE = 0.5
 """Of the memory that is free at the start, what one batch may take."""
 
 
-def auto_batch_size(macs: int, device: str, view_bytes: int = 0, free_bytes: int | None = None) -> int:
+def auto_batch_size(
+    macs: int, device: str, view_bytes: int = 0, free_bytes: int | None = None, threads: int = 1
+) -> int:
     """Views that go through the network together, from what one costs and the kind of device.
 
     Args:
+        threads: of a CPU, on each of which a view can be computed; the size is a multiple of theirs, if it can.
         view_bytes: memory that a view takes on the device, as of `memory_of_view`.
         free_bytes: memory that the device has; None: not known.
     """
-    size = round(MACS_A_BATCH[device] / macs)
+    size = max(threads, round(MACS_A_BATCH[device] / macs) // threads * threads)
     if view_bytes and free_bytes is not None:
         size = min(size, int(MEMORY_SHARE * free_bytes / view_bytes))
     return max(1, min(MAX_BATCH, size))
 
 
-def memory_of_view(config: "MViTConfig", device: str, number_bytes: int) -> int:
+def memory_of_view(config: "MViTConfig", number_bytes: int) -> int:
     """An estimate of the bytes that one more view in a batch takes while it is computed.
 
-    Its pixels as float32, twice; and where the whole batch goes through at once, the first block's tokens ten times:
-    before and after its norm, Q, what attention gives, a copy for pooling, and the MLP's hidden layer. On a CPU the
-    fast path lets few go through at once.
+    Its pixels as float32, twice; and the first block's tokens ten times: before and after its norm, Q, what attention
+    gives, a copy for pooling, and the MLP's hidden layer. On a CPU it is less once there are more views than threads.
     """
-    pixels = 2 * 4 * RGB * prod(config.input_thw)
-    if device == "cpu":
-        return pixels
     tokens = prod(config.patch_thw) * config.stage_channels[0]
-    return pixels + (6 + round(config.mlp_ratio)) * tokens * number_bytes
+    return 2 * 4 * RGB * prod(config.input_thw) + (6 + round(config.mlp_ratio)) * tokens * number_bytes
 
 
 def free_memory(device: "torch.device") -> int | None:

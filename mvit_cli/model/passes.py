@@ -1,0 +1,89 @@
+"""Passes of a network side by side on the cores of a CPU, each with threads of its own.
+
+The threads that compute one operator together wait for each other at its end, hundreds of times a pass, and for a
+processor that another program takes from one of them. Clips are independent: passes on a thread each never wait.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import cache
+from threading import Event
+
+import torch
+from torch import Tensor
+
+Pass = Callable[[Tensor, Event], Tensor]
+"""Clips `(B, 3, T, H, W)` -> logits `(B, classes)`; it may give up, with any exception, once the event is set."""
+
+
+def may_share_threads() -> bool:
+    """Whether there are threads to share, and no compiler at work, which sees one thread."""
+    return not torch.compiler.is_compiling() and torch.get_num_threads() > 1
+
+
+def shares(clips: int, threads: int, most: int) -> list[list[int]]:
+    """How many clips each pass takes: rounds of passes that run together, whose threads are shared evenly.
+
+    As many clips as `threads` divides get a thread a pass, in passes of about one size; the rest follow in passes of
+    one clip, on all threads.
+
+    Args:
+        most: clips that a pass may have.
+    """
+    rest = clips % threads
+    rounds = -(-(clips - rest) // (threads * most))
+    passes = threads * rounds
+    even = [(clips - rest) // passes + (i < (clips - rest) % passes) for i in range(passes)]
+    return [sizes for sizes in (even, [1] * rest) if sizes]
+
+
+def side_by_side(run: Pass, clips: Tensor, most: int) -> Tensor:
+    """Logits of the clips, `(B, classes)`, in passes on all of torch's threads.
+
+    torch's number of threads is the process's: it is another one until this returns.
+
+    Args:
+        most: clips that a pass may have.
+    """
+    threads, logits, start = torch.get_num_threads(), [], 0
+    try:
+        for sizes in shares(len(clips), threads, most):
+            parts = clips[start : start + sum(sizes)].split(sizes)
+            start += sum(sizes)
+            logits += _together(run, parts, max(1, threads // len(parts)), _pool(threads))
+    finally:
+        torch.set_num_threads(threads)
+    return torch.cat(logits)
+
+
+def _together(run: Pass, parts: Sequence[Tensor], threads_each: int, pool: ThreadPoolExecutor) -> list[Tensor]:
+    """Passes at the same time; when one fails, or the user stops the run, the others give up."""
+    stop, inference = Event(), torch.is_inference_mode_enabled()
+
+    def one(part: Tensor) -> Tensor:
+        torch.set_num_threads(threads_each)
+        with torch.inference_mode(inference), torch.no_grad():
+            return run(part, stop)
+
+    if len(parts) == 1:
+        return [one(parts[0])]
+    futures = [pool.submit(one, part) for part in parts]
+    try:
+        for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+            future.result()  # raises what a pass has raised
+        return [future.result() for future in futures]
+    finally:
+        stop.set()
+        for future in futures:
+            future.cancel()
+        wait(futures)
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="mvit-pass")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of the threads
