@@ -13,7 +13,7 @@ first block on one thread of a third-generation EPYC. The arithmetic is the same
 6. The additions of both skip connections are part of the matrix products before them, in place on own buffers, and
    biases that follow each other are added as one.
 7. On a CPU a batch is cut until the tokens of a pass take no more room than those of one MViT-B clip, so memory stays
-   bounded, and passes run side by side, each on a thread of its own (`passes.py`; 1.3 times as many clips a second).
+   bounded, and passes run side by side, each on a thread of its own (`passes.py`; four clips in 0.9 of the time).
 
 R rows, C channels; see `rows.py`.
 """
