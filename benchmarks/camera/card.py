@@ -51,7 +51,7 @@ def card(results: dict, weights: bytes, training: str) -> str:
         "moving window, and to counting bare walls apart in the virtual camera's test.",
         "The virtual camera over real footage films views in which something that stands shows upright and level "
         "edges. Where somebody moves before a bare wall nothing tells whether the camera moves or the head: such "
-        "views, one in eight of those drawn at random, are a test of their own, which measures guessing.",
+        "views are a test of their own, which measures guessing. A third test takes views of both kinds as they come.",
         "Three of the files with a moving camera (example.avi, flashmob.mkv, goldengate.mp4) were added after the "
         "network's design was done, and no network saw them before the one that ships: they are blind.",
     ]

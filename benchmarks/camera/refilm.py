@@ -22,12 +22,13 @@ FLICKER = 10  # grey levels by which noise changes what stands
 
 
 def refilmed(
-    videos: list[tuple[Footage, Video]], count: int, seed: int, told: bool = True
+    videos: list[tuple[Footage, Video]], count: int, seed: int, told: bool | None = True
 ) -> Iterator[tuple[np.ndarray, int, str]]:
     """Clips of a virtual camera over videos of a fixed camera: frames uint8 `(T, 96, 96, 3)`, label, file.
 
     Args:
-        told: whether the clips show something that stands and tells how the camera moves, or nothing of the kind.
+        told: whether the clips show something that stands and tells how the camera moves, or nothing of the kind;
+            None takes views as they come.
     """
     rng = np.random.default_rng((seed, 2))
     fixed = [(footage, video) for footage, video in videos if footage.fixed_camera]
@@ -41,7 +42,7 @@ def refilmed(
         yield (degrade(rng, frames, path) if rng.random() < 0.5 else frames), label, footage.file
 
 
-def _filmed(rng: np.random.Generator, video: Video, path: CameraPath, told: bool) -> np.ndarray | None:
+def _filmed(rng: np.random.Generator, video: Video, path: CameraPath, told: bool | None) -> np.ndarray | None:
     """One clip whose view never leaves the video's picture, or None where that cannot be or it is not as `told`."""
     height, width = video.frames.shape[1:3]
     side = rng.uniform(0.4, 0.8) * min(height, width)
@@ -60,9 +61,8 @@ def _filmed(rng: np.random.Generator, video: Video, path: CameraPath, told: bool
     blur = 0.4 * side / SIDE_PX if side / SIDE_PX > 1.2 else 0.0
     frames = np.stack([_view(video.frames[index], m, blur) for index, m in zip(picked, to_video, strict=True)])
     texture = np.abs(np.diff(frames[[0, -1]].astype(np.int16), axis=2)).mean() * 2
-    if texture <= MIN_TEXTURE or _tells(video.frames[picked], to_video, blur) != told:
-        return None
-    return frames
+    as_told = told is None or _tells(video.frames[picked], to_video, blur) == told
+    return frames if as_told and texture > MIN_TEXTURE else None
 
 
 def _view(picture: np.ndarray, to_pixels: np.ndarray, blur: float) -> np.ndarray:
