@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ class Run:
                 if is_last(outcome):
                     self._feeder.make_room()
                 self._let_go_on()
-                self._listen(0.0)
+                self._catch_up()
                 self._hand_out()  # the reader may be away for long: workers have as much to do as they can take
                 yield outcome
             if self._end is not None and self._end.count == self._done.next:
@@ -131,7 +132,7 @@ class Run:
             if worker.rests and self._done.count(worker.jobs[0][0].number) < WINDOWS_AHEAD:
                 worker.go_on()
 
-    def _listen(self, at_most_s: float = 60.0) -> None:
+    def _listen(self) -> None:
         """Waits for something to happen, at most until a worker is late, and takes in all that has happened.
 
         All of it: whoever reads the outcomes may have been away for long, and a worker is late only if it has not
@@ -139,17 +140,22 @@ class Run:
         """
         now = time.monotonic()
         left_s = min((worker.deadline() - now for worker in self._pool.workers), default=math.inf)
-        wait_s: float | None = max(0.0, min(left_s, at_most_s)) if self._pool.workers or not at_most_s else None
-        try:
+        wait_s = max(0.0, min(left_s, 60.0)) if self._pool.workers else None
+        with suppress(queue.Empty):
+            self._dispatch(*self._pool.events.get(timeout=wait_s))
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Takes in all that has happened, without waiting."""
+        with suppress(queue.Empty):
             while True:
-                sender, message = self._pool.events.get(timeout=wait_s)
-                wait_s = 0.0
-                if sender is self._feeder:
-                    self._take(message)
-                elif sender in self._pool.workers:  # and not one that was ended
-                    self._hear(sender, message)
-        except queue.Empty:
-            return
+                self._dispatch(*self._pool.events.get_nowait())
+
+    def _dispatch(self, sender: Any, message: Any) -> None:
+        if sender is self._feeder:
+            self._take(message)
+        elif sender in self._pool.workers:  # and not one that was ended
+            self._hear(sender, message)
 
     def _take(self, message: _Arrival | _End) -> None:
         if isinstance(message, _End):
