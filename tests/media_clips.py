@@ -9,9 +9,13 @@ import av
 import numpy as np
 import pytest
 
+from mvit_cli.media.decord_reader import decord_is_installed
+
 KEPT = Path(__file__).parent / "data" / "clips"
 # A larger set with the same kind of truth, where somebody has put it.
 BESIDE = Path(__file__).parents[2] / "shared" / "clips"
+
+needs_decord = pytest.mark.skipif(not decord_is_installed(), reason="decord is not installed")
 
 
 def expected() -> dict[str, dict | None]:

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from media_clips import clip, draw, read_number, write_video
+from media_clips import clip, draw, needs_decord, read_number, write_video
 from PIL import Image
 
 from mvit_cli.errors import MediaError
@@ -31,10 +31,8 @@ def request(path, sampling=CLIP, transform=None, **options) -> DecodeRequest:
     return DecodeRequest(str(path), sampling, transform or Transform(GREY, GREY, 128, 128), **options)
 
 
-@pytest.mark.parametrize("reader", ["auto", "av", "decord"])
+@pytest.mark.parametrize("reader", ["auto", "av", pytest.param("decord", marks=needs_decord)])
 def test_frames_of_the_clips_are_the_sampled_ones(tmp_path, reader):
-    if reader == "decord" and not decord_is_installed():
-        pytest.skip("decord is not installed")
     path = square(tmp_path / "a.mp4", 150, options={"g": "30"})
     decoded = decode(request(path, num_clips=3, reader=reader))
     assert decoded.pixels.shape == (3, 16, 128, 128, 3)
@@ -197,9 +195,8 @@ def test_float_transform_keeps_fractions(tmp_path):
     assert np.any(decoded.pixels % 1)
 
 
+@needs_decord
 def test_reader_that_gives_up_is_followed_by_av():
-    if not decord_is_installed():
-        pytest.skip("decord is not installed")
     # 16 pixels wide: decord's rows are padded, and it fails.
     assert decode(request(clip("tiny_16x16.mp4"), EVERY, transform=MODEL)).reader == "av"
     with pytest.raises(MediaError, match="decord") as error:

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media_clips import KEPT, clip, read_number, write_video
+from media_clips import KEPT, clip, needs_decord, read_number, write_video
 
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.decode import attempt
-from mvit_cli.media.decord_reader import decord_is_installed
 from mvit_cli.media.pool import DecodePool, workers_auto
 from mvit_cli.media.protocol import Decoded, DecodeRequest, Sampling, Transform
 
@@ -352,7 +351,7 @@ def test_pool_gives_what_decode_gives(tmp_path, monkeypatch):
 
 
 @posix
-@pytest.mark.skipif(not decord_is_installed(), reason="decord is not installed")
+@needs_decord
 def test_damage_that_decord_conceals_is_overheard_and_told(tmp_path):
     path = Path(write_video(tmp_path / "a.mp4", 40, size=(128, 128), options={"g": "10"}))
     whole = path.read_bytes()

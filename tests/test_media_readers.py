@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from media_clips import clip, expected, read_number, write_video
+from media_clips import clip, expected, needs_decord, read_number, write_video
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.av_reader import AVReader
-from mvit_cli.media.decord_reader import DecordReader, decord_is_installed
+from mvit_cli.media.decord_reader import DecordReader
 from mvit_cli.media.index import index_video, why_not_decord
 from mvit_cli.media.readers import readers_for
 
@@ -26,8 +26,6 @@ DAMAGED = {
 }
 # Quarter turns to the left that bring the displayed picture back to the coded one, where the bars stand on top.
 TURNS = {"rot90.mp4": 3, "rot180.mp4": 2, "rot270.mp4": 1}
-
-needs_decord = pytest.mark.skipif(not decord_is_installed(), reason="decord is not installed")
 
 
 def fetch(reader_class, index, places):
