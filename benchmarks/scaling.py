@@ -21,9 +21,10 @@ from mvit_cli.arch import get_preset
 from mvit_cli.arch.summary import summarize_config
 from mvit_cli.checkpoints.load import build_model
 
-CASES = ("mvit_b_16x4:1", "mvit_b_16x4:4", "mvit_b_32x3:1", "mvit_b_64x3:1", "mvitv2_s_16x4:1", "mvitv2_s_16x4:4")
-CASES += ("mvitv2_s_16x4:16", "mvitv2_b_32x3:1", "mvitv2_l_40x3:1", "mvitv2_small:1", "mvitv2_small:4")
-CASES += ("mvitv2_small:16", "mvitv2_base:1", "mvitv2_large:1")
+CASES = ("mvit_b_16x4:1", "mvit_b_16x4:4", "mvit_b_16x4:16", "mvit_b_32x3:1", "mvit_b_64x3:1", "mvitv2_s_16x4:1")
+CASES += ("mvitv2_s_16x4:4", "mvitv2_s_16x4:16", "mvitv2_b_32x3:1", "mvitv2_l_40x3:1", "mvitv2_tiny:1")
+CASES += ("mvitv2_small:1", "mvitv2_small:4", "mvitv2_small:16", "mvitv2_base:1", "mvitv2_large:1")
+CASES += ("camera_motion:1", "camera_motion:16")
 LONG = 20.0
 """Seconds after which one run is enough."""
 
