@@ -22,8 +22,8 @@ os.environ.setdefault("GOMP_SPINCOUNT", "30000")  # as the command line does
 
 import torch
 
-from mvit_cli.media.pool import DecodePool
-from mvit_cli.media.protocol import Decoded, DecodeRequest
+from mvit_cli.media.request import Decoded, DecodeRequest
+from mvit_cli.media.workers.pool import DecodePool
 from mvit_cli.recognition.batching import Item, groups, scored
 from mvit_cli.recognition.predict import load_recogniser
 from mvit_cli.recognition.recogniser import Recogniser

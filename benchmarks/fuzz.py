@@ -26,8 +26,8 @@ import numpy as np
 from startup import commit, cpu_name
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.pool import DecodePool
-from mvit_cli.media.protocol import Decoded, DecodeRequest, Sampling, Transform
+from mvit_cli.media.request import Decoded, DecodeRequest, Sampling, Transform
+from mvit_cli.media.workers.pool import DecodePool
 
 SEEDS = {  # suffix: encoder, pixel format, options
     "mp4": ("libx264", "yuv420p", {"g": "25", "bf": "2", "preset": "veryfast"}),

@@ -26,8 +26,8 @@ from startup import commit, cpu_name
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import attempt
-from mvit_cli.media.pool import DecodePool
-from mvit_cli.media.protocol import DecodeRequest, Sampling, Transform, Windows
+from mvit_cli.media.request import DecodeRequest, Sampling, Transform, Windows
+from mvit_cli.media.workers.pool import DecodePool
 from mvit_cli.recognition.predict import load_recogniser
 
 GOAL = 0.9

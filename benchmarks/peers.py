@@ -50,7 +50,7 @@ def networks(preset: str) -> tuple[Networks, list[Peer]]:
 
 def load_shared(other: nn.Module, model: nn.Module) -> None:
     """Our weights into another code base's network: in place, through the names its layout has for ours."""
-    from mvit_cli.checkpoints.layouts import recognise, to_canonical
+    from mvit_cli.checkpoints.formats.layouts import recognise, to_canonical
 
     theirs = other.state_dict()
     layout = recognise({key: tuple(tensor.shape) for key, tensor in theirs.items()})

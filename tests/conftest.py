@@ -35,4 +35,4 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def decoding_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worker processes have tests of their own; elsewhere they only take time, and do not see what a test replaces."""
-    monkeypatch.setattr("mvit_cli.media.pool.workers_auto", lambda: 0)
+    monkeypatch.setattr("mvit_cli.media.workers.pool.workers_auto", lambda: 0)

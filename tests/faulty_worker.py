@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media import worker
-from mvit_cli.media.protocol import Clip, Decoded, DecodeRequest, Window
+from mvit_cli.media.request import Clip, Decoded, DecodeRequest, Window
+from mvit_cli.media.workers import worker
 
 
 def work(request: DecodeRequest, allocate) -> Decoded | MediaError:

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from mvit_cli.media.decord_reader import decord_is_installed
+from mvit_cli.media.video.decord_reader import decord_is_installed
 
 KEPT = Path(__file__).parent / "data" / "clips"
 # A larger set with the same kind of truth, where somebody has put it.

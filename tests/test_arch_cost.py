@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mvit_cli.arch import MViTConfig, get_preset, preset_names, summarize
 from mvit_cli.arch.summary import preset_of, resized, summarize_config
+from mvit_cli.checkpoints.formats.reading import Checkpoint
 from mvit_cli.checkpoints.load import describe
-from mvit_cli.checkpoints.reading import Checkpoint
 from mvit_cli.model import MViT
 
 

@@ -9,7 +9,7 @@ from test_recognition import TRANSFORM, MeanColour, scorer
 from torch import nn
 
 from mvit_cli.errors import MediaError, MViTError
-from mvit_cli.media.protocol import Decoded
+from mvit_cli.media.request import Decoded
 from mvit_cli.recognition import batching
 from mvit_cli.recognition.batching import Item, groups, scored
 from mvit_cli.recognition.scoring import Scorer

@@ -2,7 +2,7 @@
 
 The clips here are filmed over a picture of random blobs by the exact geometry of the definitions: a camera that turns
 right moves the picture to the left, and so on. Accuracy on photographs and on real footage is measured by
-`benchmarks/camera/evaluate.py`; here a class counts as seen if most of a few clear clips of it are.
+`training/camera/evaluate.py`; here a class counts as seen if most of a few clear clips of it are.
 """
 
 from collections import Counter

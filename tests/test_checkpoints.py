@@ -10,9 +10,9 @@ import torch
 
 import mvit_cli
 from mvit_cli.arch import MViTConfig, get_preset
-from mvit_cli.checkpoints.layouts import recognise, to_canonical
+from mvit_cli.checkpoints.formats.layouts import recognise, to_canonical
+from mvit_cli.checkpoints.formats.reading import Checkpoint, read_checkpoint
 from mvit_cli.checkpoints.load import describe, mismatches
-from mvit_cli.checkpoints.reading import Checkpoint, read_checkpoint
 from mvit_cli.errors import CheckpointError, UsageError
 
 

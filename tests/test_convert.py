@@ -10,8 +10,8 @@ import torch
 from safetensors import safe_open
 
 from mvit_cli.checkpoints.convert import convert
+from mvit_cli.checkpoints.find import ResolvedWeights
 from mvit_cli.checkpoints.load import CONFIG_KEY, config_from_json, load_file, load_model
-from mvit_cli.checkpoints.resolve import ResolvedWeights
 from mvit_cli.cli.main import run
 from mvit_cli.errors import CheckpointError, MViTError, UsageError
 

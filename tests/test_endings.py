@@ -98,7 +98,7 @@ class TestTermination:
             return start(scorer, files)
 
         monkeypatch.setattr(Scorer, "start", terminated_in_the_third)
-        monkeypatch.setattr("mvit_cli.media.pool.workers_auto", lambda: 0)
+        monkeypatch.setattr("mvit_cli.media.workers.pool.workers_auto", lambda: 0)
         file = tmp_path / "rows.json"
         one_at_a_time = ["--views", "1x1", "--batch-size", "1"]
         assert run(["predict", *clips, "--weights", weights, *one_at_a_time, "--output", str(file), "-q"]) == 143

@@ -14,7 +14,7 @@ import mvit_cli
 from mvit_cli.arch import MViTConfig, get_preset, preset_names
 from mvit_cli.arch.summary import summarize_config
 from mvit_cli.cli.main import run
-from mvit_cli.report.explain import block_sentences, stage_sentences
+from mvit_cli.report.summarize.explain import block_sentences, stage_sentences
 
 FLOOR = re.compile(r"floor\(\((\d+) \+ (\d+) - (\d+)\) / (\d+)\) \+ 1 = (\d+)")
 TOKENS = re.compile(r"(\d+) × (\d+) × (\d+)( \+ 1)? = ([\d,]+) (tokens|queries|keys)")

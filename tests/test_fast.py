@@ -16,9 +16,11 @@ from test_model import SMALL_V2
 
 from mvit_cli.arch import MViTConfig, get_preset, preset_names
 from mvit_cli.checkpoints.load import build_model
-from mvit_cli.model import MViT, fast, fast_attention
-from mvit_cli.model.fast import FastMViT
-from mvit_cli.model.rows import RowLayout, pool_grid, read_positions
+from mvit_cli.model import MViT
+from mvit_cli.model.fast import attention as fast_attention
+from mvit_cli.model.fast import network as fast
+from mvit_cli.model.fast.layout import RowLayout, pool_grid, read_positions
+from mvit_cli.model.fast.network import FastMViT
 
 SAME_SUMS = 1e-5  # float32 sums in another order differ by up to 2e-6 on these logits of about 2
 SAME_SUMS_64 = 1e-12  # the same in float64, where nothing but a wrong formula could make more

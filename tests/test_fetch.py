@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hub_server import FileServer, own_caches
 
-from mvit_cli.checkpoints import download
 from mvit_cli.checkpoints.cards import Card, load_card
-from mvit_cli.checkpoints.fetch import cache_dirs, fetch, fetch_uri, locate, verify
-from mvit_cli.checkpoints.integrity import sha256_of
-from mvit_cli.checkpoints.source import Source
+from mvit_cli.checkpoints.fetch import url as download
+from mvit_cli.checkpoints.fetch.integrity import sha256_of
+from mvit_cli.checkpoints.fetch.locate import cache_dirs, fetch, fetch_uri, locate, verify
+from mvit_cli.checkpoints.fetch.place import Source
 from mvit_cli.errors import CheckpointError, DownloadError
 
 WEIGHTS = bytes(range(256)) * 4096  # 1 MiB
@@ -267,7 +267,7 @@ def test_progress_is_a_line_on_stderr_where_there_is_no_terminal(
 
 
 def test_an_embedded_checkpoint_is_checked_but_never_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mvit_cli.checkpoints.fetch.weights_dir", lambda: tmp_path)
+    monkeypatch.setattr("mvit_cli.checkpoints.fetch.locate.weights_dir", lambda: tmp_path)
     card = replace(load_card("mvit_b_16x4.tv_k400"), source=Source(embedded="own.safetensors", sha256=DIGEST))
     with pytest.raises(CheckpointError, match="ships with mvit"):
         fetch(card)

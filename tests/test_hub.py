@@ -19,8 +19,8 @@ RUN = """
 import json, sys
 from dataclasses import replace
 from mvit_cli.checkpoints.cards import load_card
-from mvit_cli.checkpoints.fetch import fetch, locate
-from mvit_cli.checkpoints.source import Source
+from mvit_cli.checkpoints.fetch.locate import fetch, locate
+from mvit_cli.checkpoints.fetch.place import Source
 from mvit_cli.errors import MViTError
 for source in json.loads(sys.argv[1]):
     card = replace(load_card("mvitv2_tiny.timm_in1k"), source=Source(**source))

@@ -9,7 +9,7 @@ from test_model import SMALL as SMALL_V1
 from test_model import SMALL_V2
 
 from mvit_cli.arch import MViTConfig
-from mvit_cli.model.int8 import Int8Linear
+from mvit_cli.model.fast.int8 import Int8Linear
 
 
 def test_whole_numbers_are_multiplied_exactly() -> None:

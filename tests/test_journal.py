@@ -10,7 +10,7 @@ from journal_rows import RUN, error, ok, read_rows, write_rows
 
 from mvit_cli.cli.main import run
 from mvit_cli.errors import MViTError, UsageError
-from mvit_cli.media.protocol import Windows
+from mvit_cli.media.request import Windows
 from mvit_cli.recognition.journal import Journal, read_journal
 
 Captured = pytest.CaptureFixture[str]

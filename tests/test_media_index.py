@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from media_clips import clip, expected, write_video
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.container import packets_of
 from mvit_cli.media.images import probe
-from mvit_cli.media.index import frame_rate, index_video, why_not_decord
+from mvit_cli.media.video.container import packets_of
+from mvit_cli.media.video.index import frame_rate, index_video, why_not_decord
 
 TRUTH = expected()
 # Packets whose frames the decoder cannot make: the index counts what should be shown, the reader says what is missing.

@@ -18,8 +18,8 @@ from media_clips import KEPT, clip, needs_decord, read_number, write_video
 
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.decode import attempt
-from mvit_cli.media.pool import DecodePool, workers_auto
-from mvit_cli.media.protocol import Decoded, DecodeRequest, Sampling, Transform
+from mvit_cli.media.request import Decoded, DecodeRequest, Sampling, Transform
+from mvit_cli.media.workers.pool import DecodePool, workers_auto
 
 GREY = (0.45, 0.45, 0.45)
 CLIP = Sampling("clip", 16, 4, 30.0)
@@ -168,7 +168,7 @@ def test_generator_of_names_is_closed(crew):
 
 @posix
 def test_each_bad_file_costs_its_own_row(monkeypatch):
-    monkeypatch.setattr("mvit_cli.media.run.TRIES", 1)
+    monkeypatch.setattr("mvit_cli.media.workers.run.TRIES", 1)
     names = [0, "segv", 1, "abort", 2, "exit", 3, "bad_alloc", 4, 5]
     with FaultyPool(workers=2) as pool:
         found = outcomes(pool, names)
@@ -237,7 +237,7 @@ def test_killed_idle_worker_is_replaced():
 
 
 def test_worker_is_renewed_after_many_files(monkeypatch):
-    monkeypatch.setattr("mvit_cli.media.pool.FILES_A_WORKER", 5)
+    monkeypatch.setattr("mvit_cli.media.workers.pool.FILES_A_WORKER", 5)
     with FaultyPool(workers=1) as pool:
         found = outcomes(pool, range(12))
     assert [told(outcome) for outcome in found] == list(range(12))
@@ -278,8 +278,8 @@ def test_nothing_is_left_in_shared_memory_or_of_open_files(tmp_path):
 
 SCRIPT = """
     import os, sys
-    from mvit_cli.media.pool import DecodePool
-    from mvit_cli.media.protocol import DecodeRequest, Sampling, Transform
+    from mvit_cli.media.workers.pool import DecodePool
+    from mvit_cli.media.request import DecodeRequest, Sampling, Transform
     print("started", flush=True)
     transform = Transform((0.5,) * 3, (0.5,) * 3, 32, 32)
     with DecodePool(workers=2) as pool:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from media_clips import clip, expected, needs_decord, read_number, write_video
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.av_reader import AVReader
-from mvit_cli.media.decord_reader import DecordReader
-from mvit_cli.media.index import index_video, why_not_decord
-from mvit_cli.media.readers import readers_for
+from mvit_cli.media.video.av_reader import AVReader
+from mvit_cli.media.video.decord_reader import DecordReader
+from mvit_cli.media.video.index import index_video, why_not_decord
+from mvit_cli.media.video.readers import readers_for
 
 TRUTH = expected()
 WITH_BARS = [name for name, truth in TRUTH.items() if truth and truth.get("bar") and name != "jpeg.mp4"]
@@ -152,7 +152,7 @@ def test_large_frames_are_left_to_av_unless_decord_is_demanded(tmp_path):
 
 
 def test_without_decord_av_reads_everything(monkeypatch):
-    monkeypatch.setattr("mvit_cli.media.readers.decord_is_installed", lambda: False)
+    monkeypatch.setattr("mvit_cli.media.video.readers.decord_is_installed", lambda: False)
     index = index_video(clip("vfr_freeze.mp4"))
     assert readers_for(index, "auto") == (AVReader,)
     with pytest.raises(MediaError, match="not installed"):

@@ -15,13 +15,14 @@ from media_clips import clip, read_number, write_video
 from test_media_pool import FaultyPool, posix, request
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media import av_reader, timeline
-from mvit_cli.media.av_reader import AVReader
+from mvit_cli.media import windows as timeline
 from mvit_cli.media.decode import decode
-from mvit_cli.media.index import index_video
-from mvit_cli.media.pool import DecodePool
-from mvit_cli.media.protocol import Decoded, DecodeRequest, LostWindowError, Sampling, Transform, Windows, window_of
-from mvit_cli.media.timeline import outcomes_of
+from mvit_cli.media.request import Decoded, DecodeRequest, LostWindowError, Sampling, Transform, Windows, window_of
+from mvit_cli.media.video import av_reader
+from mvit_cli.media.video.av_reader import AVReader
+from mvit_cli.media.video.index import index_video
+from mvit_cli.media.windows import outcomes_of
+from mvit_cli.media.workers.pool import DecodePool
 
 GREY = (0.45, 0.45, 0.45)
 WHOLE = Transform(GREY, GREY, 128, 128)  # of a square video: the frame as it is

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from mvit_cli.media.protocol import Transform
+from mvit_cli.media.request import Transform
 from mvit_cli.media.transforms import crop_boxes, crops_of, resized_size
 
 GREY, GREY_STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)

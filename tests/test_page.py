@@ -18,10 +18,10 @@ import mvit_cli
 from mvit_cli.checkpoints.cards import load_card
 from mvit_cli.checkpoints.inventory import card_record
 from mvit_cli.errors import MViTError, UsageError
-from mvit_cli.media.protocol import Pictures, Strip
+from mvit_cli.media.request import Pictures, Strip
 from mvit_cli.media.strips import POSTER_BYTES, STRIP_BYTES
-from mvit_cli.report.page.about import About
-from mvit_cli.report.page.writer import WHOLE_STRIPS, Page
+from mvit_cli.report.predict.page.about import About
+from mvit_cli.report.predict.page.writer import WHOLE_STRIPS, Page
 
 RUN = {
     "preset": "mvit_b_16x4",

@@ -7,7 +7,7 @@ import pytest
 from browser import Browser
 from test_page import HOSTILE, PICTURES, about, error, ok
 
-from mvit_cli.report.page.writer import Page
+from mvit_cli.report.predict.page.writer import Page
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from test_model import SMALL_V2
 from torch import Tensor
 
 from mvit_cli.arch.config import MViTConfig
-from mvit_cli.model.passes import shares, side_by_side
+from mvit_cli.model.fast.passes import shares, side_by_side
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from PIL import Image
 import mvit_cli
 from mvit_cli.cli.main import run
 from mvit_cli.errors import MViTError
-from mvit_cli.report import compare, pyramid
-from mvit_cli.report.pictures import picture
+from mvit_cli.report.figures import picture
+from mvit_cli.report.summarize import compare, pyramid
 
 
 def drawn(tmp_path: Path, *arguments: str, suffix: str = ".svg") -> Path:

@@ -16,7 +16,7 @@ from tiny_network import CONFIG, write_weights
 import mvit_cli
 from mvit_cli.errors import CheckpointError, MViTError, UsageError
 from mvit_cli.media.decode import decode
-from mvit_cli.media.protocol import DecodeRequest, Detail, Pictures, Windows
+from mvit_cli.media.request import DecodeRequest, Detail, Pictures, Windows
 from mvit_cli.recognition.predict import RANDOM_WEIGHTS, load_recogniser
 from mvit_cli.recognition.recogniser import Recogniser
 

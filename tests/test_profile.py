@@ -19,7 +19,7 @@ from mvit_cli.errors import MViTError, UsageError
 from mvit_cli.profiling import measure, memory
 from mvit_cli.profiling.machine import Limits
 from mvit_cli.profiling.setup import Setup, prepare
-from mvit_cli.report import costs
+from mvit_cli.report.profile import costs
 
 TINY = Setup(preset="camera_motion", size=(24, 24), threads=1)
 CAMERA = ("profile", "--preset", "camera", "--size", "24", "--device", "cpu")

@@ -15,9 +15,9 @@ from schemas import problems, unnoticed_changes
 
 from mvit_cli.cli.main import run
 from mvit_cli.errors import MViTError
-from mvit_cli.profiling import file
-from mvit_cli.profiling.file import FileSetup, weights_here
-from mvit_cli.report import costs
+from mvit_cli.profiling import end_to_end as file
+from mvit_cli.profiling.end_to_end import FileSetup, weights_here
+from mvit_cli.report.profile import costs
 
 CLIP = Path(__file__).parent / "data" / "pan_left.mp4"
 SETUP = FileSetup(path=str(CLIP), preset="camera_motion", weights="camera_motion.embedded", threads=1)
@@ -44,7 +44,7 @@ def timed() -> Iterator[dict[str, Any]]:
 
 def answering(answer: dict[str, Any]) -> Any:
     def run_module(module: str, *arguments: str) -> CompletedProcess[str]:
-        assert module == "mvit_cli.profiling.file"
+        assert module == "mvit_cli.profiling.end_to_end"
         assert FileSetup(**json.loads(arguments[0])).preset == "camera_motion"
         return CompletedProcess([], 0, json.dumps({**answer, "ended": time.time()}), "")
 

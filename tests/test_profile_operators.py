@@ -23,7 +23,7 @@ from mvit_cli.profiling.machine import Limits
 from mvit_cli.profiling.operators import Timed, operator_run
 from mvit_cli.profiling.samples import Samples
 from mvit_cli.profiling.setup import Setup, prepare
-from mvit_cli.report import roofline
+from mvit_cli.report.profile import roofline
 
 TINY = Setup(preset="camera_motion", size=(24, 24), threads=1)
 LIMITS = Limits(50e9, 10e9, 40e9)

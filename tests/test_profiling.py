@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import mvit_cli
 from mvit_cli.errors import MViTError
-from mvit_cli.profiling import memory, stages
+from mvit_cli.profiling import memory
+from mvit_cli.profiling import stage_times as stages
 from mvit_cli.profiling.machine import Limits, copy_bytes_per_s, matmul_macs_per_s
 from mvit_cli.profiling.setup import Setup, prepare
 from mvit_cli.profiling.timing import median, quantile, warm_up
@@ -47,7 +48,7 @@ def test_a_slow_stage_is_the_one_that_takes_the_time() -> None:
 
 
 def test_a_batch_in_several_passes_counts_every_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mvit_cli.model.fast.CPU_TOKEN_ELEMENTS", 1)  # a clip a pass
+    monkeypatch.setattr("mvit_cli.model.fast.network.CPU_TOKEN_ELEMENTS", 1)  # a clip a pass
     prepared = prepare(TINY)
     prepared.network.blocks[1].norm1.register_forward_hook(lambda *_: time.sleep(0.1))
     times = stages.stage_ms(prepared, prepared.batch(3))

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from mvit_cli.report.progress import RunReport, Tally
+from mvit_cli.report.predict.progress import RunReport, Tally
 
 
 def ok(path: str, clips: int = 5, **changes: object) -> dict:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mvit_cli.report.rows import JsonDocument, JsonLines, SeparatedValues, to_json
+from mvit_cli.report.predict.writers import JsonDocument, JsonLines, SeparatedValues, to_json
 
 # File names as Python has them: any character but NUL, stray bytes as lone surrogates.
 names = st.text(st.characters(exclude_characters="\0", exclude_categories=()), min_size=1).map(

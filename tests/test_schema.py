@@ -14,7 +14,7 @@ from PIL import Image
 from schemas import problems, unnoticed_changes
 
 from mvit_cli.arch import preset_names
-from mvit_cli.checkpoints.layouts import LAYOUTS
+from mvit_cli.checkpoints.formats.layouts import LAYOUTS
 from mvit_cli.cli.main import run
 from mvit_cli.recognition.device import DTYPES
 from mvit_cli.report.schema import schema_names, schema_of

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from mvit_cli import summarize
-from mvit_cli.report.terminal import PredictionBlocks, Screen, printable
-from mvit_cli.report.timeline import Timelines
+from mvit_cli.report.predict.spans import Timelines
+from mvit_cli.report.predict.terminal import PredictionBlocks, Screen, printable
 
 
 class Terminal(io.StringIO):

@@ -12,8 +12,8 @@ from hub_server import FileServer, own_caches
 
 from mvit_cli.arch.presets import preset_names
 from mvit_cli.checkpoints import verification
-from mvit_cli.checkpoints.caches import url_cache_path
 from mvit_cli.checkpoints.cards import card_names, load_card
+from mvit_cli.checkpoints.fetch.caches import url_cache_path
 from mvit_cli.cli.main import run
 
 TORCHVISION = "mvit_b_16x4.tv_k400"

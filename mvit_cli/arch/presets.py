@@ -213,7 +213,7 @@ _PRESETS = (
         _IMAGE_L_CLS_NOTE,
     ),
     Preset("mvitv2_huge_cls", _v2_image_cls(_H, 192, 3), 1, (), _in1k(120.6, 667.0, 88.0, f"{V2} Table 3 (IN-21K)")),
-    Preset("camera_motion", _CAMERA_MOTION, 4, ("camera",), None, "Ours; trained by benchmarks/camera/train.py."),
+    Preset("camera_motion", _CAMERA_MOTION, 4, ("camera",), None, "Ours; trained by training/camera/train.py."),
 )
 
 

@@ -71,9 +71,9 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import plain_name, preset_names
+from mvit_cli.checkpoints.fetch.place import Source
+from mvit_cli.checkpoints.formats.layouts import LAYOUTS
 from mvit_cli.checkpoints.labels import read_labels
-from mvit_cli.checkpoints.layouts import LAYOUTS
-from mvit_cli.checkpoints.source import Source
 from mvit_cli.errors import CheckpointError, UsageError
 
 T = TypeVar("T")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from mvit_cli import __version__
 from mvit_cli.arch.config import MViTConfig
-from mvit_cli.checkpoints.layouts import Layout
+from mvit_cli.checkpoints.find import ResolvedWeights
+from mvit_cli.checkpoints.formats.layouts import Layout
+from mvit_cli.checkpoints.formats.reading import read_checkpoint
 from mvit_cli.checkpoints.load import CONFIG_KEY, build_model, config_to_json, describe, load_state_dict
-from mvit_cli.checkpoints.reading import read_checkpoint
-from mvit_cli.checkpoints.resolve import ResolvedWeights
 from mvit_cli.errors import CheckpointError, MViTError, UsageError
 
 if TYPE_CHECKING:

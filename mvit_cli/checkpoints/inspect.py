@@ -8,8 +8,8 @@ from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.parameters import parameter_shapes
 from mvit_cli.arch.presets import Preset, get_preset
 from mvit_cli.arch.summary import preset_of
+from mvit_cli.checkpoints.formats.shapes import read_shapes
 from mvit_cli.checkpoints.load import describe, found_shapes, mismatches
-from mvit_cli.checkpoints.shapes import read_shapes
 from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ def inspect_weights(weights: str, preset: str | None = None) -> Inspected:
         CheckpointError: the file cannot be recognised, or contradicts `preset`.
         UsageError: neither a file nor a known name, or an address whose file is not on this machine.
     """
-    from mvit_cli.checkpoints.source import is_uri
+    from mvit_cli.checkpoints.fetch.place import is_uri
 
     if Path(weights).is_file():
         return inspect_file(Path(weights), preset)
     if is_uri(weights):
         return inspect_file(cached_address(weights), preset)
     from mvit_cli.checkpoints.cards import load_card
-    from mvit_cli.checkpoints.fetch import locate
+    from mvit_cli.checkpoints.fetch.locate import locate
 
     card = load_card(weights)
     path = locate(card)
@@ -88,8 +88,8 @@ def _from_card(card: "Card") -> Inspected:
 
 
 def cached_address(uri: str) -> Path:
-    from mvit_cli.checkpoints.caches import cached_file, url_cache_path
-    from mvit_cli.checkpoints.source import source_of_uri
+    from mvit_cli.checkpoints.fetch.caches import cached_file, url_cache_path
+    from mvit_cli.checkpoints.fetch.place import source_of_uri
 
     source = source_of_uri(uri)
     path = cached_file(source.hub_file) if source.hub_file else url_cache_path(source.url or "", published=False)

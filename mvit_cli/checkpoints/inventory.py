@@ -8,7 +8,7 @@ from typing import Any
 from mvit_cli.arch.parameters import parameter_shapes
 from mvit_cli.arch.presets import get_preset, preset_names
 from mvit_cli.checkpoints.cards import Card, card_names, load_card
-from mvit_cli.checkpoints.fetch import cache_dirs, locate
+from mvit_cli.checkpoints.fetch.locate import cache_dirs, locate
 from mvit_cli.errors import CheckpointError
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.arch.summary import resized
-from mvit_cli.checkpoints.facts import read_facts
-from mvit_cli.checkpoints.infer import Inferred, check_preset, infer_config
-from mvit_cli.checkpoints.layouts import Layout, recognise, to_canonical, without_wrapper
-from mvit_cli.checkpoints.reading import Checkpoint, read_checkpoint
+from mvit_cli.checkpoints.formats.facts import read_facts
+from mvit_cli.checkpoints.formats.infer import Inferred, check_preset, infer_config
+from mvit_cli.checkpoints.formats.layouts import Layout, recognise, to_canonical, without_wrapper
+from mvit_cli.checkpoints.formats.reading import Checkpoint, read_checkpoint
 from mvit_cli.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def load_model(
         config = get_preset(preset).config if isinstance(preset, str) else preset
         return _placed(build_model(resized(config, frames, size), device=device), device, dtype)
 
-    from mvit_cli.checkpoints.resolve import resolve_weights
+    from mvit_cli.checkpoints.find import resolve_weights
 
     found = resolve_weights(weights)
     if preset is None and found.card:

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from mvit_cli.checkpoints.cards import Card, card_names, load_card
-from mvit_cli.checkpoints.fetch import verify
+from mvit_cli.checkpoints.fetch.integrity import sha256_of
+from mvit_cli.checkpoints.fetch.locate import verify
+from mvit_cli.checkpoints.fetch.place import is_uri
 from mvit_cli.checkpoints.inspect import cached_address, inspect_file
-from mvit_cli.checkpoints.integrity import sha256_of
 from mvit_cli.checkpoints.load import load_file
-from mvit_cli.checkpoints.source import is_uri
 
 
 def verify_weights(weights: str, preset: str | None = None) -> dict[str, Any]:

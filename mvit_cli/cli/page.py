@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.recipe import Recipe
     from mvit_cli.recognition.recogniser import Recogniser
-    from mvit_cli.report.page.about import About
-    from mvit_cli.report.page.writer import Page
+    from mvit_cli.report.predict.page.about import About
+    from mvit_cli.report.predict.page.writer import Page
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def opened_page(
         settings: of the run, beside what the recogniser knows.
         journal: of the rows that are there already.
     """
-    from mvit_cli.report.page.writer import Page
+    from mvit_cli.report.predict.page.writer import Page
 
     if path is None:
         yield None
@@ -42,7 +42,7 @@ def _about(recogniser: "Recogniser", settings: Mapping[str, str]) -> "About":
     import torch
 
     from mvit_cli.checkpoints.inventory import card_record
-    from mvit_cli.report.page.about import About
+    from mvit_cli.report.predict.page.about import About
 
     settings = {
         **_protocol(recogniser.recipe),

@@ -16,8 +16,8 @@ from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from mvit_cli.recognition.journal import Journal
-    from mvit_cli.report.progress import RunReport
-    from mvit_cli.report.rows import RowWriter
+    from mvit_cli.report.predict.progress import RunReport
+    from mvit_cli.report.predict.writers import RowWriter
 
 EXAMPLES = """\b
 Examples:
@@ -143,7 +143,7 @@ def predict_command(
     from mvit_cli.recognition.predict import known_run, load_recogniser
     from mvit_cli.recognition.recipe import parse_windows
     from mvit_cli.recognition.recogniser import input_counter
-    from mvit_cli.report.progress import RunReport
+    from mvit_cli.report.predict.progress import RunReport
 
     windows = parse_windows(window, hop, reader)
     journal, sources = None, None

@@ -173,7 +173,7 @@ def _check_input(path: Path | None, weights: str | None, frames: int | None, siz
 
 
 def _profile_input(setup: "Setup", path: Path, weights: str | None, say: Callable[[str], None]) -> dict[str, Any]:
-    from mvit_cli.profiling.file import FileSetup, profile_file, weights_here
+    from mvit_cli.profiling.end_to_end import FileSetup, profile_file, weights_here
 
     return profile_file(
         FileSetup(
@@ -193,7 +193,7 @@ def _profile_input(setup: "Setup", path: Path, weights: str | None, say: Callabl
 def _print(result: dict[str, Any], setup: "Setup", output: Format) -> None:
     from mvit_cli.arch.presets import get_preset
     from mvit_cli.arch.summary import summarize_config
-    from mvit_cli.report import costs
+    from mvit_cli.report.profile import costs
 
     summary = summarize_config(setup.config, get_preset(setup.preset))
     if output == "json":
@@ -210,7 +210,7 @@ def _print(result: dict[str, Any], setup: "Setup", output: Format) -> None:
 
 def _draw(result: dict[str, Any], path: Path) -> None:
     """Draws the first case that was measured; says so where there is none."""
-    from mvit_cli.report.roofline import draw_profile
+    from mvit_cli.report.profile.roofline import draw_profile
 
     if any(entry.get("operators") for entry in result["results"]):
         draw_profile(result, path)

@@ -13,7 +13,7 @@ from mvit_cli.errors import MViTError, UsageError
 if TYPE_CHECKING:
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.recogniser import Recogniser
-    from mvit_cli.report.rows import RowWriter
+    from mvit_cli.report.predict.writers import RowWriter
 
 Format = Literal["table", "jsonl", "json", "csv", "tsv"]
 
@@ -122,9 +122,9 @@ def opened_writer(
     Args:
         journal: of the rows that `output` has and keeps.
     """
-    from mvit_cli.report.rows import SEPARATORS, JsonDocument, JsonLines, SeparatedValues
-    from mvit_cli.report.terminal import PredictionBlocks, Screen
-    from mvit_cli.report.timeline import Timelines
+    from mvit_cli.report.predict.spans import Timelines
+    from mvit_cli.report.predict.terminal import PredictionBlocks, Screen
+    from mvit_cli.report.predict.writers import SEPARATORS, JsonDocument, JsonLines, SeparatedValues
 
     stream: TextIO
     try:

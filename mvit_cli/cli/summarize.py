@@ -51,14 +51,14 @@ def summarize_command(
         return
     summary, config = _described(weights, preset, geometry) if weights else _summarized(preset or "B", geometry)
     if plot:
-        from mvit_cli.report.pyramid import draw_pyramid
+        from mvit_cli.report.summarize.pyramid import draw_pyramid
 
         draw_pyramid(summary, plot)
     _print(summary, config, output, blocks, explain)
 
 
 def _print(summary: dict[str, Any], config: "MViTConfig", output: Format, blocks: bool, explain: bool) -> None:
-    from mvit_cli.report import stages
+    from mvit_cli.report.summarize import stage_tables as stages
 
     if output == "table":
         stages.show_summary(summary, config, blocks=blocks, explained=explain)
@@ -80,7 +80,8 @@ def _print_json(document: object) -> None:
 
 
 def _print_comparison(names: str, geometry: Geometry, output: Format, blocks: bool, plot: Path | None) -> None:
-    from mvit_cli.report import compare, stages
+    from mvit_cli.report.summarize import compare
+    from mvit_cli.report.summarize import stage_tables as stages
 
     if blocks and output != "csv":
         raise UsageError("--compare has no rows for blocks", "--format csv lists them; json has them always")

@@ -30,7 +30,7 @@ def list_command(output: Format = "table") -> None:
     Dataset, top-1, size, licence, and whether the file is on this machine. Needs no network.
     """
     from mvit_cli.checkpoints.inventory import inventory
-    from mvit_cli.report.cards import show_list
+    from mvit_cli.report.card_tables import show_list
 
     entries = inventory()
     show_list(entries) if output == "table" else _echo_json(entries)
@@ -44,7 +44,7 @@ def show_command(name: Name, output: Format = "table") -> None:
     """
     from mvit_cli.checkpoints.cards import load_card
     from mvit_cli.checkpoints.inventory import card_record
-    from mvit_cli.report.cards import show_card
+    from mvit_cli.report.card_tables import show_card
 
     record = card_record(load_card(name))
     show_card(record) if output == "table" else _echo_json(record)
@@ -59,7 +59,7 @@ def pull_command(
 
     What is on this machine already is checked and not downloaded again.
     """
-    from mvit_cli.checkpoints.resolve import resolve_weights
+    from mvit_cli.checkpoints.find import resolve_weights
 
     typer.echo(resolve_weights(name, progress=not quiet).path)
 
@@ -71,7 +71,7 @@ def verify_command(name: NameOrFile, preset: Preset = None, output: Format = "ta
     The digest is computed anew and compared with the published one; then the network is built and loaded.
     """
     from mvit_cli.checkpoints.verification import verify_weights
-    from mvit_cli.report.cards import show_record
+    from mvit_cli.report.card_tables import show_record
 
     record = verify_weights(name, preset)
     show_record(record) if output == "table" else _echo_json(record)
@@ -89,7 +89,7 @@ def convert_command(
     Any known layout becomes one .safetensors file with its configuration in the metadata; no value changes.
     """
     from mvit_cli.checkpoints.convert import convert
-    from mvit_cli.checkpoints.resolve import resolve_weights
+    from mvit_cli.checkpoints.find import resolve_weights
 
     written = convert(resolve_weights(source), target, preset, force=force)
     typer.echo(f"layout {written.layout}, {written.params:,} parameters", err=True)
@@ -103,7 +103,7 @@ def where_command(output: Format = "table") -> None:
     With number and size of the published weights that lie in each.
     """
     from mvit_cli.checkpoints.inventory import folders
-    from mvit_cli.report.cards import show_folders
+    from mvit_cli.report.card_tables import show_folders
 
     entries = folders()
     show_folders(entries) if output == "table" else _echo_json(entries)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.images import probe, read_image
-from mvit_cli.media.index import index_video
-from mvit_cli.media.protocol import Clip, Decoded
-from mvit_cli.media.readers import readers_for
-from mvit_cli.media.sampling import sample, short_video_warning
+from mvit_cli.media.request import Clip, Decoded
 from mvit_cli.media.strips import pictures_of
 from mvit_cli.media.transforms import crops_of, pixel_dtype
+from mvit_cli.media.video.index import index_video
+from mvit_cli.media.video.readers import readers_for
+from mvit_cli.media.video.sampling import sample, short_video_warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mvit_cli.media.av_reader import State
-    from mvit_cli.media.index import VideoIndex
-    from mvit_cli.media.protocol import DecodeRequest
-    from mvit_cli.media.readers import FrameReader
+    from mvit_cli.media.request import DecodeRequest
+    from mvit_cli.media.video.av_reader import State
+    from mvit_cli.media.video.index import VideoIndex
+    from mvit_cli.media.video.readers import FrameReader
 
     Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
 

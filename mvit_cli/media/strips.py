@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from mvit_cli.media.protocol import Pictures, Strip
+from mvit_cli.media.request import Pictures, Strip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from mvit_cli.media.protocol import Clip, DecodeRequest
+    from mvit_cli.media.request import Clip, DecodeRequest
 
     Place = tuple[int, int]  # clip, frame of the clip
 

@@ -11,7 +11,7 @@ from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.grid import THW
 from mvit_cli.model.block import Block
-from mvit_cli.model.fast import FastMViT
+from mvit_cli.model.fast.network import FastMViT
 from mvit_cli.model.pooling import LAYER_NORM_EPS, TokenPool
 from mvit_cli.model.position import POSITION_NAMES, absolute_positions, position_tables
 

@@ -15,7 +15,7 @@ from mvit_cli.profiling.operators import operator_run
 from mvit_cli.profiling.results import notes_of, result_of
 from mvit_cli.profiling.samples import Samples
 from mvit_cli.profiling.setup import Prepared, Setup, prepare
-from mvit_cli.profiling.stages import stage_ms
+from mvit_cli.profiling.stage_times import stage_ms
 from mvit_cli.profiling.timing import timed, warm_up
 from mvit_cli.profiling.trace import write_trace
 

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mvit_cli.profiling.clock import Clock, Moment, clock_of, give_head_start, synchronize
 from mvit_cli.profiling.counting import Work, place_of, work_of
 from mvit_cli.profiling.setup import Prepared
-from mvit_cli.profiling.stages import FIRST, stage_hooks
+from mvit_cli.profiling.stage_times import FIRST, stage_hooks
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mvit_cli.model import MViT
-    from mvit_cli.model.fast import FastMViT
+    from mvit_cli.model.fast.network import FastMViT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from mvit_cli.errors import MViTError
 from mvit_cli.profiling.clock import synchronize
 from mvit_cli.profiling.setup import Prepared
-from mvit_cli.profiling.stages import FIRST, stage_hooks
+from mvit_cli.profiling.stage_times import FIRST, stage_hooks
 
 STDERR = 2
 

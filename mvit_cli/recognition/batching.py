@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mvit_cli.errors import MediaError, MViTError, first_line
-from mvit_cli.media.protocol import Decoded, Outcome
+from mvit_cli.media.request import Decoded, Outcome
 from mvit_cli.recognition.scoring import Scorer, Started
 
 if TYPE_CHECKING:

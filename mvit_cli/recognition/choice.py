@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.checkpoints.cards import Card, default_card, load_card
-from mvit_cli.checkpoints.resolve import looks_like_path
-from mvit_cli.checkpoints.source import is_uri, redacted
+from mvit_cli.checkpoints.fetch.place import is_uri, redacted
+from mvit_cli.checkpoints.find import looks_like_path
 from mvit_cli.errors import CheckpointError, UsageError
 
 DEFAULT_PRESET = "B"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from mvit_cli.errors import MediaError, MViTError, UsageError
-from mvit_cli.media.protocol import Windows
+from mvit_cli.media.request import Windows
 from mvit_cli.media.sources import Source, iter_sources
 from mvit_cli.recognition.kept_rows import IDENTITY, OTHER_FILE, KeptRows, digest_of, read_rows, staying_rows
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mvit_cli.errors import UsageError
-from mvit_cli.media.protocol import Window, Windows
+from mvit_cli.media.request import Window, Windows
 
 IDENTITY = ("preset", "weights", "views")
 """What must be the same for all rows of a file."""

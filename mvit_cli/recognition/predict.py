@@ -11,7 +11,7 @@ from mvit_cli.arch.presets import get_preset
 from mvit_cli.arch.summary import preset_of, summarize_config
 from mvit_cli.checkpoints.labels import read_labels
 from mvit_cli.errors import CheckpointError, UsageError
-from mvit_cli.media.protocol import ReaderChoice, Windows
+from mvit_cli.media.request import ReaderChoice, Windows
 from mvit_cli.recognition.choice import Choice, choose
 from mvit_cli.recognition.device import INT8, check_device_name, pick_device, pick_dtype
 from mvit_cli.recognition.recipe import (
@@ -185,8 +185,8 @@ def _check_counts(top: int, batch_size: int | Auto) -> None:
 
 def _network(choice: Choice, device: str, dtype: str, progress: bool) -> "tuple[MViT, torch.device, torch.dtype]":
     """Fetches the weights, then loads torch: a refused download must not wait for it."""
+    from mvit_cli.checkpoints.find import resolve_weights
     from mvit_cli.checkpoints.load import build_model, load_file
-    from mvit_cli.checkpoints.resolve import resolve_weights
 
     if device not in ("auto", "cpu"):
         pick_device(device)  # a GPU that is not there is told before anything is downloaded

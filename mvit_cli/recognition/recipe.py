@@ -6,7 +6,7 @@ from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.checkpoints.cards import Card, Views, cards_for, labels_of
 from mvit_cli.errors import CheckpointError, UsageError
-from mvit_cli.media.protocol import ReaderChoice, Sampling, Transform, Windows
+from mvit_cli.media.request import ReaderChoice, Sampling, Transform, Windows
 
 VIDEO_MEAN_STD = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
 """Of every published video checkpoint. Source: PySlowFast, `DATA.MEAN` and `DATA.STD`."""

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from mvit_cli.checkpoints.cards import Card
 from mvit_cli.errors import MediaError
-from mvit_cli.media.protocol import (
+from mvit_cli.media.request import (
     DecodeRequest,
     Detail,
     Outcome,
@@ -92,7 +92,7 @@ class Recogniser:
         viewer: Viewer | None = None,
     ) -> Generator[Row, None, None]:
         """Yields one row for each source, as `rows` does; sources are taken a few ahead, by another thread."""
-        from mvit_cli.media.pool import DecodePool
+        from mvit_cli.media.workers.pool import DecodePool
 
         paths: deque[str] = deque()  # of what the pool has taken and not given back yet
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.protocol import Decoded, Window
+from mvit_cli.media.request import Decoded, Window
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,0 +1,105 @@
+"""Files of the Hugging Face Hub, in the Hub's own cache."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mvit_cli.checkpoints.fetch.caches import delete_cached, hub_cache_dir, with_published_digest
+from mvit_cli.checkpoints.fetch.integrity import what_is_wrong
+from mvit_cli.checkpoints.fetch.place import HubFile, Source, redacted
+from mvit_cli.checkpoints.fetch.transfer import announce
+from mvit_cli.checkpoints.fetch.url import FIRST_ANSWER_S, not_the_published, reason_of, unreachable, within
+from mvit_cli.errors import DownloadError
+
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST)
+
+
+def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bool) -> Path:
+    """Downloads with huggingface_hub (its cache, `HF_ENDPOINT`, `HF_TOKEN`), then checks the sha256 itself.
+
+    huggingface_hub compares sizes only, and repeats a refused connection for 23 s: the first question is asked once.
+
+    Raises:
+        DownloadError: nothing answered, the file is refused, missing or cut off, or it is not the published one.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+    url = hf_hub_url(place.repo, place.path, revision=place.revision)
+    try:
+        metadata = within(FIRST_ANSWER_S, lambda: get_hf_file_metadata(url, timeout=FIRST_ANSWER_S))
+    except Exception as error:  # each version of huggingface_hub has the exceptions of its HTTP library
+        raise _explained(error, name, redacted(url)) from None
+    announce(name, redacted(url), metadata.size, progress)
+    try:
+        with _bars(progress):
+            path = Path(
+                hf_hub_download(
+                    place.repo,
+                    place.path,
+                    revision=place.revision,
+                    cache_dir=hub_cache_dir(),
+                    library_name="mvit",
+                )
+            )
+    except Exception as error:  # as above, or a plain OSError
+        raise _broken_off(error, name, redacted(url)) from None
+    wrong = what_is_wrong(path, with_published_digest(source, metadata.etag))
+    if wrong:
+        delete_cached(path)
+        raise not_the_published(name, redacted(url), wrong)
+    return path
+
+
+def _explained(error: Exception, name: str, where: str) -> DownloadError:
+    """What the Hub's answer means for the user."""
+    from huggingface_hub import errors
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.GatedRepoError):
+        message = f"{name}: {where} is gated: its owner must grant access"
+        return DownloadError(message, "ask for access on the repository's page, then set HF_TOKEN")
+    if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403):
+        message = f"{name}: {where}: no such repository, or it needs a permission that was not given ({status})"
+        return DownloadError(message, "check the name; for a private repository set HF_TOKEN")
+    if isinstance(error, errors.RevisionNotFoundError):
+        return DownloadError(
+            f"{name}: {where}: the repository has no such revision", "leave @revision out, or correct it"
+        )
+    if isinstance(error, errors.EntryNotFoundError) or status == 404:
+        return DownloadError(f"{name}: {where}: the repository has no such file ({status})", "check the file's name")
+    if status is not None:
+        return DownloadError(f"{name}: {where} answered with an error ({status})", "try again later")
+    return _not_writable(error, name) or unreachable(name, where, reason_of(error))
+
+
+def _broken_off(error: Exception, name: str, where: str) -> DownloadError:
+    """Why a transfer that had begun did not end well: the cache, or the connection."""
+    message = f"{name}: the transfer from {where} broke off: {reason_of(error)}"
+    return _not_writable(error, name) or DownloadError(message, "run it again")
+
+
+def _not_writable(error: Exception, name: str) -> DownloadError | None:
+    if not (isinstance(error, OSError) and error.errno in _NOT_WRITABLE):
+        return None
+    message = f"{name}: cannot write to {hub_cache_dir()}: {reason_of(error)}"
+    return DownloadError(message, "free some room, or set HF_HOME to a folder that can be written")
+
+
+@contextmanager
+def _bars(show: bool) -> Iterator[None]:
+    """Keeps huggingface_hub's own progress bars off unless wanted; without a terminal they show nothing anyway."""
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # public, but not named in its __all__
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if show or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()

@@ -1,0 +1,124 @@
+"""From a card or an address to a file on this machine: the caches are asked first, then the network."""
+
+import os
+from pathlib import Path
+
+from mvit_cli.checkpoints.cards import Card, weights_dir
+from mvit_cli.checkpoints.fetch.caches import (
+    WORKS_OFFLINE,
+    cached_file,
+    delete_cached,
+    hub_cache_dir,
+    url_cache_dir,
+    url_cache_path,
+    with_published_digest,
+)
+from mvit_cli.checkpoints.fetch.integrity import what_is_wrong
+from mvit_cli.checkpoints.fetch.place import Source, source_of_uri
+from mvit_cli.errors import CheckpointError, DownloadError
+
+OFFLINE_SWITCHES = ("MVIT_OFFLINE", "HF_HUB_OFFLINE")
+
+
+def fetch(card: Card, *, progress: bool = False) -> Path:
+    """The card's checkpoint as a file whose size and sha256 are the published ones; downloaded if need be.
+
+    Args:
+        progress: show the download on stderr.
+
+    Raises:
+        DownloadError: it cannot be had, or it is not the published file (which is then deleted).
+    """
+    return _obtain(card.source, card.name, published=True, progress=progress)
+
+
+def fetch_uri(uri: str, *, progress: bool = False) -> Path:
+    """The file behind `hf://org/repo[@revision]/file` or `https://...`, from the cache if it was fetched before.
+
+    Raises:
+        UsageError: not such an address.
+        DownloadError: it cannot be had.
+    """
+    source = source_of_uri(uri)
+    return _obtain(source, source.where.rpartition("/")[2], published=False, progress=progress)
+
+
+def locate(card: Card) -> Path | None:
+    """Where the card's checkpoint lies on this machine, unchecked; None if it must be downloaded. Needs no network."""
+    return _locate(card.source, published=True)
+
+
+def verify(card: Card) -> Path:
+    """Computes the sha256 of the card's checkpoint anew and gives its path.
+
+    Raises:
+        DownloadError: it is not on this machine, or it is not the published file (which is then deleted).
+    """
+    path = locate(card)
+    if path is None:
+        raise DownloadError(f"{card.name} is not on this machine", f"`mvit weights pull {card.name}` downloads it")
+    _check(path, card.source, card.name, again=True)
+    return path
+
+
+def cache_dirs() -> dict[str, Path]:
+    """The folders searched for checkpoints: what ships with the package, the Hub's cache, torch's cache for URLs."""
+    return {"embedded": weights_dir(), "hub": hub_cache_dir(), "url": url_cache_dir()}
+
+
+def _obtain(source: Source, name: str, *, published: bool, progress: bool) -> Path:
+    path = _locate(source, published=published)
+    if path is not None:
+        _check(path, source, name)
+        return path
+    switch = next((switch for switch in OFFLINE_SWITCHES if _is_on(switch)), None)
+    if switch:
+        message = f"{name} is not on this machine, and {switch} forbids to download it from {source.where}"
+        raise DownloadError(message, WORKS_OFFLINE)
+    if source.hub_file is not None:
+        from mvit_cli.checkpoints.fetch.hub import download_from_hub
+
+        return download_from_hub(source.hub_file, source, name, progress=progress)
+    from mvit_cli.checkpoints.fetch.url import download  # what only looks needs no HTTP
+
+    assert source.url is not None  # `_locate` finds or refuses what is embedded
+    path = url_cache_path(source.url, published=published)
+    download(source.url, source, path, name, progress=progress)
+    return path
+
+
+def _locate(source: Source, *, published: bool) -> Path | None:
+    if source.hub_file is not None:
+        return cached_file(source.hub_file)
+    if source.url is not None:
+        path = url_cache_path(source.url, published=published)
+        return path if path.is_file() else None
+    path = weights_dir() / (source.embedded or "")
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing, although it ships with mvit", "install mvit again")
+    return path
+
+
+def _check(path: Path, source: Source, name: str, *, again: bool = False) -> None:
+    """Deletes and reports a cached file that is not the published one; what ships with the package is only reported."""
+    if source.hub is not None:
+        source = with_published_digest(source, path.resolve().name)
+    try:
+        wrong = what_is_wrong(path, source, again=again)
+        if wrong is None:
+            return
+        if source.hub is not None:
+            delete_cached(path)
+        elif source.url is not None:
+            path.unlink()
+    except OSError as error:
+        raise DownloadError(f"{name}: cannot read or replace {path}: {error.strerror}", WORKS_OFFLINE) from error
+    if source.embedded is not None:
+        raise DownloadError(f"{name}: {path} is not the published file: {wrong}", "install mvit again")
+    raise DownloadError(
+        f"{name}: {path} is not the published file: {wrong}; it was deleted", "run it again to download it anew"
+    )
+
+
+def _is_on(switch: str) -> bool:
+    return os.environ.get(switch, "").strip().upper() in ("1", "ON", "YES", "TRUE")

@@ -1,0 +1,1 @@
+"""What stands in a checkpoint file: its tensors, their layout, and the network they belong to."""

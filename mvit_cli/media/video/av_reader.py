@@ -1,0 +1,233 @@
+"""Frames by PyAV, proved one by one: a time stamp names each frame, and doubt costs a slower way, not a wrong frame."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from mvit_cli.errors import MediaError
+from mvit_cli.media.video.container import ERROR_BUDGET, open_video, packets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from av.video.frame import VideoFrame
+    from numpy.typing import NDArray
+
+    from mvit_cli.media.video.index import VideoIndex
+
+State = Literal["decoded", "damaged", "held"]
+Way = Literal["seek", "time", "count"]
+
+# Containers whose key frames can be sought by time stamp. Elsewhere a seek lands anywhere: read from the start.
+SEEKABLE = frozenset({"mov", "mp4", "matroska", "webm", "flv", "ogg"})
+
+
+# Frames that are decoded for nothing before a seek is cheaper: a seek decodes again what the last frame had waited for.
+RUN_ON = 16
+
+
+class Fetched(NamedTuple):
+    """One frame of a file.
+
+    Args:
+        place: position in display order.
+        pixels: `(H, W, 3)` uint8 RGB, upright.
+        state: "held" where the frame could not be had and the nearest earlier one stands for it, "damaged" where the
+            decoder concealed errors in it.
+    """
+
+    place: int
+    pixels: NDArray[np.uint8]
+    state: State
+
+
+class _ContradictionError(Exception):
+    """The decoder's output and the index contradict each other."""
+
+
+class AVReader:
+    """Reads frames of an indexed video with PyAV; close it."""
+
+    name = "av"
+
+    def __init__(self, index: VideoIndex) -> None:
+        self._index = index
+        self._playback = _Playback(index.path, (index.width, index.height))
+
+    def frames(self, indices: Sequence[int]) -> Iterator[Fetched]:
+        """Yields the frames at `indices`, which ascend without repeats.
+
+        After a doubt the reading starts again on a slower way: an index may come twice, and the later one counts.
+
+        Raises:
+            MediaError: decode, where the file gives no frame at all.
+        """
+        for way in self._ways():
+            try:
+                yield from self._follow(way, indices)
+                return
+            except _ContradictionError:
+                continue
+
+    def close(self) -> None:
+        self._playback.close()
+
+    @property
+    def seeks(self) -> bool:
+        """Whether a frame can be reached without all before it."""
+        return self._ways()[0] == "seek"
+
+    def _ways(self) -> tuple[Way, ...]:
+        if self._index.pts is None:
+            return ("count",)
+        if SEEKABLE.intersection(self._index.container.split(",")):
+            return ("seek", "time", "count")
+        return ("time", "count")
+
+    def _follow(self, way: Way, indices: Sequence[int]) -> Iterator[Fetched]:
+        if way != "seek":
+            self._playback.restart()
+            yield from self._walk(self._placed(by_time=way == "time"), indices)
+            return
+        for key_pts, group in self._groups(indices):
+            if key_pts is None:
+                self._playback.restart()
+            elif not self._playback.seek(key_pts):
+                raise _ContradictionError
+            yield from self._walk(self._landed(0 if key_pts is None else self._place_of(key_pts)), group)
+
+    def _groups(self, indices: Sequence[int]) -> Iterator[tuple[int | None, list[int]]]:
+        """Yields the indices a key frame leads to, with its time stamp; None for those before the first one shown.
+
+        Where the next key frame is near, decoding goes on to what it leads to.
+        """
+        import numpy as np
+
+        assert self._index.pts is not None
+        wanted = self._index.pts[np.asarray(indices, dtype=np.int64)]
+        before = np.searchsorted(self._index.key_pts, wanted, side="right").tolist()
+        first: int | None = None
+        run: list[int] = []
+        for number, group in groupby(zip(before, indices, strict=True), key=itemgetter(0)):
+            key_pts = None if number == 0 else int(self._index.key_pts[number - 1])
+            if run and key_pts is not None and self._place_of(key_pts) - run[-1] > RUN_ON:
+                yield first, run
+                run = []
+            first = first if run else key_pts
+            run += [index for _, index in group]
+        if run:
+            yield first, run
+
+    def _landed(self, place: int) -> Iterator[tuple[int, VideoFrame]]:
+        """Yields placed frames from a key frame on, once the seek is proved to have hit it whole."""
+        arrived = False
+        for found, frame in self._placed(by_time=True):
+            if not arrived:
+                if found < place:
+                    continue  # shown before the key frame although decoded after it
+                if found > place or frame.is_corrupt:
+                    raise _ContradictionError
+                arrived = True
+            yield found, frame
+        if not arrived:
+            raise _ContradictionError
+
+    def _placed(self, *, by_time: bool) -> Iterator[tuple[int, VideoFrame]]:
+        """Yields the decoder's output with each frame's place in display order, ascending."""
+        previous = -1
+        for frame in self._playback:
+            place = self._place_of(frame.pts) if by_time else previous + 1
+            if place >= self._index.num_frames:
+                return
+            if place <= previous:
+                raise _ContradictionError
+            previous = place
+            yield place, frame
+
+    def _place_of(self, pts: int | None) -> int:
+        """Returns the place of a time stamp; the number of frames for one after the last."""
+        stamps = self._index.pts
+        if stamps is None or pts is None:
+            raise _ContradictionError
+        place = int(stamps.searchsorted(pts))
+        if place < len(stamps) and stamps[place] != pts:
+            raise _ContradictionError
+        return place
+
+    def _walk(self, placed: Iterator[tuple[int, VideoFrame]], indices: Sequence[int]) -> Iterator[Fetched]:
+        """Yields each index with the frame on screen there: its own, or the one before where its own is missing."""
+        shown: tuple[int, VideoFrame] | None = None
+        later: tuple[int, VideoFrame] | None = None
+        for index in indices:
+            while shown is None or shown[0] < index:
+                later = later or next(placed, None)
+                if later is None or later[0] > index:
+                    break
+                shown, later = later, None
+            best = shown or later
+            if best is None:
+                raise MediaError("decode", "no frame could be decoded", "Check that the file plays elsewhere.")
+            state: State = "held" if best[0] != index else "damaged" if best[1].is_corrupt else "decoded"
+            yield Fetched(index, self._playback.to_rgb(best[1]), state)
+
+
+class _Playback:
+    """The decoder's output of one file, past errors up to a budget."""
+
+    def __init__(self, path: str, size: tuple[int, int]) -> None:
+        self._path = path
+        self._size = size
+        self._container, self._stream = open_video(path)
+        self._fresh = True
+
+    def restart(self) -> None:
+        """Goes back to the first packet, by opening again: some containers seek there only roughly."""
+        if not self._fresh:
+            self._container.close()
+            self._container, self._stream = open_video(self._path)
+
+    def seek(self, pts: int) -> bool:
+        """Goes to the key frame at or before a time stamp; false where the container cannot."""
+        import av
+
+        self._fresh = False
+        try:
+            self._container.seek(pts, stream=self._stream, backward=True, any_frame=False)
+        except av.error.FFmpegError:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        import av
+
+        self._fresh = False
+        failed = 0
+        for packet in packets_of(self._container, self._stream):
+            try:
+                frames = packet.decode()
+            except EOFError:
+                return
+            except MemoryError:
+                raise
+            except av.error.FFmpegError:
+                failed += 1
+                if failed > ERROR_BUDGET:
+                    return
+                continue
+            if frames:
+                failed = 0
+            yield from frames
+
+    def to_rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """Returns `(H, W, 3)` RGB, turned upright; where the size changes in mid-stream, scaled to the first."""
+        import numpy as np
+
+        width, height = self._size
+        pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
+        return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
+
+    def close(self) -> None:
+        self._container.close()

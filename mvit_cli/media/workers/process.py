@@ -1,0 +1,211 @@
+"""One worker process, seen from the pool: start it, hand it files, hear its answers and its last words."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Any
+
+from mvit_cli.errors import MediaError
+from mvit_cli.media.request import LostWindowError, Outcome, is_last, window_of
+from mvit_cli.media.workers.shared import Slot, anonymous_file
+from mvit_cli.media.workers.worker import ALIVE
+
+if TYPE_CHECKING:
+    import queue
+
+    from mvit_cli.media.request import DecodeRequest
+
+# Files that a worker has at most: one being decoded and the next, which waits in the worker.
+SLOTS = 2
+# Files that all workers have together, where pixels are few: pictures fill a batch while the network computes.
+SMALL_FILES_AHEAD = 16
+SMALL_BYTES = 2 << 20
+TAIL_BYTES = 4096
+# Reading a file of this size from a slow disk is worth a second more.
+BYTES_A_SECOND = 100_000_000
+START_S = 120.0
+
+
+@dataclass
+class Job:
+    """One file on its way through the pool.
+
+    Args:
+        number: its place in the input.
+        request: what to decode; of a file in windows, what is left to decode.
+        limit_s: seconds it may take; of a file in windows, each of them.
+        crashes: workers it has ended so far, since its last window.
+        duration_s: of the file, once a window has told it.
+    """
+
+    number: int
+    request: DecodeRequest
+    limit_s: float
+    crashes: int = 0
+    duration_s: float | None = None
+
+    def note(self, outcome: Outcome) -> None:
+        """Takes an outcome into account: what a next worker need not do again."""
+        if window := window_of(outcome):
+            self.request = replace(self.request, first_window=window.number + 1)
+            self.duration_s, self.crashes = window.duration_s, 0
+
+    def lost(self, error: MediaError) -> MediaError:
+        """Returns the outcome of what is left of the file where that is given up."""
+        if self.request.windows is None or self.duration_s is None:
+            return error
+        return self.request.windows.lost_from(self.request.first_window, self.duration_s, error)
+
+
+def job_for(number: int, request: DecodeRequest, timeout_s: float) -> Job:
+    """Makes a job whose path holds in any folder and whose time limit grows with the file."""
+    path = os.path.abspath(request.path)
+    size = 0
+    with contextlib.suppress(OSError, ValueError):
+        size = os.stat(path).st_size
+    return Job(number, replace(request, path=path), timeout_s + size / BYTES_A_SECOND)
+
+
+class WorkerProcess:
+    """A decoding process. Its messages come into `events` as `(worker, message)`; None when it has ended.
+
+    Args:
+        events: where messages go.
+        module: whose `main` the process runs.
+        memory_bytes: memory one file may take.
+        slots: files it may have, if their pixels are few.
+    """
+
+    def __init__(self, events: queue.SimpleQueue[Any], module: str, memory_bytes: int, slots: int = SLOTS) -> None:
+        self.slots = [Slot() for _ in range(slots)]
+        self.jobs: deque[tuple[Job, int]] = deque()
+        self.ready = False
+        self.rests = False
+        self.done = 0
+        self._most_bytes = 0  # of pixels that a file of it gave
+        self._since = time.monotonic()  # start of the process, then of the first job
+        self._words = anonymous_file()
+        self._process = _start(module, [slot.handle for slot in self.slots], memory_bytes, self._words)
+        self._ear = threading.Thread(target=self._listen, args=(events,), daemon=True)
+        self._ear.start()
+
+    def has_room(self) -> bool:
+        """Returns whether it may be given one more job: how many depends on what files have turned out to be."""
+        are_small = 0 < self._most_bytes <= SMALL_BYTES
+        return len(self.jobs) < (len(self.slots) if are_small else SLOTS)
+
+    def send(self, job: Job) -> None:
+        """Gives the process a job; call only while it has room."""
+        slot = next(slot for slot in range(len(self.slots)) if slot not in (busy for _, busy in self.jobs))
+        if not self.jobs and self.ready:
+            self._since = time.monotonic()
+        self.jobs.append((job, slot))
+        self._tell((job.number, slot, job.request, job.limit_s))
+
+    def go_on(self) -> None:
+        """Lets the process put the next window of its file into the place of the last one."""
+        self.rests = False
+        self._since = time.monotonic()
+        self._tell(self.jobs[0][0].number)
+
+    def _tell(self, message: object) -> None:
+        assert self._process.stdin is not None
+        # A process that has just ended is noticed by its silence.
+        with contextlib.suppress(OSError):
+            pickle.dump(message, self._process.stdin)
+            self._process.stdin.flush()
+
+    def begin(self) -> None:
+        """The process has started: the time of its first job runs from now."""
+        self.ready = True
+        self._since = time.monotonic()
+
+    def deadline(self) -> float:
+        """Returns when the process is late, on the clock of `time.monotonic`."""
+        if not self.ready:
+            return self._since + START_S
+        return self._since + self.jobs[0][0].limit_s if self.jobs and not self.rests else math.inf
+
+    def take_answer(self, answer: tuple[Any, ...]) -> tuple[Job, Outcome | None]:
+        """Returns the job and what it gave, with pixels of its own; None: only that it is still at it.
+
+        After the last outcome of a job the next job begins; after pixels before it the process rests until `go_on`.
+        """
+        number, told, shape, dtype = answer
+        job, slot = self.jobs[0]
+        assert job.number == number
+        self._since = time.monotonic()
+        if told == ALIVE:
+            return job, None
+        outcome: Outcome
+        if shape is None:
+            *error, window = told
+            outcome = LostWindowError(MediaError(*error), window) if window else MediaError(*error)
+        else:
+            pixels = self.slots[slot].array(shape, dtype).copy()
+            self._most_bytes = max(self._most_bytes, pixels.nbytes)
+            outcome = replace(told, pixels=pixels)
+        job.note(outcome)
+        if is_last(outcome):
+            self.rests = False
+            self.jobs.popleft()
+            self.done += 1
+        elif shape is not None:
+            self.rests = True
+        return job, outcome
+
+    def end(self) -> tuple[int, str]:
+        """Kills the process if it lives; returns its exit code and its last words, a line of printable characters."""
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)  # a process that waits for a dead disk cannot be ended
+        self._ear.join(timeout=1)
+        last_words = self._last_words()
+        for pipe in (self._process.stdin, self._process.stdout, self._words):
+            with contextlib.suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+        for slot in self.slots:
+            slot.close()
+        return -9 if self._process.returncode is None else self._process.returncode, last_words
+
+    def _last_words(self) -> str:
+        size = self._words.seek(0, os.SEEK_END)
+        self._words.seek(max(0, size - TAIL_BYTES))
+        lines = [line for line in self._words.read(TAIL_BYTES).decode(errors="replace").splitlines() if line.strip()]
+        return "".join(letter if letter.isprintable() else " " for letter in lines[-1]).strip()[:200] if lines else ""
+
+    def _listen(self, events: queue.SimpleQueue[Any]) -> None:
+        assert self._process.stdout is not None
+        try:
+            while True:
+                events.put((self, pickle.load(self._process.stdout)))
+        except Exception:  # the end of the pipe, or half a message
+            self._process.wait()
+            events.put((self, None))
+
+
+def _start(module: str, handles: list[int | str], memory_bytes: int, words: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Starts `main` of a module as a program of its own, with this program's search path."""
+    settings = json.dumps({"slots": handles, "memory_bytes": memory_bytes})
+    # "" is the folder of this moment; entries that are no folders belong to import hooks.
+    places = [os.path.abspath(place) if not place or os.path.isdir(place) else place for place in sys.path]
+    program = f"import sys; sys.path[:] = {places!r}; from {module} import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, settings],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=words,
+        # One thread of arithmetic a worker: there are as many workers as are wanted.
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        pass_fds=[handle for handle in handles if isinstance(handle, int)],
+    )

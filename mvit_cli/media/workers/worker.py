@@ -1,0 +1,162 @@
+"""The process that decodes: jobs come by standard input, answers go to standard output, pixels by shared memory.
+
+A job is a tuple; its number alone says that the last window has been taken out of the memory, and the next may go in.
+Started by `process.WorkerProcess` as a program of its own, so that it never runs the user's script again and never
+loads torch. Native libraries write what they like to descriptors 1 and 2: both lead to a file where the pool looks for
+last words.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from mvit_cli.media.request import Decoded, is_last, window_of
+from mvit_cli.media.video.decord_reader import STDERR, DecordReader, decord_is_installed
+from mvit_cli.media.windows import outcomes_of
+from mvit_cli.media.workers.shared import Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mvit_cli.media.decode import Allocate
+    from mvit_cli.media.request import DecodeRequest, Outcome
+
+    Work = Callable[[DecodeRequest, Allocate], Iterator[Outcome | None]]
+
+READY = "ready"
+ALIVE = "alive"
+
+
+def main(work: Work = outcomes_of) -> None:
+    """Decodes until the pool closes the pipe.
+
+    Args:
+        work: what is done for each request.
+    """
+    settings = json.loads(sys.argv[1])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pool's to answer
+    jobs_from, answers_to = _private_pipes()
+    _load_libraries()
+    _limit_memory(settings["memory_bytes"])
+    slots = [Slot(handle) for handle in settings["slots"]]
+    jobs: queue.SimpleQueue[tuple[int, int, DecodeRequest, float]] = queue.SimpleQueue()
+    leaves: queue.SimpleQueue[int] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(jobs_from, jobs, leaves), daemon=True).start()
+    _send(answers_to, READY)
+    while True:
+        number, slot, request, limit_s = jobs.get()
+        os.ftruncate(STDERR, 0)
+        os.lseek(STDERR, 0, os.SEEK_SET)
+        room = _Room(number, slots[slot], leaves, limit_s)
+        _arm(limit_s)
+        for outcome in work(request, room.array):
+            room.is_full |= isinstance(outcome, Decoded) and not is_last(outcome)
+            _send(answers_to, (number, *_packed(outcome)))
+            _arm(limit_s)
+        _arm(0)
+
+
+class _Room:
+    """The slot of one job: given out for the next window once the pool has taken the last one out of it."""
+
+    def __init__(self, number: int, slot: Slot, leaves: queue.SimpleQueue[int], limit_s: float) -> None:
+        self._number, self._slot, self._leaves, self._limit_s = number, slot, leaves, limit_s
+        self.is_full = False
+
+    def array(self, shape: tuple[int, ...], dtype: str | type[np.generic]) -> NDArray[Any]:
+        _arm(0)  # the pool may have no use for more for long
+        while self.is_full:
+            self.is_full = self._leaves.get() != self._number
+        _arm(self._limit_s)
+        return self._slot.array(shape, dtype)
+
+
+def _packed(outcome: Outcome | None) -> tuple[Any, ...]:
+    """What goes through the pipe: all but the pixels, with their shape and dtype."""
+    if outcome is None:
+        return ALIVE, None, None
+    if isinstance(outcome, Decoded):
+        return replace(outcome, pixels=None), outcome.pixels.shape, outcome.pixels.dtype.str
+    return (outcome.kind, outcome.message, outcome.hint, window_of(outcome)), None, None
+
+
+def _load_libraries() -> None:
+    """Loads what decoding needs: its size belongs to the start, and not to the memory one file may take."""
+    import av
+    import numpy
+    import PIL.Image
+
+    if decord_is_installed():
+        import decord  # after av, which would silence its messages
+
+        DecordReader.overhears = os.name == "posix"
+        del decord
+    del av, numpy, PIL
+
+
+def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
+    jobs_from, answers_to = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(STDERR, 1)
+    return jobs_from, answers_to
+
+
+def _receive(
+    jobs_from: BinaryIO,
+    jobs: queue.SimpleQueue[tuple[int, int, DecodeRequest, float]],
+    leaves: queue.SimpleQueue[int],
+) -> None:
+    """Ends the process as soon as the pool is gone, also in the middle of a file."""
+    try:
+        while True:
+            match pickle.load(jobs_from):
+                case int(number):
+                    leaves.put(number)
+                case job:
+                    jobs.put(job)
+    finally:
+        os._exit(0)
+
+
+def _send(answers_to: BinaryIO, answer: object) -> None:
+    try:
+        pickle.dump(answer, answers_to)
+        answers_to.flush()
+    except BrokenPipeError:
+        os._exit(0)
+
+
+def _limit_memory(memory_bytes: int) -> None:
+    """Limits the address space to what is in use now and `memory_bytes` more, where the system can."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with open("/proc/self/statm") as file:
+        in_use = int(file.read().split()[0]) * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = in_use + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+def _arm(limit_s: float) -> None:
+    """Has the system end this process some time after the pool should have: also without a pool that lives."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, limit_s and 2 * limit_s + 10)
+
+
+if __name__ == "__main__":
+    main()

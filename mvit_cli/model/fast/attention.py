@@ -1,0 +1,199 @@
+"""Pooling attention for inference: the arithmetic of `attention.py` in fewer and denser steps.
+
+B batch, L query positions of the grid, N keys, C channels, H heads, D head dim, R rows; see `rows.py`.
+"""
+
+from functools import reduce
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mvit_cli.arch.blocks import BlockSpec
+from mvit_cli.arch.grid import THW
+from mvit_cli.model.attention import PoolingAttention
+from mvit_cli.model.fast.int8 import Int8Linear
+from mvit_cli.model.fast.layout import FoldedPool, RowLayout, joined, read_positions
+from mvit_cli.model.pooling import TokenPool
+from mvit_cli.model.position import relative_rows, resize_rel_pos
+
+QUERY_BLOCK = 256
+"""Queries a task of torch's attention on a CPU; it takes 64 or 32, and is up to 1.6 times slower, below 768 queries."""
+MAX_BIAS_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 28}
+"""Relative positions made at a time: what bounds memory (32 MiB, 1 GiB)."""
+
+
+class FastAttention(nn.Module):
+    """Attention of all tokens, or (`cls_only`) of the class token alone, without the output projection.
+
+    Against the plain module it saves:
+    - the projection to K and V where no pooling window looks (stride 8 reads 9 of 64 positions);
+    - every copy between tokens and grid, and one of two convolutions: K and V are pooled together;
+    - the L x N matrix of relative positions: it is made for a few queries at a time;
+    - with `cls_only`, all queries but one.
+    """
+
+    linear_q: nn.Linear | Int8Linear
+    linear_kv: nn.Linear | Int8Linear
+    norm_q: nn.LayerNorm | None
+    norm_k: nn.LayerNorm | None
+    norm_v: nn.LayerNorm | None
+
+    def __init__(self, attn: PoolingAttention, block: BlockSpec, *, cls_only: bool) -> None:
+        super().__init__()
+        self.heads, self.scale, self.cls_only = block.heads, attn.scale, cls_only
+        self.residual_pooling, self.residual_pooling_cls = attn.residual_pooling, attn.residual_pooling_cls
+        self.linear_q = part_of(attn.qkv, slice(0, block.dim_attn))
+        self.linear_kv = part_of(attn.qkv, slice(block.dim_attn, None))
+        pools: dict[str, TokenPool | None] = {of: getattr(attn, f"pool_{of}") for of in "qkv"}
+        self.pool_q = FoldedPool([pools["q"]], block.heads) if pools["q"] else None
+        self.pool_kv = FoldedPool([pools["k"], pools["v"]], block.heads) if pools["k"] and pools["v"] else None
+        for of in "qkv":
+            self.register_module(f"norm_{of}", getattr(attn, f"norm_{of}"))
+        self.tables = {axis: getattr(attn, f"rel_pos_{axis}") for axis in "thw"}
+        self.relative: dict[tuple[str, int, int], Tensor] = {}
+
+    def forward(self, normed: Tensor, layout: RowLayout) -> tuple[list[Tensor], RowLayout]:
+        """Rows `(R, C_in)` -> rows of the grid and rows of the class tokens, `(B*L, C)` and `(B, C)`, and the layout.
+
+        With `cls_only` the layout has an empty grid.
+        """
+        k, v, k_thw = self._keys_values(normed, layout)
+        attended = []
+        if self.cls_only:
+            q_cls, layout = self.linear_q(layout.cls(normed)), layout.on((0, 0, 0))
+        else:
+            q_grid, q_cls, layout = self._queries(normed, layout)
+            attended.append(self._attend_grid(q_grid, k, v, layout.thw, k_thw))
+        if layout.num_cls:
+            attended.append(self._attend_cls(q_cls, k, v))
+        return attended, layout
+
+    def _queries(self, normed: Tensor, layout: RowLayout) -> tuple[Tensor, Tensor, RowLayout]:
+        """Pooled queries of the grid `(B, L, H, D)`, those of the class tokens `(B, 1, C)`, the pooled layout."""
+        q = self.linear_q(normed)
+        grid, cls = layout.grid(q), layout.cls(q)
+        if self.pool_q:
+            grid = self.pool_q(grid)
+            layout = layout.on(self.pool_q.thw_out(layout.thw))
+        return self._normed_heads(grid.flatten(1, 3), self.norm_q), cls, layout
+
+    def _keys_values(self, normed: Tensor, layout: RowLayout) -> tuple[Tensor, Tensor, THW]:
+        """Pooled keys and values `(B, H, N, D)`, class token last, and their grid."""
+        if self.pool_kv is None:
+            kv = self.linear_kv(normed)
+            grid, thw = layout.grid(kv), layout.thw
+        else:
+            thw, stride = self.pool_kv.thw_out(layout.thw), None
+            reads = read_positions(layout.thw, self.pool_kv.kernel, self.pool_kv.stride, normed.device)
+            if reads:
+                read = layout.grid(normed).flatten(1, 3).index_select(1, reads.index)
+                normed = joined(read.flatten(0, 1), layout.cls(normed).flatten(0, 1))
+                layout, stride = layout.on(reads.thw), reads.stride
+            kv = self.linear_kv(normed)
+            grid = self.pool_kv(layout.grid(kv), stride)
+        k, v = joined(grid.flatten(1, 3), layout.cls(kv), dim=1).chunk(2, dim=2)
+        k, v = self._normed_heads(k, self.norm_k), self._normed_heads(v, self.norm_v)
+        return k.transpose(1, 2), v.transpose(1, 2), thw
+
+    def _normed_heads(self, x: Tensor, norm: nn.LayerNorm | None) -> Tensor:
+        """`(B, N, C)` -> `(B, N, H, D)`, normalised where pooling is followed by a norm."""
+        x = x.unflatten(2, (self.heads, -1))
+        return norm(x) if norm else x
+
+    def _attend_cls(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The class tokens' queries `(B, 1, C)` -> their rows `(B, C)`; they have no relative position."""
+        q = self._normed_heads(q, self.norm_q)
+        attended = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, scale=self.scale).transpose(1, 2)
+        if self.residual_pooling and self.residual_pooling_cls:
+            attended = attended + q
+        return attended.flatten(2).flatten(0, 1)
+
+    def _attend_grid(self, q: Tensor, k: Tensor, v: Tensor, q_thw: THW, k_thw: THW) -> Tensor:
+        """The grid's queries `(B, L, H, D)` -> their rows `(B*L, C)`."""
+        relative = self._relative_scores(q, q_thw, k_thw)
+        if not relative:
+            attended = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, scale=self.scale).transpose(1, 2)
+            if self.residual_pooling:
+                attended = attended.add_(q)
+            return attended.flatten(2).flatten(0, 1)
+
+        attended = torch.empty_like(q)
+        step = queries_at_a_time(q, k.shape[2])
+        bias = q.new_empty(q.shape[0], q.shape[2], step, k.shape[2])
+        bias[..., prod(k_thw) :] = 0  # the class token has no relative position
+        for start in range(0, q.shape[1], step):
+            part = q[:, start : start + step]
+            mask = bias[:, :, : part.shape[1]]
+            fill_bias(mask, [scores[:, :, start : start + step] for scores in relative], k_thw)
+            out = F.scaled_dot_product_attention(part.transpose(1, 2), k, v, attn_mask=mask, scale=self.scale)
+            into = attended[:, start : start + step]
+            if self.residual_pooling:
+                add_into(into, out.transpose(1, 2), part)
+            else:
+                into.copy_(out.transpose(1, 2))
+        return attended.flatten(2).flatten(0, 1)
+
+    def _relative_scores(self, q: Tensor, q_thw: THW, k_thw: THW) -> list[Tensor]:
+        """`q . R` in time, height and width: `(B, H, L, k_T, 1, 1)`, `(B, H, L, 1, k_H, 1)`, `(B, H, L, 1, 1, k_W)`.
+
+        An axis without a table has none.
+        """
+        grid, scores = q.unflatten(1, q_thw), []
+        for axis, name in enumerate("thw"):
+            if self.tables[name] is None:
+                continue
+            relative = self._relative_positions(name, q_thw[axis], k_thw[axis])
+            along = torch.einsum(f"bthwnd,{name}kd->bnthwk", grid, relative).flatten(2, 4)
+            scores.append(along.unflatten(3, [k_thw[axis] if other == axis else 1 for other in range(3)]))
+        return scores
+
+    def _relative_positions(self, axis: str, queries: int, keys: int) -> Tensor:
+        """The embedding of each pair of places on an axis, `(queries, keys, D)`; made once for each size of clip."""
+        kept = self.relative.get((axis, queries, keys))
+        if kept is None:
+            table = resize_rel_pos(self.tables[axis], 2 * max(queries, keys) - 1)
+            kept = table[relative_rows(queries, keys, table.device)]
+            if not torch.compiler.is_compiling():
+                self.relative[axis, queries, keys] = kept
+        return kept
+
+
+def part_of(linear: nn.Linear, outputs: slice) -> nn.Linear:
+    """The layer that gives some of the outputs; it shares the weights."""
+    part = nn.Linear(linear.in_features, len(linear.bias[outputs]), device="meta")
+    part.weight = nn.Parameter(linear.weight.detach()[outputs], requires_grad=False)
+    part.bias = nn.Parameter(linear.bias.detach()[outputs], requires_grad=False)
+    return part
+
+
+def queries_at_a_time(q: Tensor, keys: int) -> int:
+    """For how many of the queries `(B, L, H, D)` relative positions are made together.
+
+    On a CPU few, which stay in the cache, but blocks enough that no thread waits for another.
+    """
+    batch, length, heads, _ = q.shape
+    most = MAX_BIAS_ELEMENTS.get(q.device.type, MAX_BIAS_ELEMENTS["cuda"]) // (batch * heads * keys)
+    if q.device.type == "cpu":
+        threads = 1 if torch.compiler.is_compiling() else torch.get_num_threads()  # which the compiler cannot ask
+        blocks = -(-4 * threads // (batch * heads))
+        most = min(most, QUERY_BLOCK * max(3, blocks))
+    return max(1, min(most, length))
+
+
+def fill_bias(bias: Tensor, scores: list[Tensor], k_thw: THW) -> None:
+    """Writes the sum of the axes' scores into the grid's columns of `(B, H, L, N)`."""
+    into, (first, *others) = bias[..., : prod(k_thw)].unflatten(3, k_thw), scores
+    if others:
+        add_into(into, first.expand_as(into), reduce(torch.add, others))
+    else:
+        into.copy_(first)
+
+
+def add_into(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """`out = a + b` without a tensor in between, which only torch's compiler needs, and then removes."""
+    if torch.compiler.is_compiling():
+        out.copy_(a + b)
+    else:
+        torch.add(a, b, out=out)

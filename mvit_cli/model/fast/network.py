@@ -1,0 +1,229 @@
+"""The same network for inference, as fast as plain torch operators allow; `mvit.py` is the reference it equals.
+
+How it differs, step by step, and what each step saves: shares of the 70.5 GMACs of MViT-B 16x4, or milliseconds of its
+first block on one thread of a third-generation EPYC. The arithmetic is the same but for the order of some sums.
+
+1. Tokens are the rows of one matrix (`rows.py`): a dense channels-last grid, then the class tokens. Pooling needs no
+   permute and no copy, and finds torch's kernels for that format (8x56x56x96 by 3x3x3: 10 ms instead of 25).
+2. K and V are projected only where the strided pooling reads (2% of the MACs), and pooled together.
+3. In the last block of a network that classifies by its class token, only that token has a query and an MLP (4%).
+4. Relative positions are made for a few queries at a time (attention in MViTv2-S: 102 ms instead of 183).
+5. Output projection, skip connections, norm and MLP run over a few rows at a time: what passes between them stays in
+   the cache, and the hidden layer, four times the tokens, never exists as a whole (67 ms instead of 119).
+6. The additions of both skip connections are part of the matrix products before them, in place on own buffers, and
+   biases that follow each other are added as one.
+7. On a CPU a batch is cut until the tokens of a pass take no more room than those of one MViT-B clip, so memory stays
+   bounded, and passes run side by side, each on a thread of its own (`passes.py`; four clips in 0.9 of the time).
+
+R rows, C channels; see `rows.py`.
+"""
+
+from collections.abc import Iterable
+from math import prod
+from threading import Event
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from mvit_cli.arch.blocks import BlockSpec, block_specs
+from mvit_cli.arch.cost import RGB
+from mvit_cli.arch.grid import pooled_grid
+from mvit_cli.model.block import Block
+from mvit_cli.model.fast.attention import FastAttention
+from mvit_cli.model.fast.int8 import Int8Linear, add_product_, product
+from mvit_cli.model.fast.layout import RowLayout, joined, pool_grid
+from mvit_cli.model.fast.passes import may_share_threads, side_by_side
+from mvit_cli.model.position import POSITION_NAMES, absolute_positions
+
+if TYPE_CHECKING:
+    from mvit_cli.model.mvit import MViT
+
+CPU_ROWS = 1024
+"""Rows at a time through the MLP: enough for matrix products, little enough for the cache (best of 200 to 25,000)."""
+CPU_TOKEN_ELEMENTS = 25_088 * 96
+"""Elements of the first grid that one pass on a CPU may have: those of one MViT-B 16x4 clip."""
+
+
+class FastMViT(nn.Module):
+    """Runs the parameters of an `MViT`, which it shares; made once, after loading, moving and casting.
+
+    Afterwards it follows neither a training of the parameters nor a move of the plain network.
+
+    Attributes:
+        side_by_side: whether passes over parts of a batch may run at the same time; not where hooks watch a run.
+    """
+
+    def __init__(self, model: "MViT") -> None:
+        super().__init__()
+        self.config, self.side_by_side = model.config, True
+        self.patch_embed, self.norm_stem = model.patch_embed, model.norm_stem
+        self.norm, self.head, self.cls_token = model.norm, model.head, model.cls_token
+        self.tables = {name: getattr(model, name) for name in POSITION_NAMES}
+        specs = block_specs(model.config)
+        make = PlainBlock if model.config.pool_first else FastBlock
+        blocks = cast(Iterable[Block], model.blocks)
+        last_is_cls_only = model.config.head_pooling == "cls"
+        self.blocks = nn.ModuleList(
+            make(block, spec, cls_only=last_is_cls_only and spec is specs[-1])
+            for block, spec in zip(blocks, specs, strict=True)
+        )
+
+    def to_int8(self) -> "FastMViT":
+        """Takes 8-bit integers for the weights of all linear layers but the classifier; for a CPU.
+
+        Raises:
+            ValueError: if the network pools before it projects.
+        """
+        for block in self.blocks:
+            if not isinstance(block, FastBlock):
+                raise ValueError("networks that pool before they project have no int8 layers")
+            block.to_int8()
+        return self
+
+    @torch.no_grad()
+    def forward(self, clips: Tensor) -> Tensor:
+        """Logits, as `MViT.forward`.
+
+        Raises:
+            ValueError: if the shape is none of those.
+        """
+        if clips.ndim == 4:
+            clips = clips.unsqueeze(2)
+        if clips.ndim != 5 or clips.shape[1] != RGB:
+            raise ValueError(f"clips must be (B, 3, T, H, W) or (B, 3, H, W), not {tuple(clips.shape)}")
+        most = self._clips_a_pass(clips)
+        if self.side_by_side and len(clips) > 1 and clips.device.type == "cpu" and may_share_threads():
+            return side_by_side(self._one_pass, clips, max(1, most // torch.get_num_threads()))
+        return torch.cat([self._one_pass(part) for part in clips.split(most)])
+
+    def _clips_a_pass(self, clips: Tensor) -> int:
+        if clips.device.type != "cpu":
+            return max(1, len(clips))
+        config = self.config
+        t, h, w = clips.shape[2:]
+        grid = pooled_grid((t, h, w), config.patch_kernel, config.patch_stride, config.patch_padding)
+        return max(1, CPU_TOKEN_ELEMENTS // (prod(grid) * config.stage_channels[0]))
+
+    def _one_pass(self, clips: Tensor, stop: Event | None = None) -> Tensor:
+        """`(B, 3, T, H, W)` -> `(B, num_classes)`.
+
+        Raises:
+            InterruptedError: when told to stop; nobody waits for the result.
+        """
+        x, layout = self._embed(clips)
+        for block in self.blocks:
+            if stop and stop.is_set():
+                raise InterruptedError("another pass failed, or the run was stopped")
+            x, layout = block(x, layout)
+        return self.head(self._pooled(x, layout))
+
+    def _embed(self, clips: Tensor) -> tuple[Tensor, RowLayout]:
+        """Patches as rows `(R, C)`; the positions are added while the channels are moved last."""
+        tokens, thw = self.patch_embed(clips)
+        layout, grid = RowLayout(len(clips), thw, int(self.config.cls_token)), tokens.unflatten(1, thw)
+        x = tokens.new_empty(layout.num_rows, tokens.shape[2])
+        positions = absolute_positions(self.tables, self.config.patch_thw, layout.thw)
+        if positions is None:
+            layout.grid(x).copy_(grid)
+        else:
+            torch.add(grid, positions[:, layout.num_cls :].unflatten(1, layout.thw), out=layout.grid(x))
+        if self.cls_token is not None:
+            layout.cls(x).copy_(self.cls_token if positions is None else self.cls_token + positions[:, :1])
+        return (x if self.norm_stem is None else self.norm_stem(x)), layout
+
+    def _pooled(self, x: Tensor, layout: RowLayout) -> Tensor:
+        """What the classifier sees of the rows `(R, C)`: `(B, C)`."""
+        if self.config.head_pooling == "cls":
+            return self.norm(layout.cls(x)[:, 0])
+        if self.config.head_pooling == "mean":
+            return layout.tokens_of(self.norm(x)).mean(dim=1)
+        return self.norm(layout.grid(x).mean(dim=(1, 2, 3)))
+
+
+class FastBlock(nn.Module):
+    """One block; it may change the rows it is given. Same parameters as the plain block, which it shares."""
+
+    fc1: nn.Linear | Int8Linear
+    fc2: nn.Linear | Int8Linear
+    attn_proj: nn.Linear | Int8Linear
+    proj: nn.Linear | Int8Linear | None
+    bias_attn: Tensor
+    bias_mlp: Tensor
+
+    def __init__(self, block: Block, spec: BlockSpec, *, cls_only: bool) -> None:
+        super().__init__()
+        self.cls_only = cls_only
+        self.norm1, self.norm2, self.dim_out = block.norm1, block.norm2, spec.dim_out
+        self.fc1, self.fc2, self.proj = block.mlp.fc1, block.mlp.fc2, block.proj
+        self.widens_in_attn, self.widens_in_mlp = block.widens_in_attn, block.widens_in_mlp
+        self.attn = FastAttention(block.attn, spec, cls_only=cls_only)
+        self.attn_proj = block.attn.proj
+        self.kernel_skip, self.stride_skip = spec.kernel_skip, spec.stride_q
+        bias_attn, bias_mlp = block.attn.proj.bias.detach(), block.mlp.fc2.bias.detach()
+        if block.proj and self.widens_in_attn:
+            bias_attn = bias_attn + block.proj.bias.detach()
+        elif block.proj:
+            bias_mlp = bias_mlp + block.proj.bias.detach()
+        self.register_buffer("bias_attn", bias_attn, persistent=False)
+        self.register_buffer("bias_mlp", bias_mlp, persistent=False)
+
+    def to_int8(self) -> None:
+        """Takes 8-bit integers for the weights of all linear layers."""
+        for of, name in ((self, "fc1"), (self.attn, "linear_q"), (self.attn, "linear_kv")):
+            linear = getattr(of, name)
+            setattr(of, name, Int8Linear(linear.weight, linear.bias))
+        for name in ("attn_proj", "fc2", "proj"):
+            linear = getattr(self, name)
+            if linear is not None:
+                setattr(self, name, Int8Linear(linear.weight, None))
+
+    def forward(self, x: Tensor, layout: RowLayout) -> tuple[Tensor, RowLayout]:
+        """Rows `(R, C_in)` -> `(R', C_out)`; with `cls_only` those of the class tokens alone."""
+        normed = self.norm1(x)
+        attended, pooled = self.attn(normed, layout)
+        skip = self._skip(normed if self.widens_in_attn else x, layout)
+        del x, normed  # the largest tensors: not needed while the MLP runs
+        return self._projected_and_mlp(skip, attended), pooled
+
+    def _skip(self, source: Tensor, layout: RowLayout) -> Tensor:
+        """The skip connection of the attention, in rows that may be written to."""
+        if self.cls_only:
+            source = layout.cls(source).flatten(0, 1)
+        if self.proj and self.widens_in_attn:
+            source = product(source, self.proj)  # its bias comes with that of `attn_proj`, as a maximum lets it pass
+        if self.kernel_skip is None or self.cls_only:
+            return source
+        grid = pool_grid(layout.grid(source), self.kernel_skip, self.stride_skip, None, "max")
+        return joined(grid.flatten(0, 3), layout.cls(source).flatten(0, 1))
+
+    def _projected_and_mlp(self, x: Tensor, attended: list[Tensor]) -> Tensor:
+        """`x + proj(attended)`, then the MLP with its skip connection; some rows at a time."""
+        out = x.new_empty(len(x), self.dim_out) if self.widens_in_mlp else x
+        start = 0
+        for source in attended:
+            rows_at_a_time = CPU_ROWS if x.device.type == "cpu" else max(1, len(source))
+            for part in source.split(rows_at_a_time):
+                rows = slice(start, start + len(part))
+                add_product_(x[rows], part, self.attn_proj).add_(self.bias_attn)
+                normed = self.norm2(x[rows])
+                hidden = torch.ops.aten.gelu_(self.fc1(normed))
+                if self.proj and self.widens_in_mlp:
+                    product(normed, self.proj, out=out[rows])
+                add_product_(out[rows], hidden, self.fc2).add_(self.bias_mlp)
+                start = rows.stop
+        return out
+
+
+class PlainBlock(nn.Module):
+    """A block as it is, between rows and tokens: for pooling before the projection, where there is little to save."""
+
+    def __init__(self, block: Block, spec: BlockSpec, *, cls_only: bool) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor, layout: RowLayout) -> tuple[Tensor, RowLayout]:
+        """Rows `(R, C_in)` -> `(R', C_out)`."""
+        tokens, thw = self.block(layout.tokens_of(x), layout.thw)
+        layout = layout.on(thw)
+        return layout.rows_of(tokens), layout

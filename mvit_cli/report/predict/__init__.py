@@ -1,0 +1,1 @@
+"""Rows for people and programs: data formats, the terminal, the page, progress."""

@@ -1,0 +1,115 @@
+"""A long video for a person at a terminal: which class it is from when to when."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from mvit_cli.report.formats import bar, clock, percent
+from mvit_cli.report.predict.terminal import Screen, error_lines, paragraphs, printable, shortened
+from mvit_cli.report.predict.writers import begins_input, ends_input
+from mvit_cli.report.tables import ascii_text
+
+Row = dict[str, Any]
+
+BAR_WIDTH = 10
+MAX_WARNINGS = 5
+
+
+@dataclass
+class Span:
+    """Neighbouring windows with the same best class.
+
+    Attributes:
+        end_s: end of the last window.
+        scores: sum of the scores of the best class.
+    """
+
+    label: str
+    start_s: float
+    end_s: float
+    scores: float = 0.0
+    windows: int = 0
+
+
+class Timelines:
+    """Writes a line on the run, then for each input its best class over time; a line as soon as the class changes.
+
+    A span ends where the next begins: of windows that overlap the later one counts.
+
+    It is told what `PredictionBlocks` is told; the stages come below.
+    """
+
+    def __init__(self, screen: Screen, run: Row, notes: tuple[str, ...], model: Row | None) -> None:
+        self._screen = screen
+        self._notes = notes
+        self._model = model
+        self._previous: Row | None = None
+        self._span: Span | None = None
+        self._warnings: Counter[str] = Counter()
+        screen.show_heading(run, notes)
+
+    def write(self, row: Row) -> None:
+        """Takes one row in; writes what is complete."""
+        if begins_input(row, self._previous):
+            self._end_input()
+            self._screen.show("")
+            self._screen.show(paragraphs((printable(row["path"]), "bold")))
+        self._previous = row
+        if row["status"] == "error":
+            self._write_span()
+            self._write_error(row)
+        else:
+            self._add(row)
+        if ends_input(row):
+            self._end_input()
+
+    def close(self) -> None:
+        """Writes what is left, and the stages."""
+        self._end_input()
+        if self._model:
+            self._screen.show("")
+            self._screen.show(self._screen.drawn_stages(self._model))
+
+    def _add(self, row: Row) -> None:
+        best, window = row["predictions"][0], row["window"]
+        if self._span and self._span.label != best["label"]:
+            self._write_span(until_s=window["start_s"])
+        self._span = self._span or Span(best["label"], window["start_s"], window["end_s"])
+        self._span.end_s = window["end_s"]
+        self._span.scores += best["score"]
+        self._span.windows += 1
+        self._warnings.update(text for text in row["warnings"] if text not in self._notes)
+
+    def _write_span(self, until_s: float = float("inf")) -> None:
+        from rich.text import Text
+
+        if self._span is None:
+            return
+        span, self._span = self._span, None
+        score = span.scores / span.windows
+        line = f"  {self._period(span.start_s, min(span.end_s, until_s))}  {bar(score, BAR_WIDTH):{BAR_WIDTH}}"
+        line += f"  {percent(score):>7}  "
+        line += shortened(printable(span.label), max(self._screen.console.width - len(line), 10))
+        self._screen.show(Text(ascii_text(line) if self._screen.is_ascii else line, no_wrap=True, overflow="crop"))
+
+    def _write_error(self, row: Row) -> None:
+        (what, style), *hint = error_lines(row["error"])
+        if row["window"]:
+            what = f"{self._period(row['window']['start_s'], row['window']['end_s'])}  {what}"
+        what = ascii_text(what) if self._screen.is_ascii else what
+        self._screen.show(paragraphs((what, style), *hint, indent=2))
+
+    def _end_input(self) -> None:
+        self._write_span()
+        most = self._warnings.most_common(MAX_WARNINGS)
+        told = [(f"warning: {printable(text)} ({count} window{'s' * (count > 1)})", "yellow") for text, count in most]
+        if len(self._warnings) > MAX_WARNINGS:
+            told.append((f"warning: and {len(self._warnings) - MAX_WARNINGS} others, see --format jsonl", "yellow"))
+        if told:
+            self._screen.show(paragraphs(*told, indent=2))
+        self._warnings.clear()
+
+    def _period(self, start_s: float, end_s: float) -> str:
+        """From when to when, as wide for each span of a file."""
+        width = len(clock(self._previous.get("duration_s", 0.0))) if self._previous else 0
+        return f"{clock(start_s):>{width}} – {clock(end_s):>{width}}"

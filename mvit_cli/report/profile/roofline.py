@@ -1,0 +1,142 @@
+"""A profile as a picture: time by stage and class of operators, the roofline, and the rates of what only moves data."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvit_cli.report.figures import FILLS, INK, picture
+from mvit_cli.report.formats import percent
+from mvit_cli.report.profile.costs import machine_line, milliseconds, operator_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Result = Mapping[str, Any]
+
+GROUPS = (
+    ("linear", ("linear",)),
+    ("attention", ("attention",)),
+    ("pooling", ("pooling",)),
+    ("patch conv", ("patches",)),
+    ("norm", ("norm",)),
+    ("activation", ("activation",)),
+    ("additions, copies, other", ("addition", "copy", "other")),
+    ("between operators", ("between",)),
+)
+"""What one fill stands for: its name, and the classes of operators in it."""
+
+MARKERS = "osD^vP"
+
+
+def draw_profile(profile: Result, path: Path) -> None:
+    """Writes the picture of the first case that was measured.
+
+    Raises:
+        MViTError: the file could not be written.
+    """
+    result = next(entry for entry in profile["results"] if entry.get("operators"))
+    limit = next(
+        entry
+        for entry in profile["machine"]
+        if (entry["dtype"], entry["threads"]) == (result["dtype"], result["threads"])
+    )
+    with picture(path, _title(profile, result), _notes(result), width=9, height=8) as figure:
+        grid = figure.add_gridspec(2, 1)
+        upper, lower = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
+        times = upper.subplots()
+        _draw_times(times, result)
+        upper.legend(*times.get_legend_handles_labels(), loc="outside lower left", ncols=len(GROUPS) // 2)
+        roof, rates = lower.subplots(1, 2, width_ratios=(3, 2))
+        _draw_roofline(roof, result["operators"], limit)
+        lower.legend(*roof.get_legend_handles_labels(), loc="outside lower left", ncols=3)
+        _draw_rates(rates, result["operators"], limit)
+
+
+def _title(profile: Result, result: Result) -> str:
+    thw = profile["input"]
+    one = {"dtype": result["dtype"], "threads": result["threads"]}
+    device = {**profile["device"], "threads": result["threads"]}
+    line = machine_line({**profile, "dtype": result["dtype"], "device": device, "machine": [one]})
+    clip = f"{thw['frames']} × {thw['height']} × {thw['width']}"
+    return f"{profile['preset']}, batch of {result['batch_size']} × {clip}, on {line}"
+
+
+def _notes(result: Result) -> list[str]:
+    latency = {name: milliseconds(value) for name, value in result["latency_ms"].items()}
+    return [
+        f"median of {result['runs']} runs {latency['median']} ms (p10 {latency['p10']}, p90 {latency['p90']}), "
+        f"{result['executed_gmacs_per_s']:,.3g} GMAC/s = {percent(result['executed_utilization'])} of this machine's "
+        "matrix products"
+    ]
+
+
+def _draw_times(axes: "Axes", result: Result) -> None:
+    """A bar a stage, the first on top, of the time in each group of operators."""
+    stages: Sequence[Result] = result["stages"]
+    places = range(len(stages))
+    ends = [0.0] * len(stages)
+    for (name, kinds), fill in zip(GROUPS, FILLS, strict=True):
+        parts = [sum(stage["operators_ms"].get(kind, 0.0) for kind in kinds) for stage in stages]
+        axes.barh(places, parts, left=ends, height=0.7, label=name, **fill)
+        ends = [end + part for end, part in zip(ends, parts, strict=True)]
+    for place, end, stage in zip(places, ends, stages, strict=True):
+        text = f"{milliseconds(stage['latency_ms'])} ms, {percent(stage['share'])}"
+        axes.annotate(text, (end, place), (4, 0), textcoords="offset points", va="center")
+    axes.set_yticks(places, labels=[stage["name"] for stage in stages])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.25 * max(ends))
+    axes.set_xlabel("time (ms)")
+    axes.set_title("time by stage and class of operators", loc="left")
+    axes.grid(axis="x")
+
+
+def _draw_roofline(axes: "Axes", operators: Sequence[Result], limit: Result) -> None:
+    """Both ceilings, and each class that multiplies: arithmetic a byte moved against rate."""
+    points = [entry for entry in operators if entry["macs"] and entry["bytes"]]
+    peak, ceilings = limit["gmacs_per_s"], [(limit["copy_gb_per_s"], "-", "copies in memory")]
+    if limit["cache_gb_per_s"]:
+        ceilings.append((limit["cache_gb_per_s"], "--", "copies in cache"))
+    reach = [entry["macs_per_byte"] for entry in points] + [peak / bandwidth for bandwidth, _, _ in ceilings]
+    low, high = min(reach) / 3, max(reach) * 5
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for bandwidth, style, name in ceilings:
+        knee = peak / bandwidth
+        label = f"{name}, {bandwidth:,.3g} GB/s"
+        axes.plot([low, knee], [low * bandwidth, peak], color=INK, linestyle=style, linewidth=1.2, label=label)
+    start = min(peak / bandwidth for bandwidth, _, _ in ceilings)
+    axes.plot([start, high], [peak, peak], color=INK, linewidth=2, label=f"matrix products, {peak:,.3g} GMAC/s")
+    for entry, marker in zip(points, MARKERS, strict=False):
+        name = operator_name(entry["class"])
+        place = entry["macs_per_byte"], entry["gmacs_per_s"]
+        label = f"{name}, {entry['gmacs_per_s']:,.3g} GMAC/s"
+        axes.plot(*place, marker, color=INK, markerfacecolor="0.8", markersize=7, linestyle="none", label=label)
+    lowest = min(entry["gmacs_per_s"] for entry in points)
+    axes.set_xlim(low, high)
+    axes.set_ylim(min(lowest, low * limit["copy_gb_per_s"]) / 3, peak * 2)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.set_xlabel("MACs a byte moved")
+    axes.set_ylabel("GMAC/s")
+    axes.set_title("roofline of the operators that multiply", loc="left")
+    axes.grid()
+
+
+def _draw_rates(axes: "Axes", operators: Sequence[Result], limit: Result) -> None:
+    """A bar a class that multiplies nothing: bytes a second, beside those of copies."""
+    movers = [entry for entry in operators if entry["bytes"] and not entry["macs"]]
+    places, rates = range(len(movers)), [entry["gb_per_s"] for entry in movers]
+    axes.barh(places, rates, height=0.6, **FILLS[1])
+    for place, rate in zip(places, rates, strict=True):
+        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+        axes.annotate(f"{rate:,.3g}", (rate, place), (5, 0), textcoords="offset points", va="center", bbox=behind)
+    for name, style, ceiling in (("memory", "-", limit["copy_gb_per_s"]), ("cache", "--", limit["cache_gb_per_s"])):
+        if ceiling:
+            axes.axvline(ceiling, color=INK, linestyle=style, linewidth=1.2)
+            axes.annotate(name, (ceiling, 1), (3, -9), xycoords=("data", "axes fraction"), textcoords="offset points")
+    axes.set_yticks(places, labels=[operator_name(entry["class"]) for entry in movers])
+    axes.set_ylim(len(movers) - 0.4, -1)
+    axes.set_xlim(0, 1.25 * max(*rates, limit["copy_gb_per_s"], limit["cache_gb_per_s"] or 0))
+    axes.set_xlabel("bytes moved (GB/s)")
+    axes.set_title("operators that only move; lines: copies", loc="left")
+    axes.grid(axis="x")
