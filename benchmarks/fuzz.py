@@ -26,8 +26,9 @@ import numpy as np
 from startup import commit, cpu_name
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.request import Decoded, DecodeRequest, Sampling, Transform
+from mvit_cli.media.request import Decoded, DecodeRequest
 from mvit_cli.media.workers.pool import DecodePool
+from mvit_cli.protocol import Sampling, Transform
 
 SEEDS = {  # suffix: encoder, pixel format, options
     "mp4": ("libx264", "yuv420p", {"g": "25", "bf": "2", "preset": "veryfast"}),

@@ -26,8 +26,9 @@ from startup import commit, cpu_name
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import attempt
-from mvit_cli.media.request import DecodeRequest, Sampling, Transform, Windows
+from mvit_cli.media.request import DecodeRequest, Windows
 from mvit_cli.media.workers.pool import DecodePool
+from mvit_cli.protocol import Sampling, Transform
 from mvit_cli.recognition.predict import load_recogniser
 
 GOAL = 0.9

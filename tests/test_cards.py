@@ -21,6 +21,7 @@ from mvit_cli.checkpoints.cards import (
     weights_dir,
 )
 from mvit_cli.errors import CheckpointError, UsageError
+from mvit_cli.protocol import Sampling, Transform, Views
 
 NAMES = card_names()
 PUBLISHED = [name for name in NAMES if load_card(name).source.embedded is None]
@@ -248,7 +249,7 @@ def test_the_documented_schema_is_the_one_that_is_read(tmp_path: Path) -> None:
 
     keys = set(re.findall(r"^    (\w+) = ", cards.__doc__ or "", re.MULTILINE))
     tables = set(re.findall(r"^    \[(\w+)\]", cards.__doc__ or "", re.MULTILINE))
-    parts = (cards.Card, cards.Source, cards.Labels, cards.Preprocess, cards.SamplingSpec, cards.Views, cards.Reported)
+    parts = (cards.Card, cards.Source, cards.Labels, Transform, Sampling, Views, cards.Reported)
     assert keys | tables == {part.name for kind in parts for part in fields(kind)}
 
 

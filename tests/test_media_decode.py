@@ -9,8 +9,9 @@ from PIL import Image
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import attempt, decode
-from mvit_cli.media.request import Decoded, DecodeRequest, Sampling, Transform
+from mvit_cli.media.request import Decoded, DecodeRequest
 from mvit_cli.media.video.decord_reader import decord_is_installed
+from mvit_cli.protocol import Sampling, Transform
 
 GREY = (0.45, 0.45, 0.45)
 CLIP = Sampling("clip", 16, 4, 30.0)

@@ -18,8 +18,9 @@ from media_clips import KEPT, clip, needs_decord, read_number, write_video
 
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.decode import attempt
-from mvit_cli.media.request import Decoded, DecodeRequest, Sampling, Transform
+from mvit_cli.media.request import Decoded, DecodeRequest
 from mvit_cli.media.workers.pool import DecodePool, workers_auto
+from mvit_cli.protocol import Sampling, Transform
 
 GREY = (0.45, 0.45, 0.45)
 CLIP = Sampling("clip", 16, 4, 30.0)
@@ -279,7 +280,8 @@ def test_nothing_is_left_in_shared_memory_or_of_open_files(tmp_path):
 SCRIPT = """
     import os, sys
     from mvit_cli.media.workers.pool import DecodePool
-    from mvit_cli.media.request import DecodeRequest, Sampling, Transform
+    from mvit_cli.media.request import DecodeRequest
+    from mvit_cli.protocol import Sampling, Transform
     print("started", flush=True)
     transform = Transform((0.5,) * 3, (0.5,) * 3, 32, 32)
     with DecodePool(workers=2) as pool:

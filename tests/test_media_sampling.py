@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from media_clips import clip
 
-from mvit_cli.media.request import DecodeRequest, Sampling, Transform
+from mvit_cli.media.request import DecodeRequest
 from mvit_cli.media.video.index import index_video
 from mvit_cli.media.video.sampling import clip_span_s, sample, short_video_warning
+from mvit_cli.protocol import Sampling, Transform
 
 RATES = [30.0, 25.0, 24.0, 15.0, 30000 / 1001, 60.0, 6.0]
 

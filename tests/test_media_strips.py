@@ -10,9 +10,10 @@ from media_clips import clip
 from PIL import Image
 
 from mvit_cli.media.decode import attempt, decode
-from mvit_cli.media.request import Clip, DecodeRequest, Detail, Pictures, Sampling, Strip, Transform
+from mvit_cli.media.request import Clip, DecodeRequest, Detail, Pictures, Strip
 from mvit_cli.media.strips import GAP, MAX_STRIPS, POSTER_BYTES, STRIP_BYTES, evenly, pictures_of
 from mvit_cli.media.workers.pool import DecodePool
+from mvit_cli.protocol import Sampling, Transform
 
 GREY = (0.45, 0.45, 0.45)
 

@@ -17,12 +17,13 @@ from test_media_pool import FaultyPool, posix, request
 from mvit_cli.errors import MediaError
 from mvit_cli.media import windows as timeline
 from mvit_cli.media.decode import decode
-from mvit_cli.media.request import Decoded, DecodeRequest, LostWindowError, Sampling, Transform, Windows, window_of
+from mvit_cli.media.request import Decoded, DecodeRequest, LostWindowError, Windows, window_of
 from mvit_cli.media.video import av_reader
 from mvit_cli.media.video.av_reader import AVReader
 from mvit_cli.media.video.index import index_video
 from mvit_cli.media.windows import outcomes_of
 from mvit_cli.media.workers.pool import DecodePool
+from mvit_cli.protocol import Sampling, Transform
 
 GREY = (0.45, 0.45, 0.45)
 WHOLE = Transform(GREY, GREY, 128, 128)  # of a square video: the frame as it is

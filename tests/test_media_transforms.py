@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from mvit_cli.media.request import Transform
 from mvit_cli.media.transforms import crop_boxes, crops_of, resized_size
+from mvit_cli.protocol import Transform
 
 GREY, GREY_STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
 TORCHVISION = Transform(GREY, GREY_STD, 256, 224)

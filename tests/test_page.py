@@ -160,9 +160,9 @@ class TestTrue:
         assert [bar.attributes["width"] for bar in part.all("rect")] == ["50.0%", "50.0%", "5.0%"]
 
     def test_an_error_is_a_row_with_what_to_do(self, tmp_path: Path) -> None:
-        (part,) = files(page_of(tmp_path, error(hint="Check that the file is a video.")))
+        (part,) = files(page_of(tmp_path, error(hint="check that the file is a video")))
         assert part.attributes["class"] == "bad"
-        for told in ("videos/bad.mp4", "error: decode", "no video stream", "Check that the file is a video."):
+        for told in ("videos/bad.mp4", "error: decode", "no video stream", "check that the file is a video"):
             assert told in part.text
 
     def test_warnings_of_a_file_are_at_it_and_those_of_all_are_said_once(self, tmp_path: Path) -> None:

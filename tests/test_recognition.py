@@ -15,7 +15,7 @@ from torch import nn
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.checkpoints.cards import card_names, load_card
 from mvit_cli.errors import CheckpointError, MediaError, MViTError, UsageError
-from mvit_cli.media.request import Transform
+from mvit_cli.protocol import Transform
 from mvit_cli.recognition.choice import choose
 from mvit_cli.recognition.device import pick_device, pick_dtype
 from mvit_cli.recognition.recipe import assumed_recipe, parse_views, recipe_of_card, with_views

@@ -10,13 +10,14 @@ import mvit_cli
 PACKAGE = Path(mvit_cli.__file__).parent
 ALLOWED = {  # imports inside functions count too
     "errors": set(),
+    "protocol": set(),
     "arch": {"errors"},
     "model": {"arch"},
-    "media": {"errors"},
-    "checkpoints": {"arch", "errors", "model"},
+    "media": {"errors", "protocol"},
+    "checkpoints": {"arch", "errors", "model", "protocol"},
     "report": {"arch", "errors"},
-    "recognition": {"arch", "checkpoints", "errors", "media", "model"},
-    "profiling": {"arch", "checkpoints", "errors", "media", "model", "recognition"},
+    "recognition": {"arch", "checkpoints", "errors", "media", "model", "protocol"},
+    "profiling": {"arch", "checkpoints", "errors", "media", "model", "protocol", "recognition"},
     "cli": {"arch", "checkpoints", "errors", "profiling", "recognition", "report"},
 }
 

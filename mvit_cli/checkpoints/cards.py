@@ -75,8 +75,12 @@ from mvit_cli.checkpoints.fetch.place import Source
 from mvit_cli.checkpoints.formats.layouts import LAYOUTS
 from mvit_cli.checkpoints.labels import read_labels
 from mvit_cli.errors import CheckpointError, UsageError
+from mvit_cli.protocol import Sampling, Transform, Views
 
 T = TypeVar("T")
+
+STATED = frozenset({"stride", "interpolation", "antialias", "resize_dtype"})
+"""Keys that a card has even where the protocol knows what is usual."""
 
 
 @dataclass(frozen=True)
@@ -88,40 +92,6 @@ class Labels:
     order: Literal["published", "assumed"]
     list: str | None = None
     definitions: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Preprocess:
-    """How the checkpoint's authors made pixels into input: RGB, `mean` and `std` on the scale 0 to 1, sizes in px."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    resize: int
-    crop: int
-    interpolation: Literal["bilinear", "bicubic"]
-    antialias: bool
-    resize_dtype: Literal["uint8", "float"]
-
-
-@dataclass(frozen=True)
-class SamplingSpec:
-    """Which frames of a video make a clip. `fps` is None where the file's own frames are taken."""
-
-    method: Literal["clip", "resampled", "segments", "native", "image"]
-    frames: int
-    stride: int
-    fps: float | None = None
-
-
-@dataclass(frozen=True)
-class Views:
-    """Test protocol: `clips` x `crops` scores are averaged."""
-
-    clips: int
-    crops: int
-
-    def __str__(self) -> str:
-        return f"{self.clips}x{self.crops}"
 
 
 @dataclass(frozen=True)
@@ -147,8 +117,8 @@ class Card:
     licence: str
     source: Source
     labels: Labels
-    preprocess: Preprocess
-    sampling: SamplingSpec
+    preprocess: Transform
+    sampling: Sampling
     views: Views
     default: bool = False
     notes: tuple[str, ...] = ()
@@ -264,7 +234,8 @@ def _from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
         if key not in wanted:
             raise ValueError(f"unknown key '{where}{key}'")
     for key, part in wanted.items():
-        if key not in table and part.default is MISSING and part.default_factory is MISSING:
+        optional = part.default is not MISSING or part.default_factory is not MISSING
+        if key not in table and (key in STATED or not optional):
             raise ValueError(f"missing key '{where}{key}'")
     values = {key: _typed(hints[key], value, f"{where}{key}") for key, value in table.items()}
     try:

@@ -44,7 +44,7 @@ def decode(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded:
     started = time.perf_counter()
     image = read_image(request.path) if probe(request.path) == "image" else None
     if image is not None and request.sampling.frames > 1 and not request.stills:
-        raise MediaError("unsupported", "a still image, where a video is needed", "Name video files.")
+        raise MediaError("unsupported", "a still image, where a video is needed", "name video files")
     pixels = (allocate or np.empty)(request.pixels_shape, pixel_dtype(request.transform))
     seen = _show_still(image, request, pixels) if image is not None else _play(request, pixels)
     clips, duration_s, reader, notes = seen
@@ -66,9 +66,9 @@ def failure_of(error: Exception) -> MediaError:
     if isinstance(error, MediaError):
         return error
     if isinstance(error, MemoryError):
-        return MediaError("memory", "decoding needs more memory than there is", "Scale the file down.")
+        return MediaError("memory", "decoding needs more memory than there is", "scale the file down")
     said = next(iter(str(error).strip().splitlines()), "")
-    return MediaError("internal", f"{type(error).__name__}: {said}", "Please report this file.")
+    return MediaError("internal", f"{type(error).__name__}: {said}", "please report this file")
 
 
 def _show_still(
@@ -138,7 +138,7 @@ def damage(states: Sequence[State]) -> list[str]:
         raise MediaError(
             "decode",
             f"only {total - held} of {total} frames could be decoded",
-            "The file is damaged; copy or download it again.",
+            "the file is damaged; copy or download it again",
         )
     notes = []
     if held:

@@ -25,17 +25,17 @@ def check_file(path: str) -> tuple[str, bytes]:
         status = os.stat(absolute)
         if not stat.S_ISREG(status.st_mode):
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or device"
-            raise MediaError("unsupported", f"{what}, not a file", "Name a video or image file.")
+            raise MediaError("unsupported", f"{what}, not a file", "name a video or image file")
         if status.st_size == 0:
-            raise MediaError("empty", "the file is empty (0 bytes)", "Copy or download it again.")
+            raise MediaError("empty", "the file is empty (0 bytes)", "copy or download it again")
         with open(absolute, "rb") as file:
             head = file.read(HEAD_BYTES)
     except FileNotFoundError as error:
-        raise MediaError("not_found", "no such file", "Check the path.") from error
+        raise MediaError("not_found", "no such file", "check the path") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise MediaError(
-            "not_found", f"the file cannot be opened: {reason}", "Check the path and its permissions."
+            "not_found", f"the file cannot be opened: {reason}", "check the path and its permissions"
         ) from error
     refuse_playlist(head)
     return absolute, head
@@ -46,6 +46,6 @@ def refuse_playlist(head: bytes) -> None:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for mark, what in PLAYLISTS:
         if start[: len(mark)].lower() == mark.lower():
-            raise MediaError("unsupported", f"{what}, not a video", "Name the video files themselves.")
+            raise MediaError("unsupported", f"{what}, not a video", "name the video files themselves")
     if start.startswith(b"<") and b"<MPD" in start:
-        raise MediaError("unsupported", "a DASH manifest, not a video", "Name the video files themselves.")
+        raise MediaError("unsupported", "a DASH manifest, not a video", "name the video files themselves")

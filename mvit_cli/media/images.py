@@ -62,9 +62,9 @@ def read_image(path: str) -> NDArray[np.uint8]:
     except (MediaError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
-        raise MediaError("unsupported", str(error).split(",")[0], "Scale the image down.") from error
+        raise MediaError("unsupported", str(error).split(",")[0], "scale the image down") from error
     except Exception as error:  # broken files make Pillow's plugins raise SyntaxError, struct.error, EOFError ...
-        raise MediaError("decode", f"the image cannot be read ({error})", "Check that the file is whole.") from error
+        raise MediaError("decode", f"the image cannot be read ({error})", "check that the file is whole") from error
 
 
 def _is_still(head: bytes) -> bool:
@@ -75,7 +75,7 @@ def _is_still(head: bytes) -> bool:
     if head[4:8] == b"ftyp":
         brand = head[8:12]
         if brand in _HEIF_BRANDS and b"avif" not in head[:64]:
-            raise MediaError("unsupported", "a HEIC photo", "Convert it to JPEG or PNG.")
+            raise MediaError("unsupported", "a HEIC photo", "convert it to JPEG or PNG")
         return brand in (b"avif", b"avis", *_HEIF_BRANDS)
     return len(head) > 2 and head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace()
 
@@ -85,7 +85,7 @@ def _check_size(image: Image.Image) -> None:
         raise MediaError(
             "unsupported",
             f"{image.width} x {image.height} pixels are more than {MAX_IMAGE_PIXELS / 1e6:.0f} million",
-            "Scale the image down.",
+            "scale the image down",
         )
 
 
@@ -98,7 +98,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         grey = np.asarray(image.convert("I"))
         return Image.fromarray((grey.clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        raise MediaError("unsupported", "an image of floating-point numbers", "Convert it to 8 or 16 bits.")
+        raise MediaError("unsupported", "an image of floating-point numbers", "convert it to 8 or 16 bits")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Method = Literal["clip", "resampled", "segments", "native", "image"]
+    from mvit_cli.protocol import Sampling, Transform
+
 ReaderChoice = Literal["auto", "decord", "av"]
 Detail = Literal["none", "poster", "strips"]
 
@@ -21,68 +22,6 @@ DIGITS = 6
 SHORTEST_S = 0.001
 # A rest of the video shorter than this share of a window belongs to the window before it.
 REST = 0.1
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Which frames make a clip.
-
-    Args:
-        method: "clip" = PySlowFast's span of `frames * stride` frames at `fps`; "resampled" = torchvision's consecutive
-            frames of the video resampled to `fps`; "segments" = the middle frames of equal segments of the whole video;
-            "native" = MMAction2's every `stride`-th frame at the file's own rate; "image" = one frame.
-        frames: frames of a clip.
-        stride: frames of the `fps` (or native) time line from one sampled frame to the next.
-        fps: frames a second; needed by "clip" and "resampled".
-    """
-
-    method: Method
-    frames: int
-    stride: int = 1
-    fps: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.method not in get_args(Method):
-            raise ValueError(f"sampling method {self.method!r} is none of {', '.join(get_args(Method))}")
-        if self.frames < 1 or self.stride < 1:
-            raise ValueError(f"a clip of {self.frames} frames with stride {self.stride} is not possible")
-        if self.method in ("clip", "resampled") and (self.fps is None or not self.fps > 0):
-            raise ValueError(f"sampling method {self.method!r} needs a frame rate, got fps={self.fps}")
-
-
-@dataclass(frozen=True)
-class Transform:
-    """How a frame becomes the network's picture: RGB, values 0 to 1 before normalisation.
-
-    Args:
-        mean: of red, green, blue.
-        std: of red, green, blue.
-        resize: pixels of the short side after resizing.
-        crop: pixels of a side of the square that is cut out.
-        interpolation: how pixels in between are made.
-        antialias: low-pass before shrinking, as Pillow does.
-        resize_dtype: "uint8" rounds the resized frame (torchvision, Pillow), "float" keeps fractions (PySlowFast).
-    """
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    resize: int
-    crop: int
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    antialias: bool = False
-    resize_dtype: Literal["uint8", "float"] = "uint8"
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.crop <= self.resize:
-            raise ValueError(f"a crop of {self.crop} pixels does not fit a short side of {self.resize}")
-        if (self.interpolation, self.antialias, self.resize_dtype) not in (
-            ("bilinear", False, "uint8"),
-            ("bilinear", False, "float"),
-            ("bilinear", True, "uint8"),
-            ("bicubic", True, "uint8"),
-        ):
-            how = f"{self.interpolation}, antialias={self.antialias}, on {self.resize_dtype}"
-            raise ValueError(f"no known checkpoint resizes with {how}")
 
 
 @dataclass(frozen=True)

@@ -73,18 +73,18 @@ def iter_sources(names: Iterable[str], *, null_separated: bool = False, stdin: i
 
 def _file_or_folder(name: str) -> Iterator[Source]:
     if "://" in name and not os.path.lexists(name):
-        yield Source(name, MediaError("not_found", "addresses are not read", "Download the file and name it."))
+        yield Source(name, MediaError("not_found", "addresses are not read", "download the file and name it"))
     elif os.path.isdir(name):
         found = False
         for source in _walk(name):
             found = True
             yield source
         if not found:
-            yield Source(name, MediaError("not_found", "no video or image in this folder", "Check the path."))
+            yield Source(name, MediaError("not_found", "no video or image in this folder", "check the path"))
     elif os.path.lexists(name):
         yield Source(name)
     else:
-        yield Source(name, MediaError("not_found", "no such file or folder", "Check the path."))
+        yield Source(name, MediaError("not_found", "no such file or folder", "check the path"))
 
 
 def _walk(root: str) -> Iterator[Source]:
@@ -99,7 +99,7 @@ def _walk(root: str) -> Iterator[Source]:
                     above.append((here, entries))
             except OSError as error:
                 reason = f"the folder cannot be read: {error.strerror}"
-                yield Source(folder, MediaError("not_found", reason, "Check its permissions."))
+                yield Source(folder, MediaError("not_found", reason, "check its permissions"))
             folder = None
             continue
         path, is_folder = next(above[-1][1], (None, False))
@@ -123,7 +123,7 @@ def _entries(folder: str) -> tuple[tuple[int, int], Iterator[tuple[str, bool]]]:
 def _matches(pattern: str) -> Iterator[Source]:
     matches = sorted(glob.iglob(pattern, recursive=True))
     if not matches:
-        yield Source(pattern, MediaError("not_found", "nothing matches this pattern", "Check the path."))
+        yield Source(pattern, MediaError("not_found", "nothing matches this pattern", "check the path"))
     for match in matches:
         yield from _file_or_folder(match)
 
@@ -133,7 +133,7 @@ def _list_file(name: str, end: bytes) -> Iterator[Source]:
         descriptor = os.open(name[1:], os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        yield Source(name, MediaError("not_found", f"the list cannot be read: {reason}", "Check the path."))
+        yield Source(name, MediaError("not_found", f"the list cannot be read: {reason}", "check the path"))
         return
     try:
         found = False
@@ -141,7 +141,7 @@ def _list_file(name: str, end: bytes) -> Iterator[Source]:
             found = True
             yield source
         if not found:
-            yield Source(name, MediaError("not_found", "the list names no path", "Put a path on each line."))
+            yield Source(name, MediaError("not_found", "the list names no path", "put a path on each line"))
     finally:
         os.close(descriptor)
 
@@ -157,7 +157,7 @@ def _listed(descriptor: int, end: bytes, report: Callable[[MediaError], Source] 
         try:
             piece = os.read(descriptor, CHUNK_BYTES)
         except OSError as error:
-            yield report(MediaError("not_found", f"the list cannot be read: {error.strerror}", "Name a text file."))
+            yield report(MediaError("not_found", f"the list cannot be read: {error.strerror}", "name a text file"))
             return
         *lines, rest = (rest + piece).split(end)
         if not piece and rest:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mvit_cli.media.request import Transform
+    from mvit_cli.protocol import Transform
 
 
 class Box(NamedTuple):

@@ -120,7 +120,7 @@ def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate |
     assert request.windows is not None
     number = request.first_window
     if number * request.windows.hop_s >= index.duration_s:
-        yield MediaError("decode", "the video ends before the window it was to go on with", "Begin its rows anew.")
+        yield MediaError("decode", "the video ends before the window it was to go on with", "begin its rows anew")
         return
     try:
         reader = AVReader(index)

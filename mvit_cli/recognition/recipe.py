@@ -1,12 +1,13 @@
 """How a network wants to be shown a file: frames, pixels, views, and what its outputs are called."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import get_preset
-from mvit_cli.checkpoints.cards import Card, Views, cards_for, labels_of
+from mvit_cli.checkpoints.cards import Card, cards_for, labels_of
 from mvit_cli.errors import CheckpointError, UsageError
-from mvit_cli.media.request import ReaderChoice, Sampling, Transform, Windows
+from mvit_cli.media.request import ReaderChoice, Windows
+from mvit_cli.protocol import Sampling, Transform, Views
 
 VIDEO_MEAN_STD = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
 """Of every published video checkpoint. Source: PySlowFast, `DATA.MEAN` and `DATA.STD`."""
@@ -44,8 +45,8 @@ class Recipe:
 def recipe_of_card(card: Card) -> Recipe:
     """The test protocol that a card states."""
     return Recipe(
-        Sampling(**asdict(card.sampling)),
-        Transform(**asdict(card.preprocess)),
+        card.sampling,
+        card.preprocess,
         card.views,
         labels_of(card),
         card.preset not in NEEDS_MOTION,
@@ -129,7 +130,7 @@ def _borrowed(card: Card, config: MViTConfig) -> Recipe:
     recipe = recipe_of_card(card)
     same_classes = card.labels.classes == config.num_classes
     resize = round(card.preprocess.resize * config.height / card.preprocess.crop)
-    transform = Transform(**{**asdict(card.preprocess), "resize": resize, "crop": config.height})
+    transform = replace(card.preprocess, resize=resize, crop=config.height)
     what = "normalisation, sampling and class names" if same_classes else "normalisation and sampling"
     return Recipe(
         recipe.sampling,

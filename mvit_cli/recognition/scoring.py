@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvit_cli.arch.cost import RGB
 from mvit_cli.errors import MediaError
-from mvit_cli.media.request import Transform
+from mvit_cli.protocol import Transform
 
 if TYPE_CHECKING:
     import torch

@@ -169,7 +169,7 @@ class AVReader:
                 shown, later = later, None
             best = shown or later
             if best is None:
-                raise MediaError("decode", "no frame could be decoded", "Check that the file plays elsewhere.")
+                raise MediaError("decode", "no frame could be decoded", "check that the file plays elsewhere")
             state: State = "held" if best[0] != index else "damaged" if best[1].is_corrupt else "decoded"
             yield Fetched(index, self._playback.to_rgb(best[1]), state)
 

@@ -39,7 +39,7 @@ def open_video(path: str) -> tuple[InputContainer, VideoStream]:
         raise MediaError(
             "decode",
             f"neither a video nor an image that can be read ({error.strerror})",
-            "Check that the file is whole and plays elsewhere.",
+            "check that the file is whole and plays elsewhere",
         ) from error
     try:
         return container, _video_stream(container)
@@ -75,23 +75,23 @@ def _video_stream(container: InputContainer) -> VideoStream:
     formats = container.format.name.split(",")
     if REFUSED_FORMATS.intersection(formats) or any(name.endswith("_pipe") for name in formats):
         raise MediaError(
-            "unsupported", f"{container.format.name} is not read as video", "Name the video files themselves."
+            "unsupported", f"{container.format.name} is not read as video", "name the video files themselves"
         )
     moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not moving:
         kinds = {"a cover picture" if stream.type == "video" else str(stream.type) for stream in container.streams}
         held = " and ".join(sorted(kinds, reverse=True)) or "nothing"
-        raise MediaError("decode", f"no video stream (the file holds {held})", "Check that the file is a video.")
+        raise MediaError("decode", f"no video stream (the file holds {held})", "check that the file is a video")
     best = container.streams.best("video")
     stream = next((stream for stream in moving if stream is best), moving[0])
     codec = stream.codec_context
     if codec is None:
-        raise MediaError("unsupported", "no decoder for its video stream", "Convert it to H.264 in MP4.")
+        raise MediaError("unsupported", "no decoder for its video stream", "convert it to H.264 in MP4")
     if codec.width * codec.height > MAX_VIDEO_PIXELS:
         raise MediaError(
             "unsupported",
             f"frames of {codec.width} x {codec.height}, more than {MAX_VIDEO_PIXELS / 1e6:.0f} million pixels",
-            "Scale the video down.",
+            "scale the video down",
         )
     _set_up_decoder(stream)
     return stream

@@ -82,4 +82,4 @@ def _failure(text: str) -> MediaError:
     """Makes an error of the first line, without decord's time and source line or FFmpeg's name of an object."""
     line = next(iter(text.strip().splitlines()), "no reason given")
     line = re.sub(r"^\[[\d:]+\]\s+\S+:\d+:\s*|^\[(\S+) @ 0x[0-9a-f]+\]\s*", "", line)
-    return MediaError("decode", f"decord: {line[:200]}", "Try --reader av.")
+    return MediaError("decode", f"decord: {line[:200]}", "try --reader av")

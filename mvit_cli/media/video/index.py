@@ -132,7 +132,7 @@ def _build(path: str, container: InputContainer, stream: VideoStream, packets: _
 
     count = len(packets.pts)
     if not count:
-        raise MediaError("empty", "the video stream holds no frame", "Check that the file is whole.")
+        raise MediaError("empty", "the video stream holds no frame", "check that the file is whole")
     rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
     stamps = [pts for pts in packets.pts if pts is not None]
     pts = None

@@ -49,4 +49,4 @@ def readers_for(index: VideoIndex, choice: ReaderChoice) -> tuple[type[FrameRead
     if doubt is None:
         return (DecordReader,)
     reason = doubt if doubt.startswith("decord") else f"decord would be wrong on this file: {doubt}"
-    raise MediaError("unsupported", reason, "Use --reader auto or --reader av.")
+    raise MediaError("unsupported", reason, "use --reader auto or --reader av")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mvit_cli.media.request import Sampling
+    from mvit_cli.protocol import Sampling
 
 
 def sample(

@@ -186,7 +186,7 @@ class Run:
             if self._failed_starts == STARTS:
                 raise MViTError(
                     f"the processes that decode do not start: {last_words or f'exit code {code}'}",
-                    "Use --workers 0 to decode in the main process.",
+                    "use --workers 0 to decode in the main process",
                 )
         elif jobs:
             jobs[0].crashes += 1
@@ -204,7 +204,7 @@ class Run:
             self._pool.dismiss(worker)
             late, *rest = (job for job, _ in worker.jobs)
             message = f"decoding took longer than {late.limit_s:.4g} s"
-            self._give_up(late, MediaError("timeout", message, "Give it more time with --timeout."))
+            self._give_up(late, MediaError("timeout", message, "give it more time with --timeout"))
             self._waiting.extendleft(reversed(rest))
 
     def _give_up(self, job: Job, error: MediaError) -> None:
@@ -213,13 +213,13 @@ class Run:
 
 def _obituary(code: int, last_words: str) -> MediaError:
     """Returns the error of a file whose worker ended with an exit code, and wrote its last words."""
-    hint = "The file is damaged; convert it, or try --reader av."
+    hint = "the file is damaged; convert it, or try --reader av"
     said = f": {last_words}" if last_words else ""
     if any(sign in last_words for sign in ("bad_alloc", "MemoryError", "annot allocate memory")):
-        return MediaError("memory", f"decoding needs more memory than there is{said}", "Scale the file down.")
+        return MediaError("memory", f"decoding needs more memory than there is{said}", "scale the file down")
     if code < 0:
         name = signal.Signals(-code).name
         if name == "SIGALRM":
-            return MediaError("timeout", "decoding took too long", "Give it more time with --timeout.")
+            return MediaError("timeout", "decoding took too long", "give it more time with --timeout")
         return MediaError("crash", f"the decoder crashed ({name}{said})", hint)
     return MediaError("crash", f"the decoder ended with exit code {code}{said}", hint)
