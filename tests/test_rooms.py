@@ -11,14 +11,15 @@ PACKAGE = Path(mvit_cli.__file__).parent
 ALLOWED = {  # imports inside functions count too
     "errors": set(),
     "protocol": set(),
-    "arch": {"errors"},
+    "records": set(),
+    "arch": {"errors", "records"},
     "model": {"arch"},
     "media": {"errors", "protocol"},
-    "checkpoints": {"arch", "errors", "model", "protocol"},
-    "report": {"arch", "errors"},
-    "recognition": {"arch", "checkpoints", "errors", "media", "model", "protocol"},
-    "profiling": {"arch", "checkpoints", "errors", "media", "model", "protocol", "recognition"},
-    "cli": {"arch", "checkpoints", "errors", "profiling", "recognition", "report"},
+    "checkpoints": {"arch", "errors", "model", "protocol", "records"},
+    "report": {"arch", "errors", "records"},
+    "recognition": {"arch", "checkpoints", "errors", "media", "model", "protocol", "records"},
+    "profiling": {"arch", "checkpoints", "errors", "media", "model", "protocol", "recognition", "records"},
+    "cli": {"arch", "checkpoints", "errors", "profiling", "recognition", "records", "report"},
 }
 
 

@@ -17,7 +17,7 @@ from mvit_cli.arch import preset_names
 from mvit_cli.checkpoints.formats.layouts import LAYOUTS
 from mvit_cli.cli.main import run
 from mvit_cli.recognition.device import DTYPES
-from mvit_cli.report.schema import schema_names, schema_of
+from mvit_cli.report.schema import generate, schema_names, schema_of
 
 CLIP = str(Path(__file__).parent / "data" / "pan_left.mp4")
 
@@ -48,6 +48,26 @@ def test_the_command_prints_a_schema_that_stands_alone(name: str, capsys: pytest
 
 def test_there_is_a_schema_for_each_command_that_writes_json() -> None:
     assert schema_names() == ("predict", "profile", "summarize")
+
+
+def test_the_shipped_schemas_are_made_of_the_types() -> None:
+    made = generate.schemas()
+    assert tuple(sorted(made)) == schema_names()
+    for name, schema in made.items():
+        shipped = Path(generate.__file__).with_name(f"{name}.json").read_text(encoding="utf-8")
+        assert shipped == generate.text_of(schema), "run python -m mvit_cli.report.schema.generate"
+
+
+def test_rules_of_a_type_add_up_in_its_schema() -> None:
+    block = schema_of("summarize")["$defs"]["block"]
+    assert block["properties"]["index"] == {"type": "integer", "minimum": 0}
+    kernel, null = block["properties"]["kernel_q"]["anyOf"]
+    assert (kernel["items"], kernel["minItems"], kernel["maxItems"]) == ({"type": "integer", "minimum": 1}, 3, 3)
+    assert null == {"type": "null"}
+    assert block["properties"]["kernel_q"]["description"] == "Null: Q is not pooled."
+    assert "weights" not in schema_of("summarize")["$defs"]["summary"]["required"]
+    model = schema_of("predict")["$defs"]["document"]["properties"]["model"]
+    assert model == {"$ref": "urn:mvit:schema:summarize#/$defs/summary"}
 
 
 def test_another_name_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
