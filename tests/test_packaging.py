@@ -1,7 +1,13 @@
 """What the package ships, without building it: the gate builds the wheel and runs it outside the checkout."""
 
+import os
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 import mvit_cli
 from mvit_cli.checkpoints.cards import weights_dir
@@ -12,7 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 def test_every_room_is_packaged() -> None:
     rooms = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "mvit_cli").rglob("__init__.py")}
-    assert set(PROJECT["tool"]["setuptools"]["packages"]) == rooms | {"mvit_cli.weights"}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == rooms
 
 
 def test_every_file_that_is_no_module_is_packaged() -> None:
@@ -35,6 +41,35 @@ def test_every_file_of_weights_is_packaged() -> None:
 
 def test_the_checkout_finds_its_weights() -> None:
     assert weights_dir().resolve() == (ROOT / "weights").resolve()
+
+
+def lay_out(folder: Path, as_wheel: bool) -> Path:
+    """Copies the package as a clone or a wheel has it; gives the folder where its weights then lie."""
+    if not as_wheel:
+        for name in ("mvit_cli", "weights"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        return folder / "weights"
+    setuptools = PROJECT["tool"]["setuptools"]
+    for package in setuptools["packages"]:
+        source = ROOT / setuptools["package-dir"].get(package, package.replace(".", "/"))
+        for pattern in ("*.py", *setuptools["package-data"].get(package, ())):
+            for path in source.glob(pattern):
+                copy = folder.joinpath(*package.split("."), path.relative_to(source))
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+    return folder / "mvit_cli" / "weights"
+
+
+@pytest.mark.parametrize("as_wheel", [False, True], ids=["checkout", "wheel"])
+def test_weights_are_found_without_an_installation(tmp_path: Path, as_wheel: bool) -> None:
+    weights = lay_out(tmp_path, as_wheel)
+    code = "from mvit_cli.checkpoints.cards import *; print(weights_dir()); print(len(card_names()))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for command in (["-c", code], ["-m", "mvit_cli", "weights", "show", "camera_motion.embedded"]):
+        done = subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        if "-c" in command:
+            assert done.stdout.split() == [str(weights), str(len(list((ROOT / "weights").glob("*.toml"))))]
 
 
 def test_versions_agree() -> None:

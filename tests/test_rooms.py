@@ -16,10 +16,11 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "errors": set(),
     "protocol": set(),
     "records": set(),
+    "weights": set(),  # the folder's place, no code
     "arch": {"errors", "records"},
     "model": {"arch", "errors"},
     "media": GROUND,
-    "checkpoints": GROUND | {"arch", "model"},
+    "checkpoints": GROUND | {"arch", "model", "weights"},
     "report": {"arch", "errors", "records"},
     "recognition": GROUND | {"arch", "checkpoints", "media", "model"},
     "profiling": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},

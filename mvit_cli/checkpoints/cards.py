@@ -69,6 +69,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import mvit_cli.weights
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import plain_name, preset_names
 from mvit_cli.checkpoints.fetch.place import Source
@@ -134,10 +135,8 @@ class Card:
 
 
 def weights_dir() -> Path:
-    """The folder of cards: inside the package when installed, beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "weights"
-    return inside if inside.is_dir() else package.parent / "weights"
+    """The folder of cards, label lists and the embedded checkpoint."""
+    return Path(mvit_cli.weights.__path__[0])
 
 
 def card_names() -> list[str]:
