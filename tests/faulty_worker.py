@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.request import Clip, Decoded, DecodeRequest, Window
+from mvit_cli.media.request import AT_WORK, AtWork, Clip, Decoded, DecodeRequest, Window
 from mvit_cli.media.workers import worker
 
 
@@ -54,7 +54,7 @@ def work(request: DecodeRequest, allocate) -> Decoded | MediaError:
 FILM_WINDOWS = 12
 
 
-def film(request: DecodeRequest, allocate) -> Iterator[Decoded | None]:
+def film(request: DecodeRequest, allocate) -> Iterator[Decoded | AtWork]:
     """A film of 12 windows; in the fifth it comes to the end that its name says. A log beside its path says how far."""
     side = request.transform.crop
     for number in range(request.first_window, FILM_WINDOWS):
@@ -71,14 +71,14 @@ def film(request: DecodeRequest, allocate) -> Iterator[Decoded | None]:
         if name.startswith("film-slow"):
             for _ in range(4):
                 time.sleep(0.3)
-                yield None
+                yield AT_WORK
         pixels = allocate((1, 1, side, side, 3), np.uint8)
         pixels[...] = number
         window = Window(number, number * 2.0, number * 2.0 + 2, FILM_WINDOWS * 2.0, number == FILM_WINDOWS - 1)
         yield Decoded(pixels, (Clip((0,), 0.0, 1.0),), FILM_WINDOWS * 2.0, "test", (), 0.0, window=window)
 
 
-def outcomes_of(request: DecodeRequest, allocate) -> Iterator[Decoded | MediaError | None]:
+def outcomes_of(request: DecodeRequest, allocate) -> Iterator[Decoded | MediaError | AtWork]:
     if request.windows:
         yield from film(request, allocate)
     else:

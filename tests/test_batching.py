@@ -9,7 +9,7 @@ from test_recognition import TRANSFORM, MeanColour, scorer
 from torch import nn
 
 from mvit_cli.errors import MediaError, MViTError
-from mvit_cli.media.request import Decoded
+from mvit_cli.media.request import LULL, Decoded, Lull
 from mvit_cli.recognition import batching
 from mvit_cli.recognition.batching import Item, groups, scored
 from mvit_cli.recognition.scoring import Scorer
@@ -20,12 +20,12 @@ def decoded(views: int, seed: int = 0) -> Decoded:
     return Decoded(pixels=pixels, clips=(), duration_s=1.0, reader="av", warnings=(), decode_ms=1.0)
 
 
-def items(*views: int | str | None) -> list[Item | None]:
-    """A number: a file with so many views; a word: an error; None: the next is waited for."""
-    made: list[Item | None] = []
+def items(*views: int | str | Lull) -> list[Item | Lull]:
+    """A number: a file with so many views; a word: an error; LULL: the next is waited for."""
+    made: list[Item | Lull] = []
     for seed, count in enumerate(views):
         outcome = decoded(count, seed) if isinstance(count, int) else MediaError("decode", str(count))
-        made.append(None if count is None else Item(str(seed), outcome))
+        made.append(LULL if count is LULL else Item(str(seed), outcome))
     return made
 
 
@@ -42,7 +42,7 @@ def test_a_file_larger_than_a_batch_goes_alone() -> None:
 
 
 def test_nothing_waits_for_a_file_that_is_not_there() -> None:
-    assert views_of(groups(items(1, None, 1, 1, None, None), lambda: 8)) == [[1], [1, 1], []]
+    assert views_of(groups(items(1, LULL, 1, 1, LULL, LULL), lambda: 8)) == [[1], [1, 1], []]
 
 
 def test_pixels_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_a_batch_that_shrank_is_filled_less() -> None:
 
 def test_every_file_gets_its_own_scores_in_order() -> None:
     model = MeanColour()
-    results = list(scored(scorer(model, 8), groups(items(2, "broken", 3, None, 1), lambda: 8)))
+    results = list(scored(scorer(model, 8), groups(items(2, "broken", 3, LULL, 1), lambda: 8)))
     assert model.sizes == [5, 1]
     assert [item.path for item in results] == ["0", "1", "2", "4"]
     for item in results:
@@ -118,6 +118,6 @@ def test_a_device_that_computes_on_gets_the_next_group_before_the_last_is_awaite
     monkeypatch.setattr(Scorer, "runs_on", True)
     monkeypatch.setattr(Scorer, "start", lambda self, files: told.append("start") or start(self, files))
     monkeypatch.setattr(Scorer, "finish", lambda self, started: told.append("finish") or finish(self, started))
-    results = list(scored(scorer(MeanColour()), groups(items(1, None, 1, None, None, 1), lambda: 1)))
+    results = list(scored(scorer(MeanColour()), groups(items(1, LULL, 1, LULL, LULL, 1), lambda: 1)))
     assert told == ["start", "start", "finish", "finish", "start", "finish"]
     assert [item.path for item in results] == ["0", "2", "5"]

@@ -1,7 +1,10 @@
 """One file from its name to clips and crops: every kind of file, and the truth about what is missing."""
 
+import builtins
 import os
+from dataclasses import replace
 
+import av
 import numpy as np
 import pytest
 from media_clips import clip, draw, needs_decord, read_number, write_video
@@ -9,8 +12,9 @@ from PIL import Image
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import attempt, decode
-from mvit_cli.media.request import Decoded, DecodeRequest
+from mvit_cli.media.request import Decoded, DecodeRequest, Windows
 from mvit_cli.media.video.decord_reader import decord_is_installed
+from mvit_cli.media.windows import outcomes_of
 from mvit_cli.protocol import Sampling, Transform
 
 GREY = (0.45, 0.45, 0.45)
@@ -245,3 +249,16 @@ def test_reading_leaves_no_open_file(tmp_path):
         attempt(request(name, transform=MODEL))
         attempt(request(name, transform=MODEL, reader="av"))
     assert len(os.listdir(folder)) <= before
+
+
+@pytest.mark.parametrize("windows", [None, Windows(1.0, 1.0)])
+def test_a_file_is_checked_once_and_opened_as_often_as_libraries_need(tmp_path, monkeypatch, windows):
+    looked, opened = [], []
+    look, load = builtins.open, av.open
+    monkeypatch.setattr(builtins, "open", lambda *args, **options: looked.append(args[0]) or look(*args, **options))
+    monkeypatch.setattr(av, "open", lambda *args, **options: opened.append(args[0]) or load(*args, **options))
+    path = square(tmp_path / "a.mp4", 20)
+    opened.clear()
+    found = list(outcomes_of(replace(request(path), windows=windows, reader="av")))
+    assert isinstance(found[-1], Decoded)
+    assert (looked.count(path), opened.count(path)) == (1, 2)  # PyAV: for the packets, then for the frames

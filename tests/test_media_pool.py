@@ -18,8 +18,9 @@ from media_clips import KEPT, clip, needs_decord, read_number, write_video
 
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.decode import attempt
-from mvit_cli.media.request import Decoded, DecodeRequest
-from mvit_cli.media.workers.pool import DecodePool, workers_auto
+from mvit_cli.media.request import LULL, Decoded, DecodeRequest
+from mvit_cli.media.workers.pool import DecodePool, _Outbox, workers_auto
+from mvit_cli.media.workers.worker import _arm
 from mvit_cli.protocol import Sampling, Transform
 
 GREY = (0.45, 0.45, 0.45)
@@ -117,9 +118,9 @@ def test_small_files_are_decoded_further_ahead(side: int, at_least: int, at_most
         stream = pool.imap_with_lulls(request(number % 200, side) for number in range(200))
         for _ in range(30):
             next(stream)
-        next(outcome for outcome in stream if outcome is not None)
+        next(outcome for outcome in stream if outcome is not LULL)
         time.sleep(1.0)
-        ready = len(list(itertools.takewhile(lambda outcome: outcome is not None, stream)))
+        ready = len(list(itertools.takewhile(lambda outcome: outcome is not LULL, stream)))
         assert at_least <= ready <= at_most
 
 
@@ -169,7 +170,7 @@ def test_generator_of_names_is_closed(crew):
 
 @posix
 def test_each_bad_file_costs_its_own_row(monkeypatch):
-    monkeypatch.setattr("mvit_cli.media.workers.run.TRIES", 1)
+    monkeypatch.setattr("mvit_cli.media.workers.pool.TRIES", 1)
     names = [0, "segv", 1, "abort", 2, "exit", 3, "bad_alloc", 4, 5]
     with FaultyPool(workers=2) as pool:
         found = outcomes(pool, names)
@@ -397,3 +398,37 @@ def test_auto_leaves_processors_to_the_network(monkeypatch, usable, workers):
 def test_impossible_pool_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         DecodePool(**wrong)
+
+
+@posix
+def test_a_worker_ends_by_itself_where_its_pool_does_not_end_it(monkeypatch):
+    """The worker's own alarm: a reader that is away for long, or a pool that is stuck, leaves no process at work."""
+    armed = []
+    monkeypatch.setattr(signal, "setitimer", lambda which, seconds: armed.append((which, seconds)))
+    _arm(3.0)
+    _arm(0)
+    assert armed == [(signal.ITIMER_REAL, 16.0), (signal.ITIMER_REAL, 0)]
+    monkeypatch.undo()
+    with FaultyPool(workers=1, timeout_s=0.1) as pool:
+        pool._begin([request("hang")])
+        while not pool.workers or not pool.workers[0].ready:  # given out, and then nobody listens
+            pool._catch_up()
+            pool._hand_out()
+            time.sleep(0.01)
+        assert pool.workers[0]._process.wait(30) == -signal.SIGALRM
+        assert told(next(pool._outcomes())) == "timeout"
+        pool._stop()
+
+
+def test_pixels_that_wait_for_an_earlier_file_are_bounded(monkeypatch):
+    """Files of 3 MB, of which a worker has two: 18 would fit between the input and a first file that takes long."""
+    size = 1024 * 1024 * 3
+    monkeypatch.setattr("mvit_cli.media.workers.pool.BUFFER_BYTES", 3 * size - 1)
+    waited = []
+    put = _Outbox.put
+    monkeypatch.setattr(_Outbox, "put", lambda box, *what: (put(box, *what), waited.append(box.num_bytes)))
+    with FaultyPool(workers=2) as pool:
+        jobs = [request(name, 1024) for name in ["0", "0", "slow", *range(20)]]
+        assert [told(outcome) for outcome in pool.imap(jobs)] == [0, 0, 255, *range(20)]
+    # What is with a worker when the limit is reached still comes.
+    assert 3 * size <= max(waited) <= 6 * size

@@ -17,7 +17,7 @@ from test_media_pool import FaultyPool, posix, request
 from mvit_cli.errors import MediaError
 from mvit_cli.media import windows as timeline
 from mvit_cli.media.decode import decode
-from mvit_cli.media.request import Decoded, DecodeRequest, LostWindowError, Windows, window_of
+from mvit_cli.media.request import AT_WORK, Decoded, DecodeRequest, LostWindowError, Windows, window_of
 from mvit_cli.media.video import av_reader
 from mvit_cli.media.video.av_reader import AVReader
 from mvit_cli.media.video.index import index_video
@@ -38,7 +38,7 @@ def looked_at(path: str, length_s: float, hop_s: float, **changes) -> DecodeRequ
 
 
 def seen(job: DecodeRequest) -> list[Decoded | MediaError]:
-    return [outcome for outcome in outcomes_of(job) if outcome is not None]
+    return [outcome for outcome in outcomes_of(job) if outcome is not AT_WORK]
 
 
 def numbers(outcome: Decoded) -> list[list[int]]:
@@ -216,7 +216,7 @@ class TestOnePass:
     def test_of_all_pictures_only_those_of_a_window_stay(self, film: str) -> None:
         job = looked_at(film, 0.8, 0.8)
         tracemalloc.start()
-        for number, _ in enumerate(filter(None, outcomes_of(job))):
+        for number, _ in enumerate(outcome for outcome in outcomes_of(job) if outcome is not AT_WORK):
             if number == 3:
                 tracemalloc.reset_peak()
                 early, _ = tracemalloc.get_traced_memory()
@@ -246,7 +246,7 @@ class TestGoingOn:
         monkeypatch.setattr(timeline, "SIGN_OF_LIFE", 10)
         path = write_video(tmp_path / "a.ts", 150, codec="mpeg2video", size=(128, 128))
         outcomes = list(outcomes_of(looked_at(path, 1.0, 1.0, first_window=4)))
-        assert outcomes[:11] == [None] * 11  # one for the plan, ten for a hundred frames
+        assert outcomes[:11] == [AT_WORK] * 11  # one for the plan, ten for a hundred frames
         assert not AVReader(index_video(path)).seeks
 
     def test_behind_the_end_of_a_video_that_has_become_shorter_is_an_error(self, film: str) -> None:
@@ -376,7 +376,7 @@ class TestPool:
             stream = pool.imap(films(tmp_path, "film-a"))
             found = [told(next(stream))]
             time.sleep(1.5)
-            # One in the shared memory, one that waits for it; none waits here, as nobody has asked.
+            # One in the shared memory, one that waits for it, one that was on its way; none waits here.
             assert len((tmp_path / "film-a.log").read_text().split()) <= 4
             found += [told(outcome) for outcome in stream]
         assert found == [*range(12)]

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
+from mvit_cli.media.guards import check_file
 from mvit_cli.media.images import probe, read_image
 from mvit_cli.media.request import Clip, Decoded
 from mvit_cli.media.strips import pictures_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mvit_cli.media.guards import CheckedFile
     from mvit_cli.media.request import DecodeRequest
     from mvit_cli.media.video.av_reader import State
     from mvit_cli.media.video.index import VideoIndex
@@ -29,12 +31,13 @@ if TYPE_CHECKING:
     Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
 
 
-def decode(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded:
+def decode(request: DecodeRequest, allocate: Allocate | None = None, file: CheckedFile | None = None) -> Decoded:
     """Returns the clips and crops of one file.
 
     Args:
         request: the file and the protocol.
         allocate: makes the array that the pixels go into, from shape and dtype; memory of its own by default.
+        file: that of the request, where it has been checked.
 
     Raises:
         MediaError: not_found, unsupported, empty, decode.
@@ -42,11 +45,12 @@ def decode(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded:
     import numpy as np
 
     started = time.perf_counter()
-    image = read_image(request.path) if probe(request.path) == "image" else None
+    file = file or check_file(request.path)
+    image = read_image(file) if probe(file) == "image" else None
     if image is not None and request.sampling.frames > 1 and not request.stills:
         raise MediaError("unsupported", "a still image, where a video is needed", "name video files")
     pixels = (allocate or np.empty)(request.pixels_shape, pixel_dtype(request.transform))
-    seen = _show_still(image, request, pixels) if image is not None else _play(request, pixels)
+    seen = _show_still(image, request, pixels) if image is not None else _play(file, request, pixels)
     clips, duration_s, reader, notes = seen
     elapsed_ms = (time.perf_counter() - started) * 1000
     pictures = None if request.pictures == "none" else pictures_of(pixels, clips, request)
@@ -81,8 +85,8 @@ def _show_still(
     return [Clip((0,) * frames, 0.0, 0.0)] * request.num_clips, 0.0, "pillow", notes
 
 
-def _play(request: DecodeRequest, pixels: NDArray[Any]) -> tuple[list[Clip], float, str, list[str]]:
-    index = index_video(request.path)
+def _play(file: CheckedFile, request: DecodeRequest, pixels: NDArray[Any]) -> tuple[list[Clip], float, str, list[str]]:
+    index = index_video(file)
     clips = sample(index.times_s, index.duration_s, index.fps, request.sampling, request.num_clips)
     short = short_video_warning(index.duration_s, index.fps, request.sampling)
     reader, damage = _fetch(index, clips, request, pixels)

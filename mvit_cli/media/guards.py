@@ -2,6 +2,7 @@
 
 import os
 import stat
+from dataclasses import dataclass
 
 from mvit_cli.errors import MediaError
 
@@ -13,12 +14,27 @@ HEAD_BYTES = 4096
 PLAYLISTS = ((b"#EXTM3U", "an HLS playlist"), (b"ffconcat", "an ffconcat script"), (b"[playlist]", "a PLS playlist"))
 
 
-def check_file(path: str) -> tuple[str, bytes]:
-    """Returns the absolute path of a regular, non-empty file that is no playlist, and its first bytes.
+@dataclass(frozen=True)
+class CheckedFile:
+    """A regular, non-empty file that is no playlist.
+
+    Args:
+        path: absolute.
+        head: its first bytes, `HEAD_BYTES` at most.
+    """
+
+    path: str
+    head: bytes
+
+
+def check_file(path: str | CheckedFile) -> CheckedFile:
+    """Looks at a file before any decoder does; once for all of them: what has been checked comes back as it is.
 
     Raises:
         MediaError: not_found, unsupported or empty.
     """
+    if isinstance(path, CheckedFile):
+        return path
     # Absolute: FFmpeg reads "a:b.mp4" and "concat:..." as protocols.
     absolute = os.path.abspath(path)
     try:
@@ -38,7 +54,7 @@ def check_file(path: str) -> tuple[str, bytes]:
             "not_found", f"the file cannot be opened: {reason}", "check the path and its permissions"
         ) from error
     refuse_playlist(head)
-    return absolute, head
+    return CheckedFile(absolute, head)
 
 
 def refuse_playlist(head: bytes) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from mvit_cli.media.guards import CheckedFile
+
 # Twice Pillow's threshold of suspicion, where Pillow itself refuses: 537 MB in RGB.
 MAX_IMAGE_PIXELS = 2 * (1024 * 1024 * 1024 // 4 // 3)
 
@@ -30,7 +32,7 @@ _SIGNATURES = (
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"mif1", b"heim", b"heis"})
 
 
-def probe(path: str) -> Literal["image", "video"]:
+def probe(path: str | CheckedFile) -> Literal["image", "video"]:
     """Tells a still image from a video by the first bytes, never by the name; a GIF is a video.
 
     What is neither counts as a video, whose reader says so.
@@ -38,11 +40,10 @@ def probe(path: str) -> Literal["image", "video"]:
     Raises:
         MediaError: not_found, unsupported, empty.
     """
-    _, head = check_file(path)
-    return "image" if _is_still(head) else "video"
+    return "image" if _is_still(check_file(path).head) else "video"
 
 
-def read_image(path: str) -> NDArray[np.uint8]:
+def read_image(path: str | CheckedFile) -> NDArray[np.uint8]:
     """Returns `(H, W, 3)` RGB, turned upright; transparency is ignored, of an animation the first frame is taken.
 
     Raises:
@@ -51,12 +52,12 @@ def read_image(path: str) -> NDArray[np.uint8]:
     import numpy as np
     from PIL import Image, ImageOps
 
-    absolute, _ = check_file(path)
+    file = check_file(path)
     try:
-        with warnings.catch_warnings(), open(absolute, "rb") as file:
+        with warnings.catch_warnings(), open(file.path, "rb") as stream:
             # Oddities of tags and colour profiles; and Pillow's own suspicion, for which the cap below stands.
             warnings.simplefilter("ignore")
-            with Image.open(file, formats=FORMATS) as image:
+            with Image.open(stream, formats=FORMATS) as image:
                 _check_size(image)
                 return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
     except (MediaError, MemoryError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mvit_cli.errors import MediaError
@@ -209,6 +210,24 @@ class Decoded:
 
 
 Outcome = Decoded | MediaError
+
+
+class NoOutcome(Enum):
+    """What stands in a stream of outcomes where there is none.
+
+    Attributes:
+        AT_WORK: a sign of life of whoever decodes: reading goes on, but no window is complete yet.
+        LULL: the next outcome is not there yet and has to be waited for; what has come before can go ahead.
+    """
+
+    AT_WORK = "at work"
+    LULL = "lull"
+
+
+AtWork = Literal[NoOutcome.AT_WORK]
+Lull = Literal[NoOutcome.LULL]
+AT_WORK: AtWork = NoOutcome.AT_WORK
+LULL: Lull = NoOutcome.LULL
 
 
 def window_of(outcome: Outcome) -> Window | None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import attempt, damage, decode, failure_of
+from mvit_cli.media.guards import check_file
 from mvit_cli.media.images import probe
-from mvit_cli.media.request import Decoded, LostWindowError, Window
+from mvit_cli.media.request import AT_WORK, Decoded, LostWindowError, Window
 from mvit_cli.media.strips import MAX_STRIPS, pictures_of
 from mvit_cli.media.transforms import crops_of, pixel_dtype
 from mvit_cli.media.video.av_reader import AVReader
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvit_cli.media.decode import Allocate
-    from mvit_cli.media.request import Clip, DecodeRequest, Outcome, Pictures
+    from mvit_cli.media.request import AtWork, Clip, DecodeRequest, Outcome, Pictures
     from mvit_cli.media.video.av_reader import State
     from mvit_cli.media.video.index import VideoIndex
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 SIGN_OF_LIFE = 500
 
 
-def outcomes_of(request: DecodeRequest, allocate: Allocate | None = None) -> Iterator[Outcome | None]:
+def outcomes_of(request: DecodeRequest, allocate: Allocate | None = None) -> Iterator[Outcome | AtWork]:
     """Yields what one file showed: one outcome, or one for each of its windows; whatever fails is an outcome too.
 
     A window without frames costs one outcome, and so do several in a row; the pass goes on behind them. What ends the
@@ -46,23 +47,24 @@ def outcomes_of(request: DecodeRequest, allocate: Allocate | None = None) -> Ite
             default.
 
     Yields:
-        An outcome; None where reading goes on, but no window is complete yet.
+        An outcome; AT_WORK where reading goes on, but no window is complete yet.
     """
     if request.windows is None:
         yield attempt(request, allocate)
         return
     try:
-        if probe(request.path) == "image":
-            yield replace(decode(request, allocate), window=Window(0, 0.0, 0.0, 0.0, is_last=True))
+        file = check_file(request.path)
+        if probe(file) == "image":
+            yield replace(decode(request, allocate, file), window=Window(0, 0.0, 0.0, 0.0, is_last=True))
             return
-        index = index_video(request.path)
+        index = index_video(file)
     except Exception as error:
         yield failure_of(error)
         return
     yield from _joined(_in_one_pass(request, index, allocate))
 
 
-def _joined(outcomes: Iterable[Outcome | None]) -> Iterator[Outcome | None]:
+def _joined(outcomes: Iterable[Outcome | AtWork]) -> Iterator[Outcome | AtWork]:
     """Windows lost one after the other become one loss, with the reason of the first."""
     lost: LostWindowError | None = None
     for outcome in outcomes:
@@ -70,7 +72,7 @@ def _joined(outcomes: Iterable[Outcome | None]) -> Iterator[Outcome | None]:
             start_s = lost.window.start_s if lost else outcome.window.start_s
             lost = LostWindowError(lost or outcome, replace(outcome.window, start_s=start_s))
             continue
-        if lost and outcome:
+        if lost and outcome is not AT_WORK:
             yield lost
             lost = None
         yield outcome
@@ -101,7 +103,7 @@ def _plan(request: DecodeRequest, index: VideoIndex) -> Iterator[_Planned]:
         number, is_last = number + 1, window.is_last
 
 
-def _wanted(request: DecodeRequest, index: VideoIndex, reader: AVReader) -> Generator[None, None, list[int]]:
+def _wanted(request: DecodeRequest, index: VideoIndex, reader: AVReader) -> Generator[AtWork, None, list[int]]:
     """Returns the frames that the windows need, ascending; and some on the way where there is no seeking."""
     import numpy as np
 
@@ -109,13 +111,13 @@ def _wanted(request: DecodeRequest, index: VideoIndex, reader: AVReader) -> Gene
     plan = _plan(request, index)
     while some := [clip.indices for planned in islice(plan, SIGN_OF_LIFE) for clip in planned.clips]:
         wanted = np.union1d(wanted, np.array(some))
-        yield
+        yield AT_WORK
     if not reader.seeks:
         wanted = np.union1d(wanted, np.arange(0, wanted[-1], SIGN_OF_LIFE))
     return [int(frame) for frame in wanted]
 
 
-def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate | None) -> Iterator[Outcome | None]:
+def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate | None) -> Iterator[Outcome | AtWork]:
     """Yields the windows one by one; the last outcome is a loss where the pass ends before them."""
     assert request.windows is not None
     number = request.first_window
@@ -127,7 +129,7 @@ def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate |
         try:
             for outcome in _shown(request, index, reader, allocate):
                 yield outcome
-                number += outcome is not None
+                number += outcome is not AT_WORK
         finally:
             reader.close()
     except Exception as error:
@@ -136,7 +138,7 @@ def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate |
 
 def _shown(
     request: DecodeRequest, index: VideoIndex, reader: AVReader, allocate: Allocate | None
-) -> Iterator[Outcome | None]:
+) -> Iterator[Outcome | AtWork]:
     plan = _plan(request, index)
     pictures: dict[int, tuple[list[NDArray[Any]], State]] = {}  # by frame of the file
     started = time.perf_counter()
@@ -144,7 +146,7 @@ def _shown(
     wanted = yield from _wanted(request, index, reader)
     for fetched in reader.frames(wanted):
         if ahead is None or fetched.place < ahead.first:
-            yield None
+            yield AT_WORK
             continue
         pictures[fetched.place] = crops_of(fetched.pixels, request.transform, request.num_crops), fetched.state
         while ahead and fetched.place >= ahead.last:

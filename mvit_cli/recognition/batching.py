@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mvit_cli.errors import MediaError, MViTError, first_line
-from mvit_cli.media.request import Decoded, Outcome
+from mvit_cli.media.request import LULL, Decoded, Lull, Outcome
 from mvit_cli.recognition.scoring import Scorer, Started
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ class Item:
     news: list[str] = field(default_factory=list)
 
 
-def groups(items: Iterable[Item | None], batch_size: Callable[[], int]) -> Iterator[list[Item]]:
+def groups(items: Iterable[Item | Lull], batch_size: Callable[[], int]) -> Iterator[list[Item]]:
     """Puts items together until their views fill a batch, or until no more are ready.
 
     Args:
-        items: None says that the next one has to be waited for: what is there goes ahead.
+        items: LULL says that the next one has to be waited for: what is there goes ahead.
         batch_size: asked again for each group, as it shrinks when memory runs out.
 
     Yields:
@@ -50,12 +50,12 @@ def groups(items: Iterable[Item | None], batch_size: Callable[[], int]) -> Itera
     group: list[Item] = []
     views = num_bytes = 0
     for item in items:
-        pixels = item.outcome.pixels if item and isinstance(item.outcome, Decoded) else None
+        pixels = item.outcome.pixels if item is not LULL and isinstance(item.outcome, Decoded) else None
         more, more_bytes = (0, 0) if pixels is None else (len(pixels), pixels.nbytes)
-        if item is None or (group and (views + more > batch_size() or num_bytes + more_bytes > MAX_GROUP_BYTES)):
+        if item is LULL or (group and (views + more > batch_size() or num_bytes + more_bytes > MAX_GROUP_BYTES)):
             yield group
             group, views, num_bytes = [], 0, 0
-        if item is not None:
+        if item is not LULL:
             group.append(item)
             views, num_bytes = views + more, num_bytes + more_bytes
     if group:

@@ -10,8 +10,10 @@ from typing import Literal, Protocol
 from mvit_cli.checkpoints.cards import Card
 from mvit_cli.errors import MediaError
 from mvit_cli.media.request import (
+    LULL,
     DecodeRequest,
     Detail,
+    Lull,
     Outcome,
     Pictures,
     ReaderChoice,
@@ -102,9 +104,12 @@ class Recogniser:
                 detail = viewer.wanted(number) if viewer else "none"
                 yield source.error or self._request(source, reader, detail)
 
-        def items(outcomes: Iterable[Outcome | None]) -> Iterator[Item | None]:
+        def items(outcomes: Iterable[Outcome | Lull]) -> Iterator[Item | Lull]:
             for outcome in outcomes:
-                yield Item(paths.popleft() if is_last(outcome) else paths[0], outcome) if outcome else None
+                if outcome is LULL:
+                    yield LULL
+                else:
+                    yield Item(paths.popleft() if is_last(outcome) else paths[0], outcome)
 
         with DecodePool(workers, timeout_s) as pool, closing(pool.imap_with_lulls(jobs())) as outcomes:
             for item in scored(self.scorer, groups(items(outcomes), lambda: self.scorer.batch_size)):

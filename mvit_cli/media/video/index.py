@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
+    from mvit_cli.media.guards import CheckedFile
+
 # A last frame that claims to stand longer is a damaged header, not a picture.
 MAX_LAST_FRAME_S = 60.0
 FALLBACK_FPS = 25.0
@@ -71,16 +73,16 @@ def why_not_decord(index: VideoIndex) -> str | None:
     return index.decord_doubt or None
 
 
-def index_video(path: str) -> VideoIndex:
+def index_video(path: str | CheckedFile) -> VideoIndex:
     """Reads every packet of the video stream once, without decoding.
 
     Raises:
         MediaError: not_found, unsupported, empty, decode.
     """
-    absolute, _ = check_file(path)
-    container, stream = open_video(absolute)
+    file = check_file(path)
+    container, stream = open_video(file.path)
     try:
-        return _build(absolute, container, stream, _scan(container, stream))
+        return _build(file.path, container, stream, _scan(container, stream))
     finally:
         container.close()
 

@@ -2,30 +2,48 @@
 
 A worker that crashes, hangs or eats memory costs its own file one row and no other. Decoding runs ahead of whoever
 reads the rows, but only so far.
+
+All that the pool knows is changed by one thread, the one that reads the outcomes; the feeder and the ears of the
+workers only put messages into one queue. So there is no lock here, and nothing happens while nobody reads.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import queue
-from contextlib import closing
+import signal
+import threading
+import time
+from collections import defaultdict, deque
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from mvit_cli.errors import MediaError
+from mvit_cli.errors import MediaError, MViTError
+from mvit_cli.media.request import AT_WORK, LULL, Decoded, is_last
 from mvit_cli.media.windows import outcomes_of
-from mvit_cli.media.workers.process import SLOTS, SMALL_FILES_AHEAD, WorkerProcess
-from mvit_cli.media.workers.run import Run
+from mvit_cli.media.workers.process import SLOTS, SMALL_FILES_AHEAD, WorkerProcess, job_for
+from mvit_cli.media.workers.worker import READY
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
 
-    from mvit_cli.media.request import DecodeRequest, Outcome
+    from mvit_cli.media.request import DecodeRequest, Lull, Outcome
+    from mvit_cli.media.workers.process import Job
 
 TIMEOUT_S = 60.0
 MEMORY_BYTES = 4 << 30
 # FFmpeg and Pillow keep what they once took; a fresh process starts from nothing.
 FILES_A_WORKER = 2000
 MAX_AUTO_WORKERS = 16
+# Pixels that wait for an earlier file before no later one is begun.
+BUFFER_BYTES = 1 << 30
+# Windows of one file that wait to be read before its decoding rests.
+WINDOWS_AHEAD = 4
+STARTS = 3
+# A worker that was killed from outside is no fault of its file: it gets a second one.
+TRIES = 2
 
 
 def workers_auto() -> int:
@@ -35,7 +53,7 @@ def workers_auto() -> int:
 
 
 class DecodePool:
-    """Worker processes that start when files come, and stay.
+    """Worker processes that start when files come, and stay; one pass of files at a time goes through them.
 
     Args:
         workers: processes at most; 0 decodes in this process, without limits.
@@ -57,10 +75,15 @@ class DecodePool:
         if not timeout_s > 0:
             raise ValueError(f"timeout_s must be more than 0, got {timeout_s}")
         self.timeout_s = timeout_s
-        self.events: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
         self.workers: list[WorkerProcess] = []
-        self.slots = max(SLOTS, SMALL_FILES_AHEAD // max(1, self.size))
+        self._slots = max(SLOTS, SMALL_FILES_AHEAD // max(1, self.size))
         self._memory_bytes = memory_bytes
+        self._events: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
+        self._feeder: _Feeder | None = None  # of the pass that is under way
+        self._waiting: deque[Job] = deque()
+        self._done = _Outbox()
+        self._end: _End | None = None
+        self._failed_starts = 0
 
     def imap(self, jobs: Iterable[DecodeRequest | MediaError]) -> Generator[Outcome, None, None]:
         """Yields one outcome for each job, or one for each of its windows, in their order.
@@ -72,37 +95,162 @@ class DecodePool:
             MViTError: the worker processes do not start.
         """
         with closing(self.imap_with_lulls(jobs)) as outcomes:
-            yield from (outcome for outcome in outcomes if outcome is not None)
+            yield from (outcome for outcome in outcomes if outcome is not LULL)
 
-    def imap_with_lulls(self, jobs: Iterable[DecodeRequest | MediaError]) -> Generator[Outcome | None, None, None]:
-        """As `imap`, and yields None where the next outcome is not there yet, before it waits for it."""
+    def imap_with_lulls(self, jobs: Iterable[DecodeRequest | MediaError]) -> Generator[Outcome | Lull, None, None]:
+        """As `imap`, and yields LULL where the next outcome is not there yet, before it waits for it."""
         if self.size == 0:
-            for job in jobs:
-                for outcome in [job] if isinstance(job, MediaError) else outcomes_of(job):
-                    if outcome is not None:
-                        yield outcome
-                        yield None
+            yield from _in_this_process(jobs)
             return
-        run = Run(self, jobs)
+        self._begin(jobs)
         try:
-            yield from run.outcomes()
+            yield from self._outcomes()
         finally:
-            run.stop()
+            self._stop()
 
-    def free_worker(self) -> WorkerProcess | None:
+    def _begin(self, jobs: Iterable[DecodeRequest | MediaError]) -> None:
+        self._waiting, self._done, self._end, self._failed_starts = deque(), _Outbox(), None, 0
+        # Those with the workers, and a few that are done and wait for an earlier one.
+        self._feeder = _Feeder(jobs, self._slots * self.size + 4, self._events)
+
+    def _stop(self) -> None:
+        """Ends what is still under way."""
+        if self._feeder:
+            self._feeder.stop()
+        for worker in [worker for worker in self.workers if worker.jobs]:
+            self._dismiss(worker)
+
+    def _outcomes(self) -> Iterator[Outcome | Lull]:
+        assert self._feeder is not None
+        while True:
+            while outcome := self._done.take():
+                if is_last(outcome):
+                    self._feeder.make_room()
+                self._let_go_on()
+                # Before the reader has it, who may be away for long: workers have as much to do as they can take.
+                self._catch_up()
+                self._hand_out()
+                yield outcome
+            if self._end is not None and self._end.count == self._done.next:
+                if self._end.failure is not None:
+                    raise self._end.failure
+                return
+            self._hand_out()
+            if self._events.empty():
+                yield LULL
+            self._listen()
+            self._end_late_ones()
+
+    def _hand_out(self) -> None:
+        while self._waiting:
+            # The file whose turn it is must be begun whatever waits: only its outcomes let the others out.
+            if self._done.num_bytes > BUFFER_BYTES and self._waiting[0].number != self._done.next:
+                return
+            worker = self._free_worker()
+            if worker is None:
+                return
+            worker.send(self._waiting.popleft())
+
+    def _free_worker(self) -> WorkerProcess | None:
         """Returns a worker for one more job: an idle one, a new one, or one that has room; else None."""
         for worker in [worker for worker in self.workers if worker.done >= FILES_A_WORKER and not worker.jobs]:
-            self.dismiss(worker)
+            self._dismiss(worker)
         usable = [worker for worker in self.workers if worker.done + len(worker.jobs) < FILES_A_WORKER]
         best = min(usable, key=lambda worker: len(worker.jobs), default=None)
         if best is not None and not best.jobs:
             return best
         if len(self.workers) < self.size:
-            self.workers.append(WorkerProcess(self.events, self.worker_module, self._memory_bytes, self.slots))
+            self.workers.append(WorkerProcess(self._events, self.worker_module, self._memory_bytes, self._slots))
             return self.workers[-1]
         return best if best is not None and best.has_room() else None
 
-    def dismiss(self, worker: WorkerProcess) -> tuple[int, str]:
+    def _let_go_on(self) -> None:
+        """Lets workers put their next window in, as long as not too many of the file wait."""
+        for worker in self.workers:
+            if worker.rests and self._done.count(worker.jobs[0][0].number) < WINDOWS_AHEAD:
+                worker.go_on()
+
+    def _listen(self) -> None:
+        """Waits for something to happen, at most until a worker is late, and takes in all that has happened.
+
+        All of it: whoever reads the outcomes may have been away for long, and a worker is late only if it has not
+        answered since.
+        """
+        now = time.monotonic()
+        left_s = min((worker.deadline() - now for worker in self.workers), default=math.inf)
+        wait_s = max(0.0, min(left_s, 60.0)) if self.workers else None
+        with suppress(queue.Empty):
+            self._dispatch(*self._events.get(timeout=wait_s))
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Takes in all that has happened, without waiting."""
+        with suppress(queue.Empty):
+            while True:
+                self._dispatch(*self._events.get_nowait())
+
+    def _dispatch(self, sender: Any, message: Any) -> None:
+        # Messages of workers that were ended, and of the feeder of an earlier pass, may still come: they are dropped.
+        if sender is self._feeder:
+            self._take(message)
+        elif sender in self.workers:
+            self._hear(sender, message)
+
+    def _take(self, message: _Arrival | _End) -> None:
+        if isinstance(message, _End):
+            self._end = message
+        elif isinstance(message.job, MediaError):
+            self._done.put(message.number, message.job)
+        else:
+            self._waiting.append(job_for(message.number, message.job, self.timeout_s))
+
+    def _hear(self, worker: WorkerProcess, message: Any) -> None:
+        if message is None:
+            self._bury(worker)
+        elif message == READY:
+            self._failed_starts = 0
+            worker.begin()
+        else:
+            job, outcome = worker.take_answer(message)
+            if outcome is not AT_WORK:
+                self._done.put(job.number, outcome)
+            self._let_go_on()
+
+    def _bury(self, worker: WorkerProcess) -> None:
+        """A worker has ended by itself: its file is to blame, unless it had not begun or was killed from outside."""
+        code, last_words = self._dismiss(worker)
+        jobs = [job for job, _ in worker.jobs]
+        if not worker.ready:
+            self._failed_starts += 1
+            if self._failed_starts == STARTS:
+                raise MViTError(
+                    f"the processes that decode do not start: {last_words or f'exit code {code}'}",
+                    "use --workers 0 to decode in the main process",
+                )
+        elif jobs:
+            # Jobs behind the first were only waiting in the worker: they go back without blame.
+            jobs[0].crashes += 1
+            error = _obituary(code, last_words)
+            if jobs[0].crashes == TRIES or error.kind != "crash":
+                self._give_up(jobs.pop(0), error)
+        self._waiting.extendleft(reversed(jobs))
+
+    def _end_late_ones(self) -> None:
+        now = time.monotonic()
+        for worker in [worker for worker in self.workers if worker.deadline() <= now]:
+            if not worker.ready:
+                self._bury(worker)
+                continue
+            self._dismiss(worker)
+            late, *rest = (job for job, _ in worker.jobs)
+            message = f"decoding took longer than {late.limit_s:.4g} s"
+            self._give_up(late, MediaError("timeout", message, "give it more time with --timeout"))
+            self._waiting.extendleft(reversed(rest))
+
+    def _give_up(self, job: Job, error: MediaError) -> None:
+        self._done.put(job.number, job.lost(error))
+
+    def _dismiss(self, worker: WorkerProcess) -> tuple[int, str]:
         """Ends a worker; returns its exit code and its last words."""
         self.workers.remove(worker)
         return worker.end()
@@ -110,10 +258,115 @@ class DecodePool:
     def close(self) -> None:
         """Ends all workers; the pool can be used again."""
         while self.workers:
-            self.dismiss(self.workers[-1])
+            self._dismiss(self.workers[-1])
 
     def __enter__(self) -> DecodePool:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _in_this_process(jobs: Iterable[DecodeRequest | MediaError]) -> Iterator[Outcome | Lull]:
+    for job in jobs:
+        for outcome in [job] if isinstance(job, MediaError) else outcomes_of(job):
+            if outcome is not AT_WORK:
+                yield outcome
+                yield LULL  # nothing is decoded meanwhile: what is there must not wait for more
+
+
+class _Outbox:
+    """What is decoded and waits for its turn: outcomes come out in the order of the input, whoever is ready first.
+
+    Attributes:
+        next: number of the job whose turn it is.
+        num_bytes: pixels that wait.
+    """
+
+    def __init__(self) -> None:
+        self.next = 0
+        self.num_bytes = 0
+        self._waiting: defaultdict[int, deque[Outcome]] = defaultdict(deque)
+
+    def put(self, number: int, outcome: Outcome) -> None:
+        self._waiting[number].append(outcome)
+        self.num_bytes += _size(outcome)
+
+    def take(self) -> Outcome | None:
+        """Returns the outcome whose turn it is; None if it is not there yet."""
+        waiting = self._waiting.get(self.next)
+        if not waiting:
+            return None
+        outcome = waiting.popleft()
+        self.num_bytes -= _size(outcome)
+        if is_last(outcome):
+            del self._waiting[self.next]
+            self.next += 1
+        return outcome
+
+    def count(self, number: int) -> int:
+        """Returns how many outcomes of a job wait."""
+        return len(self._waiting.get(number, ()))
+
+
+def _size(outcome: Outcome) -> int:
+    return int(outcome.pixels.nbytes) if isinstance(outcome, Decoded) else 0
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    number: int
+    job: DecodeRequest | MediaError
+
+
+@dataclass(frozen=True)
+class _End:
+    count: int
+    failure: BaseException | None
+
+
+class _Feeder:
+    """A thread that pulls jobs as room is made for them, so that a slow input never holds finished rows back."""
+
+    def __init__(self, jobs: Iterable[DecodeRequest | MediaError], room: int, events: queue.SimpleQueue[Any]) -> None:
+        self._jobs, self._events = jobs, events
+        self._room = threading.Semaphore(room)
+        self._stopped = False
+        threading.Thread(target=self._feed, daemon=True).start()
+
+    def make_room(self) -> None:
+        self._room.release()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._room.release()
+
+    def _feed(self) -> None:
+        jobs = iter(self._jobs)
+        number, failure = 0, None
+        try:
+            while self._room.acquire() and not self._stopped:
+                self._events.put((self, _Arrival(number, next(jobs))))
+                number += 1
+        except StopIteration:
+            pass
+        except BaseException as error:
+            failure = error
+        finally:
+            if hasattr(jobs, "close"):
+                jobs.close()
+        self._events.put((self, _End(number, failure)))
+
+
+def _obituary(code: int, last_words: str) -> MediaError:
+    """Returns the error of a file whose worker ended with an exit code, and wrote its last words."""
+    hint = "the file is damaged; convert it, or try --reader av"
+    said = f": {last_words}" if last_words else ""
+    if any(sign in last_words for sign in ("bad_alloc", "MemoryError", "annot allocate memory")):
+        return MediaError("memory", f"decoding needs more memory than there is{said}", "scale the file down")
+    if code < 0:
+        name = signal.Signals(-code).name
+        if name == "SIGALRM":
+            return MediaError("timeout", "decoding took too long", "give it more time with --timeout")
+        return MediaError("crash", f"the decoder crashed ({name}{said})", hint)
+    return MediaError("crash", f"the decoder ended with exit code {code}{said}", hint)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.request import LostWindowError, Outcome, is_last, window_of
+from mvit_cli.media.request import AT_WORK, AtWork, LostWindowError, Outcome, is_last, window_of
 from mvit_cli.media.workers.shared import Slot, anonymous_file
 from mvit_cli.media.workers.worker import ALIVE
 
@@ -136,8 +136,8 @@ class WorkerProcess:
             return self._since + START_S
         return self._since + self.jobs[0][0].limit_s if self.jobs and not self.rests else math.inf
 
-    def take_answer(self, answer: tuple[Any, ...]) -> tuple[Job, Outcome | None]:
-        """Returns the job and what it gave, with pixels of its own; None: only that it is still at it.
+    def take_answer(self, answer: tuple[Any, ...]) -> tuple[Job, Outcome | AtWork]:
+        """Returns the job and what it gave, with pixels of its own; AT_WORK: only that it is still at it.
 
         After the last outcome of a job the next job begins; after pixels before it the process rests until `go_on`.
         """
@@ -146,7 +146,7 @@ class WorkerProcess:
         assert job.number == number
         self._since = time.monotonic()
         if told == ALIVE:
-            return job, None
+            return job, AT_WORK
         outcome: Outcome
         if shape is None:
             *error, window = told

@@ -18,7 +18,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mvit_cli.media.request import Decoded, is_last, window_of
+from mvit_cli.media.request import AT_WORK, Decoded, is_last, window_of
 from mvit_cli.media.video.decord_reader import STDERR, DecordReader, decord_is_installed
 from mvit_cli.media.windows import outcomes_of
 from mvit_cli.media.workers.shared import Slot
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvit_cli.media.decode import Allocate
-    from mvit_cli.media.request import DecodeRequest, Outcome
+    from mvit_cli.media.request import AtWork, DecodeRequest, Outcome
 
-    Work = Callable[[DecodeRequest, Allocate], Iterator[Outcome | None]]
+    Work = Callable[[DecodeRequest, Allocate], Iterator[Outcome | AtWork]]
 
 READY = "ready"
 ALIVE = "alive"
@@ -82,9 +82,9 @@ class _Room:
         return self._slot.array(shape, dtype)
 
 
-def _packed(outcome: Outcome | None) -> tuple[Any, ...]:
+def _packed(outcome: Outcome | AtWork) -> tuple[Any, ...]:
     """What goes through the pipe: all but the pixels, with their shape and dtype."""
-    if outcome is None:
+    if outcome is AT_WORK:
         return ALIVE, None, None
     if isinstance(outcome, Decoded):
         return replace(outcome, pixels=None), outcome.pixels.shape, outcome.pixels.dtype.str
