@@ -5,7 +5,7 @@ the schema tells of it beyond its type: its range, its form, and what it means.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict, final
 
 
 @dataclass(frozen=True)
@@ -304,6 +304,7 @@ class TimerCosts(TypedDict):
     operator_cost: Annotated[float, Rule(minimum=-1)] | None
 
 
+@final
 class ProfileResult(TypedDict):
     """What one batch size, number format and number of threads cost."""
 
@@ -340,6 +341,7 @@ class ProfileResult(TypedDict):
     timers: TimerCosts
 
 
+@final
 class ProfileFailure(TypedDict):
     """A batch that does not fit, and why."""
 

@@ -1,12 +1,13 @@
 """What the network does to a clip, stage by stage: the object behind `mvit summarize`."""
 
 from dataclasses import asdict, replace
-from typing import Any
+from typing import cast
 
 from mvit_cli.arch.blocks import BlockSpec, block_specs
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import Cost, block_cost, head_cost, patch_embed_cost
 from mvit_cli.arch.presets import Preset, get_preset, preset_names
+from mvit_cli.records import Block, PaperFigures, Stage, Summary
 
 
 def summarize(
@@ -15,7 +16,7 @@ def summarize(
     frames: int | None = None,
     size: int | tuple[int, int] | None = None,
     num_classes: int | None = None,
-) -> dict[str, Any]:
+) -> Summary:
     """Shapes, sequence lengths, parameters and MACs of a preset, per stage and per block.
 
     Args:
@@ -66,7 +67,7 @@ def _alike(one: MViTConfig, other: MViTConfig) -> bool:
     return resized(one, other.frames, (other.height, other.width), other.num_classes) == other
 
 
-def summarize_config(config: MViTConfig, preset: Preset | None = None) -> dict[str, Any]:
+def summarize_config(config: MViTConfig, preset: Preset | None = None) -> Summary:
     """The summary of any configuration; `preset` adds its name and what its paper prints."""
     blocks = block_specs(config)
     costs = [block_cost(config, block) for block in blocks]
@@ -83,14 +84,14 @@ def summarize_config(config: MViTConfig, preset: Preset | None = None) -> dict[s
         "params": sum(stage["params"] for stage in stages),
         "macs": macs,
         "flops": 2 * macs,
-        "paper": asdict(preset.paper) if preset and preset.paper else None,
+        "paper": cast("PaperFigures", asdict(preset.paper)) if preset and preset.paper else None,
         "note": preset.note if preset else "",
         "stages": stages,
         "blocks": [_block(block, cost) for block, cost in zip(blocks, costs, strict=True)],
     }
 
 
-def _patch_stage(config: MViTConfig) -> dict[str, Any]:
+def _patch_stage(config: MViTConfig) -> Stage:
     cost = patch_embed_cost(config)
     return {
         "name": "cube1",
@@ -105,7 +106,7 @@ def _patch_stage(config: MViTConfig) -> dict[str, Any]:
     }
 
 
-def _stage(config: MViTConfig, blocks: tuple[BlockSpec, ...], costs: list[Cost]) -> dict[str, Any]:
+def _stage(config: MViTConfig, blocks: tuple[BlockSpec, ...], costs: list[Cost]) -> Stage:
     """A stage's shapes are those after its last block; the first block may see more keys than the others."""
     cost, last = sum(costs, Cost(0, 0)), blocks[-1]
     return {
@@ -121,7 +122,7 @@ def _stage(config: MViTConfig, blocks: tuple[BlockSpec, ...], costs: list[Cost])
     }
 
 
-def _head_stage(config: MViTConfig) -> dict[str, Any]:
+def _head_stage(config: MViTConfig) -> Stage:
     cost = head_cost(config)
     return {
         "name": "head",
@@ -136,7 +137,7 @@ def _head_stage(config: MViTConfig) -> dict[str, Any]:
     }
 
 
-def _block(block: BlockSpec, cost: Cost) -> dict[str, Any]:
+def _block(block: BlockSpec, cost: Cost) -> Block:
     return {
         "index": block.index,
         "stage": block.stage,

@@ -1,6 +1,6 @@
 """What a checkpoint is, told without building its network: from shapes, or from its card alone."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +11,7 @@ from mvit_cli.arch.summary import preset_of
 from mvit_cli.checkpoints.formats.shapes import read_shapes
 from mvit_cli.checkpoints.load import describe, found_shapes, mismatches
 from mvit_cli.errors import UsageError
+from mvit_cli.records import DescribedWeights, LayoutName
 
 if TYPE_CHECKING:
     from mvit_cli.checkpoints.cards import Card
@@ -27,7 +28,7 @@ class Inspected:
 
     config: MViTConfig
     preset: Preset | None
-    record: dict[str, Any] = field(default_factory=dict)
+    record: DescribedWeights
 
 
 def inspect_weights(weights: str, preset: str | None = None) -> Inspected:
@@ -61,7 +62,7 @@ def inspect_file(path: Path, preset: str | None = None, card: "Card | None" = No
     config, tensors = described.config, described.tensors
     misfits = mismatches(parameter_shapes(config), found_shapes(config, tensors, described.layout))
     notes = [*described.inferred.notes, *(f"does not fit: {misfit}" for misfit in misfits)]
-    record = {
+    record: DescribedWeights = {
         "name": card.name if card else path.name,
         "path": str(path),
         "layout": described.layout,
@@ -76,10 +77,10 @@ def _from_card(card: "Card") -> Inspected:
     preset = get_preset(card.preset)
     fields = {"num_classes": card.labels.classes, **card.overrides}
     config = replace(preset.config, **cast("dict[str, Any]", fields))
-    record: dict[str, Any] = {
+    record: DescribedWeights = {
         "name": card.name,
         "path": None,
-        "layout": card.layout,
+        "layout": cast("LayoutName", card.layout),
         "dtype": None,
         "strides_from": f"preset {card.preset}",
         "notes": [],

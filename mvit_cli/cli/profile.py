@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from mvit_cli.profiling.setup import Setup
+    from mvit_cli.records import EndToEnd, Profile
 
 EXAMPLES = """\b
 Examples:
@@ -172,7 +173,7 @@ def _check_input(path: Path | None, weights: str | None, frames: int | None, siz
         raise UsageError("--input goes with no --frames and no --size", "predict shows files as the preset wants them")
 
 
-def _profile_input(setup: "Setup", path: Path, weights: str | None, say: Callable[[str], None]) -> dict[str, Any]:
+def _profile_input(setup: "Setup", path: Path, weights: str | None, say: Callable[[str], None]) -> "EndToEnd":
     from mvit_cli.profiling.end_to_end import FileSetup, profile_file, weights_here
 
     return profile_file(
@@ -190,7 +191,7 @@ def _profile_input(setup: "Setup", path: Path, weights: str | None, say: Callabl
     )
 
 
-def _print(result: dict[str, Any], setup: "Setup", output: Format) -> None:
+def _print(result: "Profile", setup: "Setup", output: Format) -> None:
     from mvit_cli.arch.presets import get_preset
     from mvit_cli.arch.summary import summarize_config
     from mvit_cli.report.profile import costs
@@ -208,7 +209,7 @@ def _print(result: dict[str, Any], setup: "Setup", output: Format) -> None:
         costs.show_profile(result, summary)
 
 
-def _draw(result: dict[str, Any], path: Path) -> None:
+def _draw(result: "Profile", path: Path) -> None:
     """Draws the first case that was measured; says so where there is none."""
     from mvit_cli.report.profile.roofline import draw_profile
 

@@ -1,7 +1,7 @@
 """`mvit summarize`: what the network does to a clip, stage by stage, without running it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from mvit_cli.arch.config import MViTConfig
+    from mvit_cli.records import Summary
 
 Format = Literal["table", "json", "markdown", "csv"]
 Geometry = tuple[int | None, tuple[int, int] | None]
@@ -57,7 +58,7 @@ def summarize_command(
     _print(summary, config, output, blocks, explain)
 
 
-def _print(summary: dict[str, Any], config: "MViTConfig", output: Format, blocks: bool, explain: bool) -> None:
+def _print(summary: "Summary", config: "MViTConfig", output: Format, blocks: bool, explain: bool) -> None:
     from mvit_cli.report.summarize import stage_tables as stages
 
     if output == "table":
@@ -118,7 +119,7 @@ def _refuse_beside_compare(options: dict[str, object]) -> None:
             raise UsageError(f"{option} is about one network, --compare about several", "leave out one of them")
 
 
-def _summarized(name: str, geometry: Geometry) -> "tuple[dict[str, Any], MViTConfig]":
+def _summarized(name: str, geometry: Geometry) -> "tuple[Summary, MViTConfig]":
     """The object behind the command, and the configuration it describes."""
     from mvit_cli.arch.presets import get_preset
     from mvit_cli.arch.summary import resized, summarize_config
@@ -131,7 +132,7 @@ def _summarized(name: str, geometry: Geometry) -> "tuple[dict[str, Any], MViTCon
         raise impossible_geometry(error, preset.name) from error
 
 
-def _described(weights: str, preset: str | None, geometry: Geometry) -> "tuple[dict[str, Any], MViTConfig]":
+def _described(weights: str, preset: str | None, geometry: Geometry) -> "tuple[Summary, MViTConfig]":
     """The same of a checkpoint."""
     from mvit_cli.arch.summary import resized, summarize_config
     from mvit_cli.checkpoints.inspect import inspect_weights
@@ -142,6 +143,6 @@ def _described(weights: str, preset: str | None, geometry: Geometry) -> "tuple[d
         typer.echo(f"{name} is not on this machine: described from its card, not from the file", err=True)
     try:
         config = resized(inspected.config, *geometry)
-        return summarize_config(config, inspected.preset) | {"weights": inspected.record}, config
+        return {**summarize_config(config, inspected.preset), "weights": inspected.record}, config
     except ValueError as error:
         raise impossible_geometry(error) from error

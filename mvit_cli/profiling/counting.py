@@ -9,16 +9,28 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from mvit_cli.records import OperatorClass
+
 if TYPE_CHECKING:
     from torch import Tensor
     from torch._ops import OpOverload
 
-CLASSES = ("linear", "attention", "pooling", "patches", "norm", "activation", "addition", "copy", "other")
+CLASSES: tuple[OperatorClass, ...] = (
+    "linear",
+    "attention",
+    "pooling",
+    "patches",
+    "norm",
+    "activation",
+    "addition",
+    "copy",
+    "other",
+)
 """In the order of tables. `patches`: the convolution of the stem; `addition`: skip connections and positions."""
 
 _PRODUCTS = frozenset({"linear", "addmm", "mm", "bmm", "baddbmm", "matmul", "einsum"})
 _CONVOLUTIONS = frozenset({"conv2d", "conv3d", "convolution", "mkldnn_convolution", "cudnn_convolution"})
-_CLASS_OF = {
+_CLASS_OF: dict[str, OperatorClass] = {
     **dict.fromkeys(("max_pool2d", "max_pool3d", "max_pool3d_with_indices", "avg_pool3d"), "pooling"),
     **dict.fromkeys(("layer_norm", "native_layer_norm"), "norm"),
     **dict.fromkeys(("gelu", "relu", "silu"), "activation"),
@@ -38,7 +50,7 @@ _ALLOCATES = frozenset({"empty", "empty_like", "new_empty", "empty_strided", "ne
 class Work:
     """One call of an operator."""
 
-    kind: str
+    kind: OperatorClass
     macs: int
     num_bytes: int
 
@@ -105,7 +117,7 @@ def _read_bytes(name: str, operator: "OpOverload", args: Sequence[Any], outputs:
     return sum(map(bytes_of, tensors_in(args[1:] if written_only else args)))
 
 
-def _class_of(name: str, args: Sequence[Any], weights: frozenset[int]) -> str:
+def _class_of(name: str, args: Sequence[Any], weights: frozenset[int]) -> OperatorClass:
     if name in _PRODUCTS:
         return "linear" if any(place_of(part) in weights for part in tensors_in(args)) else "attention"
     if name in _CONVOLUTIONS:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.profiling.child import run_module, why_it_failed
 from mvit_cli.profiling.clock import synchronize
 from mvit_cli.profiling.timing import median
+from mvit_cli.records import EndToEnd, Phases, ReaderName
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 REPEATS = 3
 """Files after the first that are decoded and scored; the median of each phase counts."""
 
-Phases = dict[str, float]
+PhaseTimes = dict[str, float]
 """Milliseconds, in the order of events."""
 
 
@@ -56,7 +57,7 @@ def weights_here(preset: str) -> str:
     return card.name if card and state_of(card)[1] else "none"
 
 
-def profile_file(setup: FileSetup, say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+def profile_file(setup: FileSetup, say: Callable[[str], None] = lambda text: None) -> EndToEnd:
     """Times every phase of recognising a file.
 
     Returns:
@@ -78,7 +79,7 @@ def profile_file(setup: FileSetup, say: Callable[[str], None] = lambda text: Non
         "views": recogniser.run["views"],
         "batch_size": recogniser.scorer.batch_size,
         "duration_s": decoded.duration_s,
-        "reader": decoded.reader,
+        "reader": cast("ReaderName", decoded.reader),
         "cold": _as_json(cold),
         "warm": _as_json(warm),
         "decoding_ms": ahead,
@@ -86,7 +87,7 @@ def profile_file(setup: FileSetup, say: Callable[[str], None] = lambda text: Non
     }
 
 
-def _as_json(phases: Phases) -> dict[str, Any]:
+def _as_json(phases: PhaseTimes) -> Phases:
     total = sum(phases.values())
     return {
         "total_ms": total,
@@ -122,7 +123,7 @@ def _request(setup: FileSetup, recogniser: "Recogniser") -> "DecodeRequest":
 # Decoding, in a worker process that is there already
 
 
-def _decoding(request: "DecodeRequest") -> "tuple[Decoded, Phases]":
+def _decoding(request: "DecodeRequest") -> "tuple[Decoded, PhaseTimes]":
     """The last outcome, and the median of each phase until its pixels are in this process."""
     from mvit_cli.media.workers.pool import DecodePool
 
@@ -168,7 +169,7 @@ def _shares(request: "DecodeRequest") -> tuple[float, float]:
 # Scoring
 
 
-def _scoring(recogniser: "Recogniser", pixels: "NDArray[Any]") -> Phases:
+def _scoring(recogniser: "Recogniser", pixels: "NDArray[Any]") -> PhaseTimes:
     """The median of each phase from the pixels to the best classes."""
     runs = [_scored(recogniser, pixels) for _ in range(1 + REPEATS)][1:]
     phases = {name: median([run[name] for run in runs]) for name in runs[0]}
@@ -176,7 +177,7 @@ def _scoring(recogniser: "Recogniser", pixels: "NDArray[Any]") -> Phases:
     return {"copy to the device": copying, **phases, "normalise": phases["normalise"] - copying}
 
 
-def _scored(recogniser: "Recogniser", pixels: "NDArray[Any]") -> Phases:
+def _scored(recogniser: "Recogniser", pixels: "NDArray[Any]") -> PhaseTimes:
     """One run, with hooks where the network begins and ends; `normalise` is all that comes before."""
     from mvit_cli.recognition.rows import prediction_list
 
@@ -222,7 +223,7 @@ def _copy_ms(recogniser: "Recogniser", pixels: "NDArray[Any]") -> float:
 # A new process
 
 
-def _cold(setup: FileSetup) -> Phases:
+def _cold(setup: FileSetup) -> PhaseTimes:
     """Every phase of one file, from the start of the process to its end."""
     spawned = time.time()
     done = run_module("mvit_cli.profiling.end_to_end", json.dumps(asdict(setup)), str(spawned))
@@ -233,14 +234,14 @@ def _cold(setup: FileSetup) -> Phases:
         raise MViTError(f"{setup.path} was not recognised: {why_it_failed(done)}", "try mvit predict") from None
     if "error" in answer:
         raise MViTError(f"{setup.path}: {answer['error']['message']}", answer["error"].get("hint", ""))
-    phases: Phases = answer["phases"]
+    phases: PhaseTimes = answer["phases"]
     return {**phases, "end": 1000 * (ended - answer["ended"])}
 
 
 def _main() -> None:
     """What `mvit predict` does with one file, with the time at every step."""
     setup, before = FileSetup(**json.loads(sys.argv[1])), float(sys.argv[2])
-    phases: Phases = {}
+    phases: PhaseTimes = {}
 
     def lap(name: str) -> None:
         nonlocal before

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from mvit_cli.arch.summary import summarize_config
 from mvit_cli.errors import MViTError
@@ -18,6 +18,7 @@ from mvit_cli.profiling.setup import Prepared, Setup, prepare
 from mvit_cli.profiling.stage_times import stage_ms
 from mvit_cli.profiling.timing import timed, warm_up
 from mvit_cli.profiling.trace import write_trace
+from mvit_cli.records import DtypeName, MachineRates, Profile, ProfiledDevice
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +38,7 @@ def profile(
     threads: Sequence[int] = (),
     trace: Path | None = None,
     say: Say = lambda text: None,
-) -> dict[str, Any]:
+) -> Profile:
     """Latency, throughput, memory and time of each stage and class of operators, for each batch size.
 
     Args:
@@ -82,8 +83,10 @@ def profile(
     device = cases[0].prepared.device
     return {
         "preset": setup.preset,
-        "device": {"type": device.type, "name": device_name(device), "threads": cases[0].threads},
-        "dtype": setups[0].dtype,
+        "device": cast(
+            "ProfiledDevice", {"type": device.type, "name": device_name(device), "threads": cases[0].threads}
+        ),
+        "dtype": cast("DtypeName", setups[0].dtype),
         "network": "fast" if setup.fast else "plain",
         "compiled": setup.compiled,
         "input": summary["input"],
@@ -121,10 +124,10 @@ class _Case:
         now = limits_of(self.prepared.device, self.prepared.dtype)
         self._limits = now if self._limits is None else self._limits.best(now)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> MachineRates:
         cache = self.limits.cache_bytes_per_s
         return {
-            "dtype": self.setup.dtype,
+            "dtype": cast("DtypeName", self.setup.dtype),
             "threads": self.threads,
             "gmacs_per_s": self.limits.macs_per_s / 1e9,
             "copy_gb_per_s": self.limits.copy_bytes_per_s / 1e9,

@@ -6,7 +6,7 @@ less on the fast path. Rates against the machine's limits are made from the latt
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, cast
 
 from mvit_cli.profiling.counting import CLASSES
 from mvit_cli.profiling.machine import Limits
@@ -15,9 +15,21 @@ from mvit_cli.profiling.samples import Samples
 from mvit_cli.profiling.setup import Setup
 from mvit_cli.profiling.timing import median, quantile
 from mvit_cli.recognition.device import INT8
+from mvit_cli.records import (
+    DtypeName,
+    OperatorClass,
+    OperatorCost,
+    ProfileFailure,
+    ProfileResult,
+    StageCost,
+    Summary,
+    TimerCosts,
+)
 
-BETWEEN = "between"
+BETWEEN: OperatorClass = "between"
 """Time in which no operator computes: Python, dispatch, looking at tensors in another way; on a GPU also idle time."""
+
+_COSTS: tuple[Literal["stage_cost", "operator_cost"], ...] = ("stage_cost", "operator_cost")
 
 STARVED = 0.6
 """From this share of its threads' time down the result says that the network did not have the processors."""
@@ -26,18 +38,20 @@ NOISY = 0.3
 """From this noise on the result says that it is noisy."""
 
 
-def result_of(samples: Samples, summary: dict[str, Any], limits: Limits) -> dict[str, Any]:
+def result_of(samples: Samples, summary: Summary, limits: Limits) -> ProfileResult | ProfileFailure:
     """One object of `results`; `macs` and `executed_macs` are those of one clip, and of a stage or class likewise."""
     setup = samples.setup
-    case = {"batch_size": samples.batch_size, "dtype": setup.dtype, "threads": samples.threads}
+    dtype = cast("DtypeName", setup.dtype)
     if samples.error:
-        return {**case, "error": samples.error}
+        return ProfileFailure(batch_size=samples.batch_size, dtype=dtype, threads=samples.threads, error=samples.error)
     latency_ms = samples.latency_ms
     rate = samples.batch_size * summary["macs"] / latency_ms * 1e3
     executed = sum(timed.work.macs for timed in samples.typical_operators)
     executed_rate = executed / latency_ms * 1e3
     return {
-        **case,
+        "batch_size": samples.batch_size,
+        "dtype": dtype,
+        "threads": samples.threads,
         "runs": len(samples.seconds),
         "warm_up_runs": samples.warm_up_runs,
         "latency_ms": {
@@ -79,12 +93,12 @@ class _Sum:
         self.num_bytes += timed.work.num_bytes
 
 
-def _stages(samples: Samples, summary: dict[str, Any]) -> list[dict[str, Any]]:
+def _stages(samples: Samples, summary: Summary) -> list[StageCost]:
     times = samples.stage_ms
-    by_place: dict[tuple[str, str], _Sum] = {}
+    by_place: dict[tuple[str, OperatorClass], _Sum] = {}
     for timed in samples.typical_operators:
         by_place.setdefault((timed.stage, timed.work.kind), _Sum()).add(timed)
-    entries = []
+    entries: list[StageCost] = []
     for stage in summary["stages"]:
         name = stage["name"]
         parts = {kind: by_place[name, kind] for kind in CLASSES if (name, kind) in by_place}
@@ -106,9 +120,9 @@ def _stages(samples: Samples, summary: dict[str, Any]) -> list[dict[str, Any]]:
     return entries
 
 
-def _operators(samples: Samples, limits: Limits) -> list[dict[str, Any]]:
+def _operators(samples: Samples, limits: Limits) -> list[OperatorCost]:
     """A class of operators each, and last the time in which none computes."""
-    sums: dict[str, _Sum] = {}
+    sums: dict[OperatorClass, _Sum] = {}
     for timed in samples.typical_operators:
         sums.setdefault(timed.work.kind, _Sum()).add(timed)
     inside_ms = sum(entry.ms for entry in sums.values())
@@ -121,7 +135,7 @@ def _operators(samples: Samples, limits: Limits) -> list[dict[str, Any]]:
     ]
 
 
-def _operator(kind: str, entry: _Sum, batch_size: int, whole_ms: float, limits: Limits) -> dict[str, Any]:
+def _operator(kind: OperatorClass, entry: _Sum, batch_size: int, whole_ms: float, limits: Limits) -> OperatorCost:
     seconds = entry.ms / 1e3
     macs_per_s, bytes_per_s = (amount / seconds if seconds else 0.0 for amount in (entry.macs, entry.num_bytes))
     compute, memory = macs_per_s / limits.macs_per_s, bytes_per_s / limits.copy_bytes_per_s
@@ -141,7 +155,7 @@ def _operator(kind: str, entry: _Sum, batch_size: int, whole_ms: float, limits: 
     }
 
 
-def _timers(samples: Samples) -> dict[str, Any]:
+def _timers(samples: Samples) -> TimerCosts:
     """How many runs had something attached, and how much longer they took: 0.02 is 2 %."""
     hooked = [sum(run.values()) for run in samples.stages]
     return {
@@ -202,10 +216,11 @@ def _label(sample: Samples, samples: Sequence[Samples]) -> str:
 
 def _timer_note(sample: Samples) -> str:
     cost = _timers(sample)
+    stage_cost, operator_cost = (100 * (cost[name] or 0.0) for name in _COSTS)
     return (
         f"stages are timed in {cost['stage_runs']} runs of their own with hooks, which took "
-        f"{100 * cost['stage_cost']:+.1f} % of the time without; operators in {cost['operator_runs']} with timers, "
-        f"{100 * cost['operator_cost']:+.1f} %"
+        f"{stage_cost:+.1f} % of the time without; operators in {cost['operator_runs']} with timers, "
+        f"{operator_cost:+.1f} %"
         + ", mostly pauses in which the host gets ahead of the GPU" * sample.setup.device.startswith("cuda")
         + "; clips one pass after another, not side by side"
         * (sample.setup.fast and sample.setup.device == "cpu" and sample.threads > 1 and sample.batch_size > 1)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
@@ -26,6 +26,7 @@ from mvit_cli.recognition.recipe import (
 from mvit_cli.recognition.recogniser import TIMEOUT_S, Auto, Inputs, Recogniser
 from mvit_cli.recognition.rows import Row
 from mvit_cli.recognition.scoring import Scorer, auto_batch_size, free_memory, memory_of_view
+from mvit_cli.records import Summary
 
 if TYPE_CHECKING:
     import torch
@@ -249,6 +250,6 @@ def _recipe(choice: Choice, config: MViTConfig, names: tuple[str, ...] | None) -
     return replace(recipe, labels=names)
 
 
-def _summary(choice: Choice, config: MViTConfig) -> dict[str, Any]:
+def _summary(choice: Choice, config: MViTConfig) -> Summary:
     """The object of `mvit summarize` for the network that runs."""
     return summarize_config(config, get_preset(choice.preset) if choice.preset else preset_of(config))

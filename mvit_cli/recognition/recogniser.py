@@ -26,6 +26,7 @@ from mvit_cli.recognition.batching import Item, groups, scored
 from mvit_cli.recognition.recipe import Recipe
 from mvit_cli.recognition.rows import Row, error_row, ok_row, prediction_list
 from mvit_cli.recognition.scoring import Scorer
+from mvit_cli.records import Summary
 
 Auto = Literal["auto"]
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -60,7 +61,7 @@ class Recogniser:
     top: int
     run: Row
     notes: tuple[str, ...]
-    summary: Row
+    summary: Summary
     card: Card | None = None
 
     def rows(

@@ -1,19 +1,18 @@
 """A profile as a picture: time by stage and class of operators, the roofline, and the rates of what only moves data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mvit_cli.records import MachineRates, OperatorClass, OperatorCost, Profile, ProfiledDevice, ProfileResult
 from mvit_cli.report.figures import FILLS, INK, picture
 from mvit_cli.report.formats import percent
-from mvit_cli.report.profile.costs import machine_line, milliseconds, operator_name
+from mvit_cli.report.profile.costs import QUANTILES, machine_line, measured, milliseconds, operator_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Result = Mapping[str, Any]
-
-GROUPS = (
+GROUPS: tuple[tuple[str, tuple[OperatorClass, ...]], ...] = (
     ("linear", ("linear",)),
     ("attention", ("attention",)),
     ("pooling", ("pooling",)),
@@ -28,18 +27,14 @@ GROUPS = (
 MARKERS = "osD^vP"
 
 
-def draw_profile(profile: Result, path: Path) -> None:
+def draw_profile(profile: Profile, path: Path) -> None:
     """Writes the picture of the first case that was measured.
 
     Raises:
         MViTError: the file could not be written.
     """
-    result = next(entry for entry in profile["results"] if entry.get("operators"))
-    limit = next(
-        entry
-        for entry in profile["machine"]
-        if (entry["dtype"], entry["threads"]) == (result["dtype"], result["threads"])
-    )
+    result = next(entry for entry in measured(profile) if entry["operators"])
+    limit = next(entry for entry in profile["machine"] if _is_of(entry, result))
     with picture(path, _title(profile, result), _notes(result), width=9, height=8) as figure:
         grid = figure.add_gridspec(2, 1)
         upper, lower = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
@@ -52,27 +47,31 @@ def draw_profile(profile: Result, path: Path) -> None:
         _draw_rates(rates, result["operators"], limit)
 
 
-def _title(profile: Result, result: Result) -> str:
+def _is_of(limit: MachineRates, result: ProfileResult) -> bool:
+    return (limit["dtype"], limit["threads"]) == (result["dtype"], result["threads"])
+
+
+def _title(profile: Profile, result: ProfileResult) -> str:
     thw = profile["input"]
-    one = {"dtype": result["dtype"], "threads": result["threads"]}
-    device = {**profile["device"], "threads": result["threads"]}
-    line = machine_line({**profile, "dtype": result["dtype"], "device": device, "machine": [one]})
+    limits = [entry for entry in profile["machine"] if _is_of(entry, result)]
+    device: ProfiledDevice = {**profile["device"], "threads": result["threads"]}
+    line = machine_line({**profile, "dtype": result["dtype"], "device": device, "machine": limits})
     clip = f"{thw['frames']} × {thw['height']} × {thw['width']}"
     return f"{profile['preset']}, batch of {result['batch_size']} × {clip}, on {line}"
 
 
-def _notes(result: Result) -> list[str]:
-    latency = {name: milliseconds(value) for name, value in result["latency_ms"].items()}
+def _notes(result: ProfileResult) -> list[str]:
+    median, p10, p90 = (milliseconds(result["latency_ms"][name]) for name in QUANTILES)
     return [
-        f"median of {result['runs']} runs {latency['median']} ms (p10 {latency['p10']}, p90 {latency['p90']}), "
+        f"median of {result['runs']} runs {median} ms (p10 {p10}, p90 {p90}), "
         f"{result['executed_gmacs_per_s']:,.3g} GMAC/s = {percent(result['executed_utilization'])} of this machine's "
         "matrix products"
     ]
 
 
-def _draw_times(axes: "Axes", result: Result) -> None:
+def _draw_times(axes: "Axes", result: ProfileResult) -> None:
     """A bar a stage, the first on top, of the time in each group of operators."""
-    stages: Sequence[Result] = result["stages"]
+    stages = result["stages"]
     places = range(len(stages))
     ends = [0.0] * len(stages)
     for (name, kinds), fill in zip(GROUPS, FILLS, strict=True):
@@ -90,13 +89,13 @@ def _draw_times(axes: "Axes", result: Result) -> None:
     axes.grid(axis="x")
 
 
-def _draw_roofline(axes: "Axes", operators: Sequence[Result], limit: Result) -> None:
+def _draw_roofline(axes: "Axes", operators: Sequence[OperatorCost], limit: MachineRates) -> None:
     """Both ceilings, and each class that multiplies: arithmetic a byte moved against rate."""
-    points = [entry for entry in operators if entry["macs"] and entry["bytes"]]
+    points = [(entry, entry["macs_per_byte"]) for entry in operators if entry["macs"] and entry["macs_per_byte"]]
     peak, ceilings = limit["gmacs_per_s"], [(limit["copy_gb_per_s"], "-", "copies in memory")]
     if limit["cache_gb_per_s"]:
         ceilings.append((limit["cache_gb_per_s"], "--", "copies in cache"))
-    reach = [entry["macs_per_byte"] for entry in points] + [peak / bandwidth for bandwidth, _, _ in ceilings]
+    reach = [intensity for _, intensity in points] + [peak / bandwidth for bandwidth, _, _ in ceilings]
     low, high = min(reach) / 3, max(reach) * 5
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -106,12 +105,12 @@ def _draw_roofline(axes: "Axes", operators: Sequence[Result], limit: Result) -> 
         axes.plot([low, knee], [low * bandwidth, peak], color=INK, linestyle=style, linewidth=1.2, label=label)
     start = min(peak / bandwidth for bandwidth, _, _ in ceilings)
     axes.plot([start, high], [peak, peak], color=INK, linewidth=2, label=f"matrix products, {peak:,.3g} GMAC/s")
-    for entry, marker in zip(points, MARKERS, strict=False):
+    for (entry, intensity), marker in zip(points, MARKERS, strict=False):
         name = operator_name(entry["class"])
-        place = entry["macs_per_byte"], entry["gmacs_per_s"]
+        place = intensity, entry["gmacs_per_s"]
         label = f"{name}, {entry['gmacs_per_s']:,.3g} GMAC/s"
         axes.plot(*place, marker, color=INK, markerfacecolor="0.8", markersize=7, linestyle="none", label=label)
-    lowest = min(entry["gmacs_per_s"] for entry in points)
+    lowest = min(entry["gmacs_per_s"] for entry, _ in points)
     axes.set_xlim(low, high)
     axes.set_ylim(min(lowest, low * limit["copy_gb_per_s"]) / 3, peak * 2)
     for axis in (axes.xaxis, axes.yaxis):
@@ -122,7 +121,7 @@ def _draw_roofline(axes: "Axes", operators: Sequence[Result], limit: Result) -> 
     axes.grid()
 
 
-def _draw_rates(axes: "Axes", operators: Sequence[Result], limit: Result) -> None:
+def _draw_rates(axes: "Axes", operators: Sequence[OperatorCost], limit: MachineRates) -> None:
     """A bar a class that multiplies nothing: bytes a second, beside those of copies."""
     movers = [entry for entry in operators if entry["bytes"] and not entry["macs"]]
     places, rates = range(len(movers)), [entry["gb_per_s"] for entry in movers]

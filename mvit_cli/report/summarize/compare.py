@@ -1,10 +1,11 @@
 """Architectures side by side, as in Table 3 of the MViT paper: `mvit summarize --compare`."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
+from mvit_cli.records import PaperFigures, Stage, Summary
 from mvit_cli.report.figures import COUNTED, FILLS, picture
 from mvit_cli.report.formats import decimals_for, difference, percent, scaled, shape_text
 from mvit_cli.report.summarize.stage_tables import GIGA, MEGA, is_native, views_of
@@ -13,8 +14,6 @@ from mvit_cli.report.tables import UNLIMITED, Column, Table, markdown, show, wid
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Summary = Mapping[str, Any]
-Stage = Mapping[str, Any]
 NAMES_WIDTH = 14
 
 _LEGEND = (
@@ -44,7 +43,7 @@ def _chunks(summaries: Sequence[Summary], width: int) -> Iterator[Sequence[Summa
     start, used = 0, NAMES_WIDTH
     for i, summary in enumerate(summaries):
         cells = [row[1] for row in _rows([summary])]
-        needed = max(map(len, (summary["preset"], *cells))) + 2
+        needed = max(map(len, (_name(summary), *cells))) + 2
         if used + needed > width and i > start:
             yield summaries[start:i]
             start, used = i, NAMES_WIDTH
@@ -58,7 +57,7 @@ def draw_comparison(summaries: Sequence[Summary], path: Path) -> None:
     Raises:
         MViTError: the file could not be written.
     """
-    names = [f"{summary['preset']}\n{shape_text(tuple(summary['input'].values()))}" for summary in summaries]
+    names = [f"{_name(summary)}\n{shape_text(_input_thw(summary))}" for summary in summaries]
     title = "GMACs of one view and parameters, by stage"
     with picture(path, title, (COUNTED,), width=9, height=1.8 + 0.5 * len(summaries)) as figure:
         axes = figure.subplots(1, 2, sharey=True)
@@ -71,7 +70,7 @@ def draw_comparison(summaries: Sequence[Summary], path: Path) -> None:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=len(FILLS))
 
 
-def _draw_bars(axes: "Axes", summaries: Sequence[Summary], key: str, unit: float) -> None:
+def _draw_bars(axes: "Axes", summaries: Sequence[Summary], key: Literal["macs", "params"], unit: float) -> None:
     left = [0.0] * len(summaries)
     for name, fill in zip(_stage_names(summaries), FILLS, strict=False):
         parts = [sum(stage[key] for stage in of["stages"] if stage["name"] == name) / unit for of in summaries]
@@ -92,12 +91,21 @@ def _stage_names(summaries: Sequence[Summary]) -> list[str]:
 
 def comparison_table(summaries: Sequence[Summary]) -> Table:
     """A column a preset; for each stage its output, blocks, heads, lengths and cost; below the totals and the paper."""
-    columns = (Column("", numeric=False), *(Column(summary["preset"]) for summary in summaries))
+    columns = (Column("", numeric=False), *(Column(_name(summary)) for summary in summaries))
     return Table(columns, tuple(_rows(summaries)))
 
 
+def _input_thw(summary: Summary) -> tuple[int, int, int]:
+    clip = summary["input"]
+    return clip["frames"], clip["height"], clip["width"]
+
+
+def _name(summary: Summary) -> str:
+    return summary["preset"] or "own"
+
+
 def _rows(summaries: Sequence[Summary]) -> Iterator[tuple[str, ...]]:
-    yield ("input", *(shape_text(tuple(summary["input"].values())) for summary in summaries))
+    yield ("input", *(shape_text(_input_thw(summary)) for summary in summaries))
     yield ("classes", *(f"{summary['num_classes']:,}" for summary in summaries))
     for name in _stage_names(summaries):
         stages = [next((s for s in summary["stages"] if s["name"] == name), None) for summary in summaries]
@@ -129,7 +137,7 @@ def _stage_cells(name: str) -> list[tuple[str, Callable[[Stage, Summary], str]]]
     ]
 
 
-def _of_paper(summary: Summary, text: Callable[[Mapping[str, Any]], str]) -> str:
+def _of_paper(summary: Summary, text: Callable[[PaperFigures], str]) -> str:
     return text(summary["paper"]) if summary["paper"] and is_native(summary) else ""
 
 

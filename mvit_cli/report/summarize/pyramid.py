@@ -1,10 +1,10 @@
 """The pyramid as a picture: sequence length and channels by block, and GMACs as area."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvit_cli.records import Stage, Summary
 from mvit_cli.report.figures import COUNTED, FILLS, INK, picture
 from mvit_cli.report.formats import decimals_for, percent, scaled, shape_text
 from mvit_cli.report.summarize.stage_tables import GIGA, headline
@@ -12,7 +12,6 @@ from mvit_cli.report.summarize.stage_tables import GIGA, headline
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Summary = Mapping[str, Any]
 LEGEND_ROWS = 3
 NAMED_FROM = 0.055
 """A stage has its name in the picture from this share of the width on; the legend has all names."""
@@ -25,7 +24,7 @@ class _Span:
     The patch convolution takes the place before block 0.
     """
 
-    stage: Mapping[str, Any]
+    stage: Stage
     edges: list[float]
     fill: dict[str, Any]
 

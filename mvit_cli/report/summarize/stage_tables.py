@@ -1,17 +1,17 @@
 """What the network does to a clip, as tables: by stage, as in Table 2 of the MViT paper, and by block."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.presets import Preset, get_preset
+from mvit_cli.records import Block, Stage, Summary
 from mvit_cli.report.formats import bar, decimals_for, difference, listed, percent, scaled, shape_text
 from mvit_cli.report.summarize.explain import block_sentences, stage_sentences
 from mvit_cli.report.tables import Column, Table, csv_text, markdown, show
 
-Summary = Mapping[str, Any]
 BAR_WIDTH = 10
 MEGA, GIGA = 1e6, 1e9
 
@@ -92,7 +92,7 @@ def _data_row(summary: Summary) -> tuple[str, ...]:
     return ("data", shape_text((RGB, thw["frames"], thw["height"], thw["width"])), *[""] * 7)
 
 
-def _stage_row(stage: Mapping[str, Any], summary: Summary) -> tuple[str, ...]:
+def _stage_row(stage: Stage, summary: Summary) -> tuple[str, ...]:
     is_head = stage["name"] == "head"
     return (
         stage["name"],
@@ -163,7 +163,7 @@ def block_table(summary: Summary, notes: Sequence[str] = ()) -> Table:
     return Table(columns, tuple(_block_row(block, summary) for block in summary["blocks"]), notes=tuple(notes))
 
 
-def _block_row(block: Mapping[str, Any], summary: Summary) -> tuple[str, ...]:
+def _block_row(block: Block, summary: Summary) -> tuple[str, ...]:
     widens = block["dim_in"] != block["dim_out"]
     return (
         str(block["index"]),
@@ -197,7 +197,7 @@ def footnotes(summary: Summary) -> list[str]:
 
 def _paper_notes(summary: Summary) -> list[str]:
     paper = summary["paper"]
-    if not paper:
+    if not paper or not summary["preset"]:
         return []
     top1 = f"; top-1 {paper['top1']:g} % on {paper['dataset']}" if paper["top1"] else ""
     printed = f"paper: {paper['source']}{top1}"
@@ -216,6 +216,8 @@ def _paper_notes(summary: Summary) -> list[str]:
 
 def is_native(summary: Summary) -> bool:
     """Whether clip and classes are those the preset was published with."""
+    if summary["preset"] is None:
+        return False
     config, thw = get_preset(summary["preset"]).config, summary["input"]
     native = (*config.input_thw, config.num_classes)
     return native == (thw["frames"], thw["height"], thw["width"], summary["num_classes"])
@@ -276,11 +278,12 @@ def summary_csv(summaries: Sequence[Summary], *, blocks: bool = False) -> str:
 
 def _csv_rows(summary: Summary, blocks: bool, *, named: bool) -> list[dict[str, Any]]:
     sentences = {} if blocks else summary.get("explanation", {})
+    rows: list[dict[str, Any]] = [dict(entry) for entry in (summary["blocks"] if blocks else summary["stages"])]
     return [
         ({"preset": summary["preset"]} if named else {})
-        | entry
-        | ({"explanation": sentences[entry["name"]]} if sentences else {})
-        for entry in summary["blocks" if blocks else "stages"]
+        | row
+        | ({"explanation": sentences[row["name"]]} if sentences else {})
+        for row in rows
     ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mvit_cli.records import Summary
 from mvit_cli.report.formats import size_text
 from mvit_cli.report.predict.page.markup import Html, bar, bars, definitions, lines, tag, text
 from mvit_cli.report.summarize.stage_tables import footnotes, stage_table
@@ -30,7 +31,7 @@ class About:
 
     run: Record
     notes: tuple[str, ...]
-    model: Record
+    model: Summary
     card: Record | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -52,7 +53,7 @@ def network_section(about: About) -> Html:
     return tag("section", tag("h2", "The network"), table, notes, id="network")
 
 
-def table_html(table: Table, model: Record) -> Html:
+def table_html(table: Table, model: Summary) -> Html:
     """A table as HTML; its column without a title holds bars, which are drawn anew."""
     shares = {stage["name"]: stage["macs"] / model["macs"] for stage in model["stages"]}
 
