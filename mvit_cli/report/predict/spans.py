@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from mvit_cli.records import Summary
 from mvit_cli.report.formats import bar, clock, percent
 from mvit_cli.report.predict.terminal import Screen, error_lines, paragraphs, printable, shortened
 from mvit_cli.report.predict.writers import begins_input, ends_input
@@ -39,7 +40,7 @@ class Timelines:
     It is told what `PredictionBlocks` is told; the stages come below.
     """
 
-    def __init__(self, screen: Screen, run: Row, notes: tuple[str, ...], model: Row | None) -> None:
+    def __init__(self, screen: Screen, run: Row, notes: tuple[str, ...], model: Summary | None) -> None:
         self._screen = screen
         self._notes = notes
         self._model = model

@@ -3,7 +3,8 @@
 import shutil
 from typing import TYPE_CHECKING, Any, TextIO
 
-from mvit_cli.report.formats import bar, decimals_for, percent, scaled, shape_text
+from mvit_cli.records import Summary
+from mvit_cli.report.formats import bar, percent
 from mvit_cli.report.tables import Column, Table, fitted, in_ascii, speaks_unicode, write
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ SIDE_BY_SIDE = 110
 """Columns from which on the stages stand beside the predictions; below them otherwise."""
 
 BAR_WIDTH = 16
-GIGA = 1e9
 MAX_LABEL = 40
 
 
@@ -63,9 +63,11 @@ class Screen:
         line = f"{name}, {weights}, {run['views']} views, {run['device']} {run['dtype']}"
         self.show(paragraphs((line, "dim"), *((f"warning: {printable(note)}", "yellow") for note in notes)))
 
-    def drawn_stages(self, model: Row) -> "RenderableType":
+    def drawn_stages(self, model: Summary) -> "RenderableType":
         """The table of stages, from the object of `mvit summarize`, as it fits."""
-        table = stage_table(model)
+        from mvit_cli.report.summarize.stage_tables import brief_stage_table
+
+        table = brief_stage_table(model)
         return fitted(in_ascii(table) if self.is_ascii else table, self.console)
 
 
@@ -79,7 +81,7 @@ class PredictionBlocks:
         model: the object of `mvit summarize`, for the table of stages; None: no such table.
     """
 
-    def __init__(self, screen: Screen, run: Row, notes: tuple[str, ...], model: Row | None) -> None:
+    def __init__(self, screen: Screen, run: Row, notes: tuple[str, ...], model: Summary | None) -> None:
         self._screen = screen
         self._notes = notes
         self._stages = screen.drawn_stages(model) if model else None
@@ -148,30 +150,6 @@ def error_lines(error: Row) -> list[tuple[str, str]]:
     """What is wrong and what to do, for `paragraphs`."""
     told = [(f"error ({error['kind']}): {printable(error['message'])}", "red")]
     return [*told, (printable(error["hint"]), "dim")] if "hint" in error else told
-
-
-def stage_table(model: Row) -> Table:
-    """Output shape, sequence length and cost of each stage, from the object of `mvit summarize`."""
-    columns = (
-        Column("stage", numeric=False),
-        Column("output\nT×H×W"),
-        Column("channels", rank=1),
-        Column("sequence\nlength"),
-        Column("GMACs"),
-    )
-    decimals = decimals_for(model["macs"] / GIGA)
-    rows = tuple(
-        (
-            stage["name"],
-            shape_text(stage["thw"]),
-            str(stage["channels"]),
-            f"{stage['sequence_length']:,}",
-            scaled(stage["macs"], GIGA, decimals),
-        )
-        for stage in model["stages"]
-    )
-    total = ("a view", shape_text(model["input"].values()), "", "", scaled(model["macs"], GIGA, decimals))
-    return Table(columns, rows, footer=total)
 
 
 def _facts(row: Row) -> str:

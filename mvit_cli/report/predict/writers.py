@@ -5,6 +5,8 @@ import io
 import json
 from typing import Any, BinaryIO, Protocol
 
+from mvit_cli.records import Summary
+
 Row = dict[str, Any]
 
 SEPARATORS = {"csv": ",", "tsv": "\t"}
@@ -67,7 +69,7 @@ class JsonLines:
 class JsonDocument:
     """One document, written row by row: `{"model": ..., "results": [...], "counts": {"ok": n, "error": m}}`."""
 
-    def __init__(self, stream: BinaryIO, model: Row) -> None:
+    def __init__(self, stream: BinaryIO, model: Summary) -> None:
         self._stream = stream
         self._counts = {"ok": 0, "error": 0}
         self._stream.write(b'{"model": ' + to_json(model) + b',\n"results": [')

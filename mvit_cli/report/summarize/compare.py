@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from mvit_cli.records import PaperFigures, Stage, Summary
 from mvit_cli.report.figures import COUNTED, FILLS, picture
 from mvit_cli.report.formats import decimals_for, difference, percent, scaled, shape_text
-from mvit_cli.report.summarize.stage_tables import GIGA, MEGA, is_native, views_of
+from mvit_cli.report.summarize.stage_tables import GIGA, MEGA, input_thw, is_native, views_of
 from mvit_cli.report.tables import UNLIMITED, Column, Table, markdown, show, width_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def draw_comparison(summaries: Sequence[Summary], path: Path) -> None:
     Raises:
         MViTError: the file could not be written.
     """
-    names = [f"{_name(summary)}\n{shape_text(_input_thw(summary))}" for summary in summaries]
+    names = [f"{_name(summary)}\n{shape_text(input_thw(summary))}" for summary in summaries]
     title = "GMACs of one view and parameters, by stage"
     with picture(path, title, (COUNTED,), width=9, height=1.8 + 0.5 * len(summaries)) as figure:
         axes = figure.subplots(1, 2, sharey=True)
@@ -95,17 +95,12 @@ def comparison_table(summaries: Sequence[Summary]) -> Table:
     return Table(columns, tuple(_rows(summaries)))
 
 
-def _input_thw(summary: Summary) -> tuple[int, int, int]:
-    clip = summary["input"]
-    return clip["frames"], clip["height"], clip["width"]
-
-
 def _name(summary: Summary) -> str:
     return summary["preset"] or "own"
 
 
 def _rows(summaries: Sequence[Summary]) -> Iterator[tuple[str, ...]]:
-    yield ("input", *(shape_text(_input_thw(summary)) for summary in summaries))
+    yield ("input", *(shape_text(input_thw(summary)) for summary in summaries))
     yield ("classes", *(f"{summary['num_classes']:,}" for summary in summaries))
     for name in _stage_names(summaries):
         stages = [next((s for s in summary["stages"] if s["name"] == name), None) for summary in summaries]

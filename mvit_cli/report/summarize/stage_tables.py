@@ -16,6 +16,12 @@ BAR_WIDTH = 10
 MEGA, GIGA = 1e6, 1e9
 
 
+def input_thw(summary: Summary) -> tuple[int, int, int]:
+    """Frames, height and width of the clip."""
+    clip = summary["input"]
+    return clip["frames"], clip["height"], clip["width"]
+
+
 def headline(summary: Summary) -> str:
     """One sentence that names the network: its input, size and cost."""
     thw = summary["input"]
@@ -56,6 +62,30 @@ def stage_table(summary: Summary, config: MViTConfig | None = None, *, explained
     return Table(columns, tuple(rows), footer, notes=tuple(sentences.values()))
 
 
+def brief_stage_table(model: Summary) -> Table:
+    """The same for the side of something else: output shape, sequence length and cost of each stage."""
+    columns = (
+        Column("stage", numeric=False),
+        Column("output\nT×H×W"),
+        Column("channels", rank=1),
+        Column("sequence\nlength"),
+        Column("GMACs"),
+    )
+    decimals = decimals_for(model["macs"] / GIGA)
+    rows = tuple(
+        (
+            stage["name"],
+            shape_text(stage["thw"]),
+            str(stage["channels"]),
+            f"{stage['sequence_length']:,}",
+            scaled(stage["macs"], GIGA, decimals),
+        )
+        for stage in model["stages"]
+    )
+    total = ("a view", shape_text(input_thw(model)), "", "", scaled(model["macs"], GIGA, decimals))
+    return Table(columns, rows, footer=total)
+
+
 def explanation(summary: Summary, config: MViTConfig) -> dict[str, str]:
     """The arithmetic of each row, by its name."""
     preset = _preset_as_published(summary)
@@ -88,8 +118,7 @@ def views_of(summary: Summary) -> int:
 
 
 def _data_row(summary: Summary) -> tuple[str, ...]:
-    thw = summary["input"]
-    return ("data", shape_text((RGB, thw["frames"], thw["height"], thw["width"])), *[""] * 7)
+    return ("data", shape_text((RGB, *input_thw(summary))), *[""] * 7)
 
 
 def _stage_row(stage: Stage, summary: Summary) -> tuple[str, ...]:
@@ -218,9 +247,8 @@ def is_native(summary: Summary) -> bool:
     """Whether clip and classes are those the preset was published with."""
     if summary["preset"] is None:
         return False
-    config, thw = get_preset(summary["preset"]).config, summary["input"]
-    native = (*config.input_thw, config.num_classes)
-    return native == (thw["frames"], thw["height"], thw["width"], summary["num_classes"])
+    config = get_preset(summary["preset"]).config
+    return (config.input_thw, config.num_classes) == (input_thw(summary), summary["num_classes"])
 
 
 def _longer_keys(summary: Summary) -> list[str]:
