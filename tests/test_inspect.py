@@ -21,8 +21,8 @@ import mvit_cli
 from mvit_cli.arch import MViTConfig
 from mvit_cli.arch.parameters import parameter_shapes
 from mvit_cli.arch.presets import get_preset, preset_names
-from mvit_cli.checkpoints.formats.reading import Checkpoint, read_checkpoint
-from mvit_cli.checkpoints.formats.shapes import TensorShape, read_shapes
+from mvit_cli.checkpoints.formats.reading import Checkpoint, read_checkpoint, read_shapes
+from mvit_cli.checkpoints.formats.shapes import TensorShape
 from mvit_cli.checkpoints.load import describe
 from mvit_cli.cli.main import run
 from mvit_cli.errors import CheckpointError

@@ -9,7 +9,7 @@ from mvit_cli import __version__
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.checkpoints.find import ResolvedWeights
 from mvit_cli.checkpoints.formats.layouts import Layout
-from mvit_cli.checkpoints.formats.reading import read_checkpoint
+from mvit_cli.checkpoints.formats.reading import answered, read_checkpoint
 from mvit_cli.checkpoints.load import CONFIG_KEY, build_model, config_to_json, describe, load_state_dict
 from mvit_cli.errors import CheckpointError, MViTError, UsageError
 
@@ -46,7 +46,8 @@ def convert(found: ResolvedWeights, target: Path, preset: str | None = None, *, 
         raise UsageError(f"{target} is there already", "--force replaces it")
     checkpoint = read_checkpoint(found.path)
     described = describe(checkpoint, preset or (found.card.preset if found.card else None), found.overrides)
-    names = _fitted_names(described.config, checkpoint.tensors, found.path)
+    with answered(found.path):
+        names = _fitted_names(described.config, checkpoint.tensors, found.path)
     tensors = {name: described.tensors[name] for name in names}
     metadata = {CONFIG_KEY: config_to_json(described.config), "format": "pt", "mvit_version": __version__}
     metadata["converted_from"] = f"{found.card.name if found.card else found.path.name} ({described.layout})"

@@ -8,7 +8,7 @@ from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.parameters import parameter_shapes
 from mvit_cli.arch.presets import Preset, get_preset
 from mvit_cli.arch.summary import preset_of
-from mvit_cli.checkpoints.formats.shapes import read_shapes
+from mvit_cli.checkpoints.formats.reading import answered, read_shapes
 from mvit_cli.checkpoints.load import describe, found_shapes, mismatches
 from mvit_cli.errors import UsageError
 from mvit_cli.records import DescribedWeights, LayoutName
@@ -52,15 +52,19 @@ def inspect_weights(weights: str, preset: str | None = None) -> Inspected:
     return inspect_file(path, preset, card) if path else _from_card(card)
 
 
-def inspect_file(path: Path, preset: str | None = None, card: "Card | None" = None) -> Inspected:
+def inspect_file(
+    path: Path, preset: str | None = None, card: "Card | None" = None, weights_key: str | None = None
+) -> Inspected:
     """Describes a checkpoint file from the shapes in it.
 
     Raises:
         CheckpointError: it cannot be recognised, or contradicts `preset`.
     """
-    described = describe(read_shapes(path), preset or (card.preset if card else None), card.overrides if card else None)
+    overrides = card.overrides if card else None
+    described = describe(read_shapes(path, weights_key), preset or (card.preset if card else None), overrides)
     config, tensors = described.config, described.tensors
-    misfits = mismatches(parameter_shapes(config), found_shapes(config, tensors, described.layout))
+    with answered(path):
+        misfits = mismatches(parameter_shapes(config), found_shapes(config, tensors, described.layout))
     notes = [*described.inferred.notes, *(f"does not fit: {misfit}" for misfit in misfits)]
     record: DescribedWeights = {
         "name": card.name if card else path.name,

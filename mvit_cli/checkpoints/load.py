@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.arch.summary import resized
-from mvit_cli.checkpoints.formats.facts import read_facts
+from mvit_cli.checkpoints.formats.cfg import MAX_COUNT
+from mvit_cli.checkpoints.formats.facts import Facts, read_facts
 from mvit_cli.checkpoints.formats.infer import Inferred, check_preset, infer_config
 from mvit_cli.checkpoints.formats.layouts import Layout, recognise, to_canonical, without_wrapper
-from mvit_cli.checkpoints.formats.reading import Checkpoint, read_checkpoint
+from mvit_cli.checkpoints.formats.reading import Checkpoint, answered, read_checkpoint
+from mvit_cli.checkpoints.formats.settings import read_json
 from mvit_cli.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def load_model(
     size: Size | None = None,
     device: "str | torch.device" = "cpu",
     dtype: "str | torch.dtype | None" = None,
+    weights_key: str | None = None,
 ) -> "MViT":
     """A network in eval mode.
 
@@ -69,6 +72,7 @@ def load_model(
         frames, size: another clip geometry than the weights were trained for; position tables are interpolated.
         device: where the network is put: `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: of the parameters, `float32` unless given.
+        weights_key: the dictionary to take, where a file holds several networks (raw and averaged weights).
 
     Raises:
         CheckpointError: if the file cannot be read, recognised or fitted.
@@ -87,7 +91,14 @@ def load_model(
     if preset is None and found.card:
         preset = found.card.preset
     return load_file(
-        found.path, preset, overrides=found.overrides, frames=frames, size=size, device=device, dtype=dtype
+        found.path,
+        preset,
+        overrides=found.overrides,
+        frames=frames,
+        size=size,
+        device=device,
+        dtype=dtype,
+        weights_key=weights_key,
     )
 
 
@@ -100,17 +111,19 @@ def load_file(
     size: Size | None = None,
     device: "str | torch.device" = "cpu",
     dtype: "str | torch.dtype | None" = None,
+    weights_key: str | None = None,
 ) -> "MViT":
     """The network of one checkpoint file; arguments as in `load_model`, `overrides` are fields of the configuration."""
-    described = describe(read_checkpoint(path), preset, overrides)
+    described = describe(read_checkpoint(path, weights_key), preset, overrides)
     config = resized(described.config, frames, size)
-    tensors = described.tensors
-    if config != described.config:
-        from mvit_cli.checkpoints.resize import resize_positions
+    with answered(path):
+        tensors = described.tensors
+        if config != described.config:
+            from mvit_cli.checkpoints.resize import resize_positions
 
-        tensors = resize_positions(tensors, described.config, config)
-    model = build_model(config, device="meta")
-    _load_canonical(model, tensors, described.layout, source=str(path))
+            tensors = resize_positions(tensors, described.config, config)
+        model = build_model(config, device="meta")
+        _load_canonical(model, tensors, described.layout, source=str(path))
     return _placed(model, device, dtype)
 
 
@@ -122,6 +135,13 @@ def describe(
     Raises:
         CheckpointError: naming the file, if any of these cannot be told.
     """
+    with answered(checkpoint.path):
+        return _described(checkpoint, preset, overrides)
+
+
+def _described(
+    checkpoint: Checkpoint, preset: str | MViTConfig | None, overrides: Mapping[str, Any] | None
+) -> Described:
     where = str(checkpoint.path)
     try:
         layout = recognise({key: tuple(tensor.shape) for key, tensor in checkpoint.tensors.items()})
@@ -132,6 +152,7 @@ def describe(
         raise CheckpointError(f"{where}: {error.message}", error.hint) from error
     if overrides:
         inferred = replace(inferred, config=replace(inferred.config, **overrides))
+    inferred = replace(inferred, notes=(*checkpoint.notes, *inferred.notes))
     return Described(tensors, layout, inferred)
 
 
@@ -145,6 +166,7 @@ def _configuration(
     if stored is None:
         return infer_config(facts, layout, checkpoint.cfg, preset)
     config = config_from_json(stored)
+    _check_stored_config(config, facts)
     if preset:
         check_preset(config, facts, get_preset(preset))
     return Inferred(config, "the file's metadata")
@@ -161,8 +183,8 @@ def config_from_json(text: str) -> MViTConfig:
     Raises:
         CheckpointError: if it is not one.
     """
+    fields = read_json(text, "the configuration in the file's metadata")
     try:
-        fields = json.loads(text)
         return MViTConfig(**{name: _tuples(value) for name, value in fields.items()})
     except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"the configuration in the file's metadata is not usable ({error})", "") from error
@@ -170,6 +192,25 @@ def config_from_json(text: str) -> MViTConfig:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _check_stored_config(config: MViTConfig, facts: Facts) -> None:
+    """That a configuration in the metadata is that of the tensors, before anything is built by it."""
+    pairs = [
+        ("blocks", sum(config.stage_depths), len(facts.blocks)),
+        ("classes", config.num_classes, facts.num_classes),
+    ]
+    for name, said, seen in pairs:
+        if said != seen:
+            raise CheckpointError(
+                f"the configuration in the file's metadata has {said!r:.40} {name}, its tensors have {seen}",
+                "the file was changed by hand; convert the original again",
+            )
+    if not all(type(value) is int and 1 <= value <= MAX_COUNT for value in config.input_thw):
+        raise CheckpointError(
+            f"the configuration in the file's metadata is for clips of {'x'.join(map(str, config.input_thw))[:80]}",
+            f"frames and pixels go up to {MAX_COUNT}",
+        )
 
 
 def load_state_dict(model: "MViT", state_dict: "Mapping[str, Tensor]") -> None:

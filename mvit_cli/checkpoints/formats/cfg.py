@@ -8,9 +8,13 @@ from typing import Any
 
 from mvit_cli.arch.config import STRIDE_ONE, adaptive_stride_kv
 from mvit_cli.arch.grid import THW
+from mvit_cli.checkpoints.formats.settings import read_yaml
 from mvit_cli.errors import CheckpointError
 
 Strides = dict[int, THW]
+
+MAX_COUNT = 4096
+"""Frames of a clip, pixels of a side, strides: more would be a network that nothing can run."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +50,14 @@ def parse_cfg(text: str, depth: int, pooled_q: list[int], pooled_kv: list[int]) 
     Raises:
         CheckpointError: if the text is not YAML, or its strides cannot be read.
     """
-    import yaml
-
-    try:
-        cfg = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise CheckpointError(f"the file's cfg is not YAML ({type(error).__name__})", "name a --preset") from error
+    cfg = read_yaml(text, "the file's cfg")
     if not isinstance(cfg, dict) or not isinstance(cfg.get("MVIT"), dict):
         return None
     try:
         return _parse(cfg, cfg["MVIT"], depth, pooled_q, pooled_kv)
-    except (TypeError, ValueError, IndexError, KeyError) as error:
-        raise CheckpointError(f"the file's cfg has an MVIT section that cannot be read ({error})", "") from error
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError) as error:
+        told = str(error)[:160] or type(error).__name__
+        raise CheckpointError(f"the file's cfg has an MVIT section that cannot be read ({told})", "") from error
 
 
 def _parse(
@@ -67,12 +67,12 @@ def _parse(
     image = bool(mvit.get("PATCH_2D")) or len(mvit["PATCH_KERNEL"]) == 2
     strides_q = _strides(mvit.get("POOL_Q_STRIDE") or [], pooled_q, image)
     return TrainingCfg(
-        frames=1 if image else data.get("NUM_FRAMES"),
-        size=data.get("TRAIN_CROP_SIZE"),
+        frames=1 if image else _count(data.get("NUM_FRAMES")),
+        size=_count(data.get("TRAIN_CROP_SIZE")),
         heads=_heads(mvit, depth),
         patch_stride=_thw(mvit["PATCH_STRIDE"], 1),
         patch_padding=_thw(mvit["PATCH_PADDING"], 0),
-        pool_mode=str(mvit.get("MODE", "conv")),
+        pool_mode=_word(mvit.get("MODE", "conv")),
         pool_first=bool(mvit.get("POOL_FIRST")),
         kernel=_kernel(mvit),
         strides_q=strides_q,
@@ -80,6 +80,21 @@ def _parse(
         residual_pooling=bool(mvit.get("RESIDUAL_POOLING")),
         mean_pooling=bool(mvit.get("USE_MEAN_POOLING")),
     )
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a {type(value).__name__} where a word is needed")
+    return value[:40]
+
+
+def _count(value: Any) -> int | None:
+    """A whole number of frames or pixels that a clip can have; None where none is given."""
+    if value is None:
+        return None
+    if type(value) is not int or not 1 <= value <= MAX_COUNT:
+        raise ValueError(f"a {type(value).__name__} where a number from 1 to {MAX_COUNT} is needed")
+    return value
 
 
 def _kernel(mvit: dict[str, Any]) -> THW | None:
@@ -119,4 +134,6 @@ def _strides(entries: list[list[int]], pooled: list[int], image: bool) -> Stride
 def _thw(values: list[int], time: int) -> THW:
     """Three numbers; two are height and width of an image."""
     t, h, w = (int(value) for value in (values if len(values) == 3 else [time, *values]))
+    if not all(0 <= value <= MAX_COUNT for value in (t, h, w)):
+        raise ValueError(f"a number that is not between 0 and {MAX_COUNT}")
     return t, h, w

@@ -119,9 +119,11 @@ def read_facts(shapes: Shapes) -> Facts:
     Raises:
         CheckpointError: if the tensors every MViT has are not there.
     """
-    depth = 1 + max((int(m[1]) for m in (re.match(r"blocks\.(\d+)\.", key) for key in shapes) if m), default=-1)
+    depth = 1 + max((int(m[1]) for m in (re.match(r"blocks\.(\d{1,9})\.", key) for key in shapes) if m), default=-1)
     if not depth:
         raise CheckpointError("the file holds no transformer blocks", "is it an MViT checkpoint?")
+    if depth > len(shapes):
+        raise CheckpointError(f"the file names a block {depth - 1}, but holds {len(shapes)} tensors", "")
     num_cls = int("cls_token" in shapes)
     names = [name for name in ("pos_embed", "pos_embed_spatial", "pos_embed_temporal") if name in shapes]
     lengths = {name: shapes[name][1] - (num_cls if name == "pos_embed" else 0) for name in names}

@@ -44,11 +44,15 @@ _MMACTION2 = (
     (r"^backbone\.norm\d+\.", "norm."),
     (r"^backbone\.", ""),
     (r"^cls_head\.fc_cls\.", "head.projection."),
+    (r"^head\.fc\.", "head.projection."),  # mmpretrain, whose backbone has the same names
 )
 _TIMM = (
     (r"\.shortcut_proj_(attn|mlp)\.", ".proj."),
     (r"^head\.fc\.", "head.projection."),
 )
+_PLAIN_HEAD = (r"^head\.(weight|bias)$", r"head.projection.\1")
+"""Where people replaced the classifier by one linear layer, in any layout."""
+
 _RENAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "torchvision": _TORCHVISION,
     "pytorchvideo": _PYTORCHVIDEO,
@@ -109,7 +113,7 @@ def to_canonical(state_dict: "Mapping[str, Tensor]", layout: Layout) -> "dict[st
 
 
 def _rename(key: str, layout: Layout) -> str:
-    for pattern, replacement in _RENAMES.get(layout, ()):
+    for pattern, replacement in (*_RENAMES.get(layout, ()), _PLAIN_HEAD):
         key = re.sub(pattern, replacement, key)
     return key
 

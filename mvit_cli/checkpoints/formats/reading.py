@@ -1,19 +1,34 @@
-"""Reading checkpoint files: safetensors, and torch files without running any code in them."""
+"""Reading checkpoint files, safetensors and torch's: their tensors, or only their shapes. Nothing in a file is run.
 
-import json
-from collections.abc import Mapping
+What stands in a file is believed only as far as its bytes bear it out, and whatever is wrong with it ends as one
+`CheckpointError` that names the file.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from mvit_cli.checkpoints.formats.layouts import without_wrapper
-from mvit_cli.errors import CheckpointError, first_line
+from mvit_cli.checkpoints.formats.archive import open_torch
+from mvit_cli.checkpoints.formats.contents import choose_network
+from mvit_cli.checkpoints.formats.header import HeaderTensor, dtype_name, read_header
+from mvit_cli.checkpoints.formats.kinds import HEAD_BYTES, refuse_other_files
+from mvit_cli.checkpoints.formats.shapes import TensorShape
+from mvit_cli.checkpoints.formats.stand_ins import OtherTensor, PickleError, StoredTensor
+from mvit_cli.errors import CheckpointError, MViTError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-NESTINGS = ("model_state", "state_dict", "model", "module")
-"""Where published files keep the state dict; otherwise the file itself is one."""
+Held = HeaderTensor | StoredTensor | OtherTensor
+"""A tensor as a file tells it, before its numbers are read."""
+
+FLOATS = ("float32", "float16", "bfloat16", "float64")
+"""Kinds of number that weights are made of."""
+
+BESIDE = ("cfg", "meta", "arch", "epoch", "best_epoch")
+"""What a torch file holds beside its tensors that says something about the network."""
 
 
 @dataclass(frozen=True)
@@ -23,81 +38,89 @@ class Checkpoint:
     Attributes:
         cfg: the training configuration (YAML) that PySlowFast and facebookresearch/mvit write beside the weights.
         metadata: string metadata of a safetensors file.
+        beside: what a torch file holds beside its tensors, under the keys of `BESIDE`; not to be believed.
+        notes: what was chosen and what was left out, a sentence each.
     """
 
     path: Path
     tensors: "dict[str, Tensor]"
     cfg: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
-    """The tensors of a `.safetensors`, `.pyth` or `.pth` file, mapped into memory where the format allows.
-
-    Raises:
-        CheckpointError: if the file is missing, damaged, holds no tensors or would run code.
-    """
-    path = Path(path)
+@contextmanager
+def answered(path: str | Path) -> Iterator[None]:
+    """The one border: whatever a file can cause inside becomes an error about that file."""
     try:
-        with path.open("rb") as file:
-            head = file.read(9)
+        yield
+    except MViTError:
+        raise
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}", "check the path given to --weights") from error
-    if head[8:] == b"{":
-        return _read_safetensors(path)
-    return _read_torch(path)
-
-
-def _read_safetensors(path: Path) -> Checkpoint:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path}: damaged safetensors file ({error})", "download it again") from error
-    return Checkpoint(path, without_wrapper(tensors), metadata=metadata)
-
-
-def _read_torch(path: Path) -> Checkpoint:
-    import pickle
-    import zipfile
-
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        raise _refusal(path, str(error)) from error
-    except Exception as error:  # a damaged file can fail in any way inside the reader
+    except Exception as error:
+        told = f"{type(error).__name__}: {first_line(error)[:160]}"
         raise CheckpointError(
-            f"{path}: not a readable checkpoint ({first_line(error)[:160]})", "expected .safetensors, .pyth or .pth"
+            f"{path}: not a readable checkpoint ({told})", "expected .safetensors, .pyth or .pth"
         ) from error
-    state_dict, outer = _state_dict_of(content)
-    if not state_dict:
-        raise CheckpointError(f"{path}: holds no tensors", "expected a state dict, plain or under 'model_state'")
-    cfg = outer.get("cfg")
-    return Checkpoint(path, without_wrapper(state_dict), cfg if isinstance(cfg, str) else None)
 
 
-def _refusal(path: Path, message: str) -> CheckpointError:
-    if "GLOBAL" in message or "Unsupported" in message:
-        return CheckpointError(
-            f"{path}: refused, because its pickle asks to run code or build objects other than tensors",
-            "if you trust it, save its state dict as .safetensors in the environment it comes from",
-        )
-    return CheckpointError(f"{path}: not a readable checkpoint", "expected .safetensors, .pyth or .pth")
+def read_checkpoint(path: str | Path, weights_key: str | None = None) -> Checkpoint:
+    """The tensors of a `.safetensors`, `.pyth` or `.pth` file, mapped into memory where the format allows.
+
+    Args:
+        weights_key: the dictionary to take, where a file holds several networks.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, no checkpoint, or holds no tensors.
+    """
+    with answered(path):
+        return _read(Path(path), weights_key, with_numbers=True)
 
 
-def _state_dict_of(content: Any) -> "tuple[dict[str, Tensor], dict[str, Any]]":
-    """The innermost known nesting that holds tensors, and the dictionary around it."""
-    import torch
+def read_shapes(path: str | Path, weights_key: str | None = None) -> Checkpoint:
+    """A checkpoint whose tensors are `TensorShape`s: files of gigabytes answer at once, and torch is not needed.
 
-    outer = content if isinstance(content, dict) else {}
-    inner: Any = outer
-    for name in NESTINGS:
-        if isinstance(outer.get(name), dict):
-            inner = outer[name]
-            break
-    return {str(key): value for key, value in inner.items() if isinstance(value, torch.Tensor)}, outer
+    Raises:
+        CheckpointError: as `read_checkpoint`.
+    """
+    with answered(path):
+        return _read(Path(path), weights_key, with_numbers=False)
+
+
+def _read(path: Path, weights_key: str | None, *, with_numbers: bool) -> Checkpoint:
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if head[8:9] != b"{":
+        refuse_other_files(path, head)
+    found = read_header(path) if head[8:9] == b"{" else open_torch(path)
+    try:
+        network = choose_network(found.content, (HeaderTensor, StoredTensor, OtherTensor), weights_key)
+        shapes = {name: _shape(name, held) for name, held in network.tensors.items()}
+        for held in network.tensors.values():
+            found.check(held)
+    except (CheckpointError, PickleError) as error:
+        raise CheckpointError(f"{path}: {error}", getattr(error, "hint", "download it again")) from error
+    tensors = found.numbers(network.tensors) if with_numbers else cast("dict[str, Tensor]", shapes)
+    beside = {key: value for key, value in found.content.items() if key in BESIDE} if not found.metadata else {}
+    cfg = beside.pop("cfg", None)
+    return Checkpoint(path, tensors, cfg if isinstance(cfg, str) else None, found.metadata, beside, network.notes)
+
+
+def _shape(name: str, held: Held) -> TensorShape:
+    """The shape of a tensor that weights can be.
+
+    Raises:
+        CheckpointError: naming the tensor, if its numbers are no floating-point ones, or it is no plain array.
+    """
+    if isinstance(held, OtherTensor):
+        what = f"is no plain tensor ({held.kind[:80]})"
+    elif (dtype := held.dtype if isinstance(held, HeaderTensor) else dtype_name(held.kind)) not in FLOATS:
+        what = f"has numbers of the kind {dtype[:40]}"
+    else:
+        return TensorShape(held.shape, dtype)
+    raise CheckpointError(
+        f"the tensor {name} {what}, and weights are {', '.join(FLOATS)}",
+        "save the weights as float32 in the environment they come from",
+    )

@@ -1,0 +1,58 @@
+"""What a file is that is no checkpoint of tensors, and what to do about it: said by its first bytes."""
+
+import json
+from pathlib import Path
+
+from mvit_cli.errors import CheckpointError
+
+HEAD_BYTES = 4096
+_GIT_LFS = b"version https://git-lfs"
+_HTML = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<!--")
+
+
+def refuse_other_files(path: Path, head: bytes) -> None:
+    """Names what a file is that only bears a checkpoint's name.
+
+    Args:
+        head: its first `HEAD_BYTES`.
+
+    Raises:
+        CheckpointError: it is empty, a pointer to a file elsewhere, a page or plain text.
+    """
+    told = _what(head.lstrip(b"\xef\xbb\xbf \t\r\n"), path)
+    if told:
+        raise CheckpointError(f"{path}: {told[0]}, not a checkpoint", told[1])
+
+
+def _what(text: bytes, path: Path) -> tuple[str, str] | None:
+    if not text:
+        return "an empty file", "download it again"
+    if text.startswith(_GIT_LFS):
+        return "a Git LFS pointer", "fetch the file it stands for: `git lfs pull`"
+    if text[:16].lower().startswith(_HTML):
+        return "an HTML page", "an address that answers with a page needs a log-in or another link; download it again"
+    if text[:1] in (b"{", b"["):
+        return _json(text, path)
+    if text.startswith(b"\x89HDF\r\n"):
+        return "an HDF5 file (Keras)", "mvit reads files of PyTorch: .safetensors, .pyth, .pth"
+    if b"\0" not in text and len(text) > 3 and text.isascii() and b"\n" in text[:200] and text[:2] not in _PICKLES:
+        return "plain text", "expected .safetensors, .pyth or .pth"
+    return None
+
+
+_PICKLES = (b"cc", b"(d", b"(l", b"(i", b"(c", b"cn", b"cp", b"co", b"cb", b"ct")
+"""How pickles of protocol 0, which are text, begin."""
+
+
+def _json(text: bytes, path: Path) -> tuple[str, str]:
+    if b'"weight_map"' in text or path.name.endswith(".index.json"):
+        return (
+            "the index of a checkpoint in several files",
+            "the files that it names hold the tensors; save them as one .safetensors file",
+        )
+    try:
+        said = json.loads(text)
+        message = next((str(said[key])[:80] for key in ("message", "error") if key in said), "")
+    except (ValueError, RecursionError, TypeError):
+        message = ""
+    return f"a JSON file{f' that says {message!r}' if message else ''}", "download the weights themselves"
