@@ -1,4 +1,15 @@
-"""Errors a user can cause: what happened, and what to do next."""
+"""Errors a user can cause: what happened, and what to do next.
+
+    MViTError             exit code 1: something in the world is not as needed
+    |-- UsageError        exit code 2: an option or a name that the tool does not know
+    |-- CheckpointError   weights that cannot be read, recognised or fitted into the network
+    |-- DownloadError     weights that could not be fetched, or are not what their card says
+    `-- MediaError        an input that gives no frames: an error row, after which the run goes on
+        `-- LostWindowError (media/request.py): one window of a video, and the rest of it as far as it is lost
+
+A wrong value in a call of the library is a `ValueError`. Every error below becomes a message and an exit code in
+`cli/main.py`, and nowhere else.
+"""
 
 from typing import ClassVar
 
