@@ -79,13 +79,6 @@ def test_out_of_memory_is_said_in_one_line(text: str, said: str) -> None:
     assert memory.out_of_memory_text(RuntimeError(text)) == said
 
 
-def test_only_want_of_memory_is_want_of_memory() -> None:
-    assert memory.is_out_of_memory(MemoryError())
-    assert memory.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
-    assert memory.is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
-    assert not memory.is_out_of_memory(RuntimeError("shapes do not match"))
-
-
 # Timing
 
 

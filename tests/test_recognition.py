@@ -17,7 +17,7 @@ from mvit_cli.checkpoints.cards import card_names, load_card
 from mvit_cli.errors import CheckpointError, MediaError, MViTError, UsageError
 from mvit_cli.protocol import Transform
 from mvit_cli.recognition.choice import choose
-from mvit_cli.recognition.device import pick_device, pick_dtype
+from mvit_cli.recognition.device import is_out_of_memory, pick_device, pick_dtype
 from mvit_cli.recognition.recipe import assumed_recipe, parse_views, recipe_of_card, with_views
 from mvit_cli.recognition.scoring import Scorer, auto_batch_size, memory_of_view, normalised
 
@@ -228,6 +228,8 @@ class TestScores:
         [
             torch.OutOfMemoryError("CUDA out of memory"),
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+            RuntimeError("[enforce fail at alloc_cpu.cpp:117] data. DefaultCPUAllocator: not enough memory: 9 bytes"),
+            RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
             MemoryError(),
         ],
     )
@@ -295,3 +297,10 @@ class TestScores:
         assert isinstance(bad, MediaError)
         assert torch.isfinite(good).all()
         assert torch.isfinite(last).all()
+
+
+def test_only_want_of_memory_is_want_of_memory() -> None:
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"))
+    assert not is_out_of_memory(RuntimeError("shapes do not match"))
+    assert not is_out_of_memory(ValueError("the text says out of memory, but no allocator does"))
+    assert not is_out_of_memory(None)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ReaderChoice = Literal["auto", "decord", "av"]
 Detail = Literal["none", "poster", "strips"]
 
+TIMEOUT_S = 60.0
+"""What one file, or one window of it, may take to decode, unless the user says otherwise."""
+
 # Rows tell seconds to the microsecond.
 DIGITS = 6
 SHORTEST_S = 0.001

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from mvit_cli.arch.summary import summarize_config
 from mvit_cli.errors import MViTError
 from mvit_cli.profiling.machine import Limits, device_name, limits_of
-from mvit_cli.profiling.memory import OutOfMemoryError, is_out_of_memory, out_of_memory_text, peak_of_process
+from mvit_cli.profiling.memory import OutOfMemoryError, out_of_memory_text, peak_of_process
 from mvit_cli.profiling.operators import operator_run
 from mvit_cli.profiling.results import notes_of, result_of
 from mvit_cli.profiling.samples import Samples
@@ -18,6 +18,7 @@ from mvit_cli.profiling.setup import Prepared, Setup, prepare
 from mvit_cli.profiling.stage_times import stage_ms
 from mvit_cli.profiling.timing import timed, warm_up
 from mvit_cli.profiling.trace import write_trace
+from mvit_cli.recognition.device import is_out_of_memory
 from mvit_cli.records import DtypeName, MachineRates, Profile, ProfiledDevice
 
 if TYPE_CHECKING:

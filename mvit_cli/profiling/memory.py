@@ -15,22 +15,13 @@ from typing import Any
 from mvit_cli.errors import MViTError
 from mvit_cli.profiling.child import run_module, why_it_failed
 from mvit_cli.profiling.setup import Setup, prepare
+from mvit_cli.recognition.device import is_out_of_memory
 
 KILLED = -9  # what the kernel does when memory runs out
-_WORDS = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 class OutOfMemoryError(MViTError):
     """A batch that does not fit into memory."""
-
-
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether torch failed for want of memory; on a CPU it says so only in words."""
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in _WORDS)
 
 
 def peak_of_process(setup: Setup, batch_size: int) -> tuple[int | None, int | None]:

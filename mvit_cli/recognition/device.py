@@ -79,3 +79,17 @@ def pick_dtype(name: str, device: "torch.device") -> "torch.dtype":
     if capability >= (8, 0):
         return torch.bfloat16
     return torch.float16 if capability >= (7, 0) else torch.float32  # tensor cores for float16 came with 7.0
+
+
+_ALLOCATORS_SAY = ("out of memory", "can't allocate memory", "not enough memory")
+"""Of CUDA, mps and the CPU; of the CPU on Linux; of the CPU on Windows."""
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out. CUDA has a class of its own for it; mps and the allocators of a CPU only say so."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    message = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in message for words in _ALLOCATORS_SAY)

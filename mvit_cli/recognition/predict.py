@@ -11,7 +11,7 @@ from mvit_cli.arch.presets import get_preset
 from mvit_cli.arch.summary import preset_of, summarize_config
 from mvit_cli.checkpoints.labels import read_labels
 from mvit_cli.errors import CheckpointError, UsageError
-from mvit_cli.media.request import ReaderChoice, Windows
+from mvit_cli.media.request import TIMEOUT_S, ReaderChoice, Windows
 from mvit_cli.recognition.choice import Choice, choose
 from mvit_cli.recognition.device import INT8, check_device_name, pick_device, pick_dtype
 from mvit_cli.recognition.recipe import (
@@ -23,7 +23,7 @@ from mvit_cli.recognition.recipe import (
     recipe_of_card,
     with_views,
 )
-from mvit_cli.recognition.recogniser import TIMEOUT_S, Auto, Inputs, Recogniser
+from mvit_cli.recognition.recogniser import Auto, Inputs, Recogniser
 from mvit_cli.recognition.rows import Row
 from mvit_cli.recognition.scoring import Scorer, auto_batch_size, free_memory, memory_of_view
 from mvit_cli.records import Summary

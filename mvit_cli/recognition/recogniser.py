@@ -11,6 +11,7 @@ from mvit_cli.checkpoints.cards import Card
 from mvit_cli.errors import MediaError
 from mvit_cli.media.request import (
     LULL,
+    TIMEOUT_S,
     DecodeRequest,
     Detail,
     Lull,
@@ -30,8 +31,6 @@ from mvit_cli.records import Summary
 
 Auto = Literal["auto"]
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-
-TIMEOUT_S = 60.0
 
 
 class Viewer(Protocol):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mvit_cli.arch.cost import RGB
 from mvit_cli.errors import MediaError
 from mvit_cli.protocol import Transform
+from mvit_cli.recognition.device import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -157,7 +158,7 @@ class Scorer:
                 start += self.batch_size
                 continue
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             self._halve(len(pixels) - start)  # outside `except`: the traceback would keep the tensors alive
         return parts
@@ -208,13 +209,3 @@ def normalised(pixels: "Tensor", transform: Transform) -> "Tensor":
 
     mean, std = (torch.tensor(values, device=pixels.device) for values in (transform.mean, transform.std))
     return pixels.to(torch.float32).div(255).sub_(mean).div_(std).permute(0, 4, 1, 2, 3)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has a class of its own for it; the CPU's allocator and mps only say so."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    message = str(error).lower()
-    return "out of memory" in message or "can't allocate memory" in message

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from mvit_cli.errors import MediaError, MViTError
-from mvit_cli.media.request import AT_WORK, LULL, Decoded, is_last
+from mvit_cli.media.request import AT_WORK, LULL, TIMEOUT_S, Decoded, is_last
 from mvit_cli.media.windows import outcomes_of
 from mvit_cli.media.workers.process import SLOTS, SMALL_FILES_AHEAD, WorkerProcess, job_for
 from mvit_cli.media.workers.worker import READY
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from mvit_cli.media.request import DecodeRequest, Lull, Outcome
     from mvit_cli.media.workers.process import Job
 
-TIMEOUT_S = 60.0
 MEMORY_BYTES = 4 << 30
 # FFmpeg and Pillow keep what they once took; a fresh process starts from nothing.
 FILES_A_WORKER = 2000
