@@ -41,7 +41,16 @@ class CheckpointError(MViTError):
 
 
 class DownloadError(MViTError):
-    """Weights that could not be fetched, or that are not what their card says."""
+    """Weights that could not be fetched, or that are not what their card says.
+
+    Args:
+        message, hint: as of all errors.
+        unanswered: the network was not to be asked or did not answer; what lies on this machine may do instead.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, unanswered: bool = False) -> None:
+        super().__init__(message, hint)
+        self.unanswered = unanswered
 
 
 class MediaError(MViTError):

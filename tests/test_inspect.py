@@ -189,4 +189,4 @@ def test_a_card_that_is_not_here_is_described_without_a_download(
 
 def test_an_address_is_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own_caches(tmp_path, monkeypatch)
-    assert run(["summarize", "--weights", "hf://org/repo/model.safetensors"]) == 2
+    assert run(["summarize", "--weights", "hf://org/repo/model.safetensors"]) == 1

@@ -53,7 +53,7 @@ class TestChoice:
             choose("S")
         assert all(word in caught.value.hint for word in ("--preset camera", "--weights FILE", "--weights none"))
 
-    @pytest.mark.parametrize("path", ["nope.pyth", "folder/nope", "./nope.safetensors"])
+    @pytest.mark.parametrize("path", ["nope.pyth", "./folder/nope", "a/b/nope", "./nope.safetensors"])
     def test_a_missing_file_is_not_a_misspelt_name(self, path: str) -> None:
         with pytest.raises(CheckpointError, match="no such file"):
             choose(weights=path)

@@ -1,14 +1,50 @@
-"""From what the user named as weights to a file on this machine."""
+"""What the user means by weights. `find` tells it from the words alone; fetching and reading come afterwards."""
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mvit_cli.checkpoints.cards import Card, load_card
-from mvit_cli.errors import CheckpointError
+from mvit_cli.checkpoints.cards import Card, card_names, load_card
+from mvit_cli.checkpoints.fetch.place import HubRepository, Source, is_uri, redacted, repository_of, source_of_uri
+from mvit_cli.errors import CheckpointError, DownloadError, UsageError
 
-_CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pyth", ".pt", ".bin", ".ckpt")
+Kind = Literal["none", "file", "card", "repository", "address"]
+
+RANDOM = "none"
+"""What random weights are called."""
+
+CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pyth", ".pt", ".bin", ".ckpt", ".index.json")
+
+_NAMES = "`mvit weights list` shows all names"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was meant by weights.
+
+    Attributes:
+        kind: `none`: random weights; `file`: a checkpoint file that is there; `card`: published weights; `repository`:
+            the one checkpoint of a Hub repository; `address`: a file of the Hub or behind a URL.
+        name: what rows and reports call it; without credentials.
+        path: of a `file`.
+        card: of a `card`.
+        source: where the checkpoint of a `card` or an `address` lies.
+        repository: of a `repository`.
+    """
+
+    kind: Kind
+    name: str
+    path: Path | None = None
+    card: Card | None = None
+    source: Source | None = None
+    repository: HubRepository | None = None
+
+    @property
+    def overrides(self) -> Mapping[str, Any]:
+        """Fields of the configuration that the card sets."""
+        return self.card.overrides if self.card else {}
 
 
 @dataclass(frozen=True)
@@ -27,28 +63,164 @@ class ResolvedWeights:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
-def looks_like_path(text: str) -> bool:
-    """Whether the user meant a file rather than a card: it has a separator or a checkpoint's suffix."""
-    return "/" in text or "\\" in text or Path(text.lower()).suffix in _CHECKPOINT_SUFFIXES
+def find(weights: str | Path) -> Found:
+    """What `--weights` names. Reads no checkpoint, needs neither network nor torch.
+
+    A name wins over nothing: a file that is there is that file, whatever it is called. An address or a repository
+    whose file a card describes is that card.
+
+    Args:
+        weights: `none`, a file, a card's name, `org/repo[@revision]`, `hf://org/repo[@revision][/file]` or
+            `https://...`; a Path is always a file.
+
+    Raises:
+        UsageError: no text, a misspelt name, or an address that is not well formed.
+        CheckpointError: no such file, or something there that is no file.
+    """
+    text = str(weights)
+    if not text.strip():
+        raise UsageError("weights '': no name was given", f"leave the option out, or name a file or a card; {_NAMES}")
+    if text.strip().lower() == RANDOM:
+        return Found("none", RANDOM)
+    if not isinstance(weights, Path) and is_uri(text):
+        return _at_address(text)
+    if _is_there(text):
+        return Found("file", text, path=Path(text))
+    if isinstance(weights, Path) or _is_path(text):
+        raise CheckpointError(f"weights {text}: no such file", f"check the path; {_NAMES}")
+    repository = repository_of(text)
+    return _of_repository(repository) if repository else _of_card(load_card(text))
+
+
+def here(found: Found) -> Path | None:
+    """Where the checkpoint lies on this machine, unchecked; None if it must be downloaded. Needs no network.
+
+    Raises:
+        UsageError: the repository, as it lies here, holds several checkpoints.
+        ValueError: random weights lie nowhere.
+    """
+    if found.kind == "none":
+        raise ValueError("random weights are in no file")
+    if found.path:
+        return found.path
+    from mvit_cli.checkpoints.fetch.locate import locate, locate_source
+    from mvit_cli.checkpoints.fetch.repository import locate_repository
+
+    if found.repository:
+        return locate_repository(found.repository)
+    assert found.source is not None
+    return locate(found.card) if found.card else locate_source(found.source)
+
+
+def must_be_here(found: Found) -> Path:
+    """As `here`, for what downloads nothing.
+
+    Raises:
+        DownloadError: it is not on this machine.
+    """
+    path = here(found)
+    if path is None:
+        raise DownloadError(f"{found.name} is not on this machine", f"`mvit weights pull {found.name}` downloads it")
+    return path
+
+
+def obtain(found: Found, *, progress: bool = True, again: bool = False) -> ResolvedWeights:
+    """The checkpoint as a file on this machine, downloaded if need be and checked against what is published.
+
+    Args:
+        progress: show a download on stderr.
+        again: download it although it is here.
+
+    Raises:
+        UsageError: random weights, or a repository of several checkpoints.
+        DownloadError: it cannot be had.
+    """
+    if found.kind == "none":
+        raise UsageError("weights none: random weights are in no file", f"name a file or a card; {_NAMES}")
+    if found.path:
+        return ResolvedWeights(found.path, found.name)
+    from mvit_cli.checkpoints.fetch.locate import fetch, fetch_source
+    from mvit_cli.checkpoints.fetch.repository import fetch_repository
+
+    if found.repository:
+        return ResolvedWeights(fetch_repository(found.repository, progress=progress, again=again), found.name)
+    if found.card:
+        return ResolvedWeights(
+            fetch(found.card, progress=progress, again=again), found.name, found.card, found.overrides
+        )
+    assert found.source is not None
+    return ResolvedWeights(fetch_source(found.source, progress=progress, again=again), found.name)
 
 
 def resolve_weights(weights: str | Path, *, progress: bool = True) -> ResolvedWeights:
-    """The file behind `--weights`: a path, a card's name, `hf://org/repo[@rev]/file` or `https://...`.
+    """`find` and `obtain` in one: the file behind `--weights`. Errors as of both."""
+    return obtain(find(weights), progress=progress)
+
+
+def _is_there(text: str) -> bool:
+    """Whether a checkpoint file is there.
 
     Raises:
-        CheckpointError: if it is a path to no file.
-        UsageError: if it is no known name.
-        DownloadError: if it cannot be fetched.
+        CheckpointError: what is there is no file, or cannot be looked at.
     """
-    from mvit_cli.checkpoints.fetch.locate import fetch, fetch_uri
-    from mvit_cli.checkpoints.fetch.place import is_uri, redacted
+    try:
+        mode = Path(text).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in it
+        return False
+    except OSError as error:
+        raise CheckpointError(f"weights {text}: {error.strerror}", "check the path and its permissions") from error
+    if stat.S_ISDIR(mode):
+        raise CheckpointError(f"weights {text} is a folder, not a checkpoint file", _files_in(Path(text)))
+    if not stat.S_ISREG(mode):
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise CheckpointError(
+            f"weights {text} is {kind}, not a checkpoint file", "write its bytes to a file and name that file"
+        )
+    return True
 
-    text = str(weights)
-    if Path(weights).is_file():
-        return ResolvedWeights(Path(weights), text)
-    if is_uri(text):
-        return ResolvedWeights(fetch_uri(text, progress=progress), redacted(text))
-    if looks_like_path(text):
-        raise CheckpointError(f"{text}: no such file", "check the path given to --weights")
-    card = load_card(text)
-    return ResolvedWeights(fetch(card, progress=progress), card.name, card, card.overrides)
+
+def _files_in(folder: Path) -> str:
+    try:
+        names = sorted(path.name for path in folder.iterdir() if _has_checkpoint_suffix(path.name))
+    except OSError:
+        names = []
+    shown = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+    return f"name the file in it: {shown}" if names else "name the file in it"
+
+
+def _has_checkpoint_suffix(text: str) -> bool:
+    return text.lower().endswith(CHECKPOINT_SUFFIXES)
+
+
+def _is_path(text: str) -> bool:
+    """Whether a file was meant rather than a card or a repository: by its suffix, or by where its separators stand."""
+    if _has_checkpoint_suffix(text) or "\\" in text or text.startswith(("/", ".", "~")):
+        return True
+    first, separator, _ = text.partition("/")
+    return bool(separator) and (repository_of(text) is None or Path(first).exists())
+
+
+def _of_card(card: Card) -> Found:
+    return Found("card", card.name, card=card, source=card.source)
+
+
+def _at_address(uri: str) -> Found:
+    repository = repository_of(uri)
+    if repository:
+        return _of_repository(repository)
+    source = source_of_uri(uri)
+    card = next((card for card in map(load_card, card_names()) if _same_place(card.source, source)), None)
+    return _of_card(card) if card else Found("address", redacted(uri), source=source)
+
+
+def _of_repository(repository: HubRepository) -> Found:
+    cards = (load_card(name) for name in card_names())
+    place = (repository.repo, repository.revision)
+    card = next((card for card in cards if (card.source.hub, card.source.revision) == place), None)
+    return _of_card(card) if card else Found("repository", repository.where, repository=repository)
+
+
+def _same_place(published: Source, named: Source) -> bool:
+    if named.hub_file:
+        return published.hub_file == named.hub_file
+    return published.url is not None and published.url == named.url

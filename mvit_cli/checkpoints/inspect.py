@@ -8,6 +8,7 @@ from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.parameters import parameter_shapes
 from mvit_cli.arch.presets import Preset, get_preset
 from mvit_cli.arch.summary import preset_of
+from mvit_cli.checkpoints.find import find, here, must_be_here
 from mvit_cli.checkpoints.formats.reading import answered, read_shapes
 from mvit_cli.checkpoints.load import describe, found_shapes, mismatches
 from mvit_cli.errors import UsageError
@@ -36,20 +37,16 @@ def inspect_weights(weights: str, preset: str | None = None) -> Inspected:
 
     Raises:
         CheckpointError: the file cannot be recognised, or contradicts `preset`.
-        UsageError: neither a file nor a known name, or an address whose file is not on this machine.
+        UsageError: neither a file nor a known name.
+        DownloadError: an address or a repository whose file is not on this machine.
     """
-    from mvit_cli.checkpoints.fetch.place import is_uri
-
-    if Path(weights).is_file():
-        return inspect_file(Path(weights), preset)
-    if is_uri(weights):
-        return inspect_file(cached_address(weights), preset)
-    from mvit_cli.checkpoints.cards import load_card
-    from mvit_cli.checkpoints.fetch.locate import locate
-
-    card = load_card(weights)
-    path = locate(card)
-    return inspect_file(path, preset, card) if path else _from_card(card)
+    found = find(weights)
+    if found.kind == "none":
+        raise UsageError("weights none: random weights are no checkpoint", "--preset NAME describes a network alone")
+    if found.card:
+        path = here(found)
+        return inspect_file(path, preset, found.card) if path else _from_card(found.card)
+    return inspect_file(must_be_here(found), preset)
 
 
 def inspect_file(
@@ -90,17 +87,3 @@ def _from_card(card: "Card") -> Inspected:
         "notes": [],
     }
     return Inspected(config, preset, record)
-
-
-def cached_address(uri: str) -> Path:
-    from mvit_cli.checkpoints.fetch.caches import cached_file, url_cache_path
-    from mvit_cli.checkpoints.fetch.place import source_of_uri
-
-    source = source_of_uri(uri)
-    path = cached_file(source.hub_file) if source.hub_file else url_cache_path(source.url or "", published=False)
-    if path is None or not path.is_file():
-        raise UsageError(
-            f"{source.where} is not on this machine, and summarize downloads nothing",
-            f"`mvit weights pull {source.where}` downloads it",
-        )
-    return path

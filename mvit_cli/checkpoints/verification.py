@@ -1,36 +1,39 @@
 """Whether weights are the published ones, and whether they fit their network."""
 
-from pathlib import Path
 from typing import Any
 
 from mvit_cli.checkpoints.cards import Card, card_names, load_card
 from mvit_cli.checkpoints.fetch.integrity import sha256_of
 from mvit_cli.checkpoints.fetch.locate import verify
-from mvit_cli.checkpoints.fetch.place import is_uri
-from mvit_cli.checkpoints.inspect import cached_address, inspect_file
+from mvit_cli.checkpoints.find import find, must_be_here
+from mvit_cli.checkpoints.inspect import inspect_file
 from mvit_cli.checkpoints.load import load_file
+from mvit_cli.errors import UsageError
 
 
 def verify_weights(weights: str, preset: str | None = None) -> dict[str, Any]:
     """Digest, layout and size of weights on this machine, after they were loaded strictly.
 
     Args:
-        weights: a file, a card's name, or an address whose file was fetched before.
+        weights: what `find` takes; of an address or a repository the file was fetched before.
         preset: the architecture, where the file cannot tell it.
 
     Raises:
         CheckpointError: the file cannot be read, recognised or fitted.
-        DownloadError: the card's file is not here, or is not the published one (which is then deleted).
+        DownloadError: the file is not on this machine, or of a card is not the published one (which is then deleted).
         UsageError: neither a file nor a known name.
     """
-    if Path(weights).is_file() or is_uri(weights):
-        path = Path(weights) if Path(weights).is_file() else cached_address(weights)
+    found = find(weights)
+    if found.kind == "none":
+        raise UsageError("weights none: there is nothing to verify in random weights", "name a file or a card")
+    if found.card:
+        card: Card | None = found.card
+        path = verify(found.card)
+        digest = sha256_of(path)
+    else:
+        path = must_be_here(found)
         digest = sha256_of(path, again=True)
         card = _card_of(digest)
-    else:
-        card = load_card(weights)
-        path = verify(card)
-        digest = sha256_of(path)
     inspected = inspect_file(path, preset, card)
     model = load_file(path, preset or (card.preset if card else None), overrides=card.overrides if card else None)
     return inspected.record | {

@@ -85,7 +85,7 @@ def profile_command(
         raise UsageError(f"--trace {trace}: there is no folder {trace.absolute().parent}", "make it, or name another")
     if plot:
         check_plot(plot)
-    _check_input(path, weights, frames, size)
+    _check_input(path, weights, frames, size, quiet)
     if path and compiled:
         raise UsageError("--input times predict as it is, without --compile", "leave one of them out")
     if no_fast and "int8" in parse_dtypes(dtype):
@@ -162,7 +162,8 @@ def _dtype_name(dtype: str, place: "torch.device") -> str:
     return INT8 if dtype == INT8 else picked
 
 
-def _check_input(path: Path | None, weights: str | None, frames: int | None, size: str | None) -> None:
+def _check_input(path: Path | None, weights: str | None, frames: int | None, size: str | None, quiet: bool) -> None:
+    """Refuses what cannot be timed, and fetches the weights, before anything is measured."""
     if path is None and weights is not None:
         raise UsageError("--weights has a meaning with --input only", "speed does not depend on weights; leave it out")
     if path is None:
@@ -171,6 +172,12 @@ def _check_input(path: Path | None, weights: str | None, frames: int | None, siz
         raise MViTError(f"--input {path}: no such file", "name a video or an image")
     if frames or size:
         raise UsageError("--input goes with no --frames and no --size", "predict shows files as the preset wants them")
+    if weights is not None:
+        from mvit_cli.checkpoints.find import find, obtain
+
+        found = find(weights)
+        if found.kind != "none":
+            obtain(found, progress=not quiet)
 
 
 def _profile_input(setup: "Setup", path: Path, weights: str | None, say: Callable[[str], None]) -> "EndToEnd":
@@ -180,7 +187,7 @@ def _profile_input(setup: "Setup", path: Path, weights: str | None, say: Callabl
         FileSetup(
             path=str(path),
             preset=setup.preset,
-            weights=weights or weights_here(setup.preset),
+            weights=weights_here(setup.preset) if weights is None else weights,
             device=setup.device,
             dtype=setup.dtype,
             threads=setup.threads,

@@ -50,7 +50,9 @@ def summarize_command(
         _refuse_beside_compare({"--preset": preset, "--weights": weights, "--explain": explain})
         _print_comparison(compare, geometry, output, blocks, plot)
         return
-    summary, config = _described(weights, preset, geometry) if weights else _summarized(preset or "B", geometry)
+    summary, config = (
+        _described(weights, preset, geometry) if weights is not None else _summarized(preset or "B", geometry)
+    )
     if plot:
         from mvit_cli.report.summarize.pyramid import draw_pyramid
 
@@ -115,7 +117,7 @@ def _compared(text: str) -> list[str]:
 
 def _refuse_beside_compare(options: dict[str, object]) -> None:
     for option, value in options.items():
-        if value:
+        if value not in (None, False):
             raise UsageError(f"{option} is about one network, --compare about several", "leave out one of them")
 
 

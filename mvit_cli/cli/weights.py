@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from mvit_cli.cli.options import Quiet
+from mvit_cli.errors import UsageError
 
 Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How the result is written.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a card, such as mvit_b_16x4.tv_k400.")]
@@ -42,11 +43,17 @@ def show_command(name: Name, output: Format = "table") -> None:
 
     Source, labels, preprocessing, sampling, figures, licence, notes.
     """
-    from mvit_cli.checkpoints.cards import load_card
+    from mvit_cli.checkpoints.find import find
     from mvit_cli.checkpoints.inventory import card_record
     from mvit_cli.report.card_tables import show_card
 
-    record = card_record(load_card(name))
+    found = find(name)
+    if found.card is None:
+        raise UsageError(
+            f"weights {found.name}: cards describe published weights only",
+            f"`mvit summarize --weights {found.name}` describes a checkpoint",
+        )
+    record = card_record(found.card)
     show_card(record) if output == "table" else _echo_json(record)
 
 

@@ -4,14 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvit_cli.arch.presets import get_preset
-from mvit_cli.checkpoints.cards import Card, default_card, load_card
-from mvit_cli.checkpoints.fetch.place import is_uri, redacted
-from mvit_cli.checkpoints.find import looks_like_path
+from mvit_cli.checkpoints.cards import Card, default_card
+from mvit_cli.checkpoints.find import RANDOM, Found, find
 from mvit_cli.errors import CheckpointError, UsageError
 
 DEFAULT_PRESET = "B"
-RANDOM = "none"
-"""What `--weights` is called with for random weights."""
 
 
 @dataclass(frozen=True)
@@ -22,20 +19,18 @@ class Choice:
         preset: full name; None: the checkpoint file tells its architecture.
         weights: what `resolve_weights` takes; None: random weights.
         card: what is known of the weights; None for a user's own file and for random weights.
+        found: what was meant by the weights; None: random weights.
     """
 
     preset: str | None
     weights: str | None
     card: Card | None = None
+    found: Found | None = None
 
     @property
     def name(self) -> str:
         """What rows call the weights; an address without credentials."""
-        if self.card:
-            return self.card.name
-        if self.weights is None:
-            return RANDOM
-        return redacted(self.weights) if is_uri(self.weights) else self.weights
+        return self.found.name if self.found else RANDOM
 
 
 def choose(preset: str | None = None, weights: str | Path | None = None) -> Choice:
@@ -50,19 +45,18 @@ def choose(preset: str | None = None, weights: str | Path | None = None) -> Choi
     named = get_preset(preset).name if preset else None
     if weights is None:
         return _published(named or get_preset(DEFAULT_PRESET).name)
-    text = str(weights)
-    if text.strip().lower() == RANDOM:
+    found = find(weights)
+    if found.kind == "none":
         return Choice(named or get_preset(DEFAULT_PRESET).name, None)
-    if Path(weights).is_file() or is_uri(text):
-        return Choice(named, text)
-    _refuse_missing_file(text)
-    card = load_card(text)
+    if found.card is None:
+        return Choice(named, str(weights), found=found)
+    card = found.card
     if named and card.preset != named:
         raise UsageError(
             f"--weights {card.name} belongs to preset {card.preset}, not to --preset {preset}",
             f"leave --preset out, or say --preset {card.preset}",
         )
-    return Choice(card.preset, card.name, card)
+    return Choice(card.preset, card.name, card, found)
 
 
 def _published(preset: str) -> Choice:
@@ -73,12 +67,4 @@ def _published(preset: str) -> Choice:
             "give a checkpoint with --weights FILE, or try --preset camera (weights included), "
             "or --weights none (random)",
         )
-    return Choice(preset, card.name, card)
-
-
-def _refuse_missing_file(text: str) -> None:
-    """Tells a path that does not lead to a file from a misspelt name of a card."""
-    if Path(text).is_dir():
-        raise CheckpointError(f"--weights {text} is a folder, not a checkpoint file", "name the file in it")
-    if looks_like_path(text):
-        raise CheckpointError(f"--weights {text}: no such file", "check the path; `mvit weights list` shows all names")
+    return Choice(preset, card.name, card, find(card.name))

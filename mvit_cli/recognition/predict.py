@@ -186,12 +186,12 @@ def _check_counts(top: int, batch_size: int | Auto) -> None:
 
 def _network(choice: Choice, device: str, dtype: str, progress: bool) -> "tuple[MViT, torch.device, torch.dtype]":
     """Fetches the weights, then loads torch: a refused download must not wait for it."""
-    from mvit_cli.checkpoints.find import resolve_weights
+    from mvit_cli.checkpoints.find import obtain
     from mvit_cli.checkpoints.load import build_model, load_file
 
     if device not in ("auto", "cpu"):
         pick_device(device)  # a GPU that is not there is told before anything is downloaded
-    found = resolve_weights(choice.weights, progress=progress) if choice.weights else None
+    found = obtain(choice.found, progress=progress) if choice.found else None
     place = pick_device(device)
     number_format = pick_dtype(dtype, place)
     if found:

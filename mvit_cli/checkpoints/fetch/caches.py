@@ -29,13 +29,20 @@ def hub_cache_dir() -> Path:
 
 def cached_file(place: HubFile) -> Path | None:
     """The file as the Hub's cache has it, without network and without importing huggingface_hub."""
-    repo = hub_cache_dir() / f"models--{place.repo.replace('/', '--')}"
-    commit = place.revision
+    snapshot = cached_snapshot(place.repo, place.revision)
+    path = snapshot / place.path if snapshot else None
+    return path if path and path.is_file() else None
+
+
+def cached_snapshot(repo: str, revision: str) -> Path | None:
+    """The folder of a repository's files in the Hub's cache; None if no file of that revision was fetched."""
+    folder = hub_cache_dir() / f"models--{repo.replace('/', '--')}"
+    commit = revision
     if not _COMMIT.fullmatch(commit):
-        branch = repo / "refs" / commit
+        branch = folder / "refs" / commit
         commit = branch.read_text().strip() if branch.is_file() else ""
-    path = repo / "snapshots" / commit / place.path
-    return path if _COMMIT.fullmatch(commit) and path.is_file() else None
+    path = folder / "snapshots" / commit
+    return path if _COMMIT.fullmatch(commit) and path.is_dir() else None
 
 
 def with_published_digest(source: Source, blob_name: str | None) -> Source:

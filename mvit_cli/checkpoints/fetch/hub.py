@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mvit_cli.checkpoints.fetch.caches import delete_cached, hub_cache_dir, with_published_digest
 from mvit_cli.checkpoints.fetch.integrity import what_is_wrong
-from mvit_cli.checkpoints.fetch.place import HubFile, Source, redacted
+from mvit_cli.checkpoints.fetch.place import HubFile, HubRepository, Source, redacted
 from mvit_cli.checkpoints.fetch.transfer import announce
 from mvit_cli.checkpoints.fetch.url import FIRST_ANSWER_S, not_the_published, reason_of, unreachable, within
 from mvit_cli.errors import DownloadError
@@ -15,7 +15,7 @@ from mvit_cli.errors import DownloadError
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST)
 
 
-def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bool) -> Path:
+def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bool, again: bool = False) -> Path:
     """Downloads with huggingface_hub (its cache, `HF_ENDPOINT`, `HF_TOKEN`), then checks the sha256 itself.
 
     huggingface_hub compares sizes only, and repeats a refused connection for 23 s: the first question is asked once.
@@ -40,6 +40,7 @@ def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bo
                     revision=place.revision,
                     cache_dir=hub_cache_dir(),
                     library_name="mvit",
+                    force_download=again,
                 )
             )
     except Exception as error:  # as above, or a plain OSError
@@ -49,6 +50,26 @@ def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bo
         delete_cached(path)
         raise not_the_published(name, redacted(url), wrong)
     return path
+
+
+def files_of_repository(repository: HubRepository) -> list[str]:
+    """Paths of all files of a repository, as the Hub lists them.
+
+    Raises:
+        DownloadError: nothing answered, or there is no such repository or revision.
+    """
+    from huggingface_hub import HfApi
+
+    def ask() -> list[str]:
+        info = HfApi(library_name="mvit").model_info(
+            repository.repo, revision=repository.revision, timeout=FIRST_ANSWER_S
+        )
+        return [sibling.rfilename for sibling in info.siblings or ()]
+
+    try:
+        return within(FIRST_ANSWER_S, ask)
+    except Exception as error:  # each version of huggingface_hub has the exceptions of its HTTP library
+        raise _explained(error, repository.where, f"hf://{repository.where}") from None
 
 
 def _explained(error: Exception, name: str, where: str) -> DownloadError:

@@ -20,16 +20,17 @@ from mvit_cli.errors import CheckpointError, DownloadError
 OFFLINE_SWITCHES = ("MVIT_OFFLINE", "HF_HUB_OFFLINE")
 
 
-def fetch(card: Card, *, progress: bool = False) -> Path:
+def fetch(card: Card, *, progress: bool = False, again: bool = False) -> Path:
     """The card's checkpoint as a file whose size and sha256 are the published ones; downloaded if need be.
 
     Args:
         progress: show the download on stderr.
+        again: download it although it is here.
 
     Raises:
         DownloadError: it cannot be had, or it is not the published file (which is then deleted).
     """
-    return _obtain(card.source, card.name, published=True, progress=progress)
+    return _obtain(card.source, card.name, published=True, progress=progress, again=again)
 
 
 def fetch_uri(uri: str, *, progress: bool = False) -> Path:
@@ -39,13 +40,22 @@ def fetch_uri(uri: str, *, progress: bool = False) -> Path:
         UsageError: not such an address.
         DownloadError: it cannot be had.
     """
-    source = source_of_uri(uri)
-    return _obtain(source, source.where.rpartition("/")[2], published=False, progress=progress)
+    return fetch_source(source_of_uri(uri), progress=progress)
+
+
+def fetch_source(source: Source, *, progress: bool = False, again: bool = False) -> Path:
+    """The file at a place that no card describes; arguments and errors as of `fetch`."""
+    return _obtain(source, source.where, published=False, progress=progress, again=again)
 
 
 def locate(card: Card) -> Path | None:
     """Where the card's checkpoint lies on this machine, unchecked; None if it must be downloaded. Needs no network."""
     return _locate(card.source, published=True)
+
+
+def locate_source(source: Source) -> Path | None:
+    """As `locate`, for a place that no card describes."""
+    return _locate(source, published=False)
 
 
 def verify(card: Card) -> Path:
@@ -66,24 +76,33 @@ def cache_dirs() -> dict[str, Path]:
     return {"embedded": weights_dir(), "hub": hub_cache_dir(), "url": url_cache_dir()}
 
 
-def _obtain(source: Source, name: str, *, published: bool, progress: bool) -> Path:
-    path = _locate(source, published=published)
-    if path is not None:
-        _check(path, source, name)
-        return path
+def refuse_offline(name: str, where: str) -> None:
+    """Stops before a download that the user has forbidden.
+
+    Raises:
+        DownloadError: names the switch.
+    """
     switch = next((switch for switch in OFFLINE_SWITCHES if _is_on(switch)), None)
     if switch:
-        message = f"{name} is not on this machine, and {switch} forbids to download it from {source.where}"
-        raise DownloadError(message, WORKS_OFFLINE)
+        message = f"{name} is not on this machine, and {switch} forbids to download it from {where}"
+        raise DownloadError(message, WORKS_OFFLINE, unanswered=True)
+
+
+def _obtain(source: Source, name: str, *, published: bool, progress: bool, again: bool) -> Path:
+    path = _locate(source, published=published)
+    if path is not None and (not again or source.embedded is not None):
+        _check(path, source, name)
+        return path
+    refuse_offline(name, source.where)
     if source.hub_file is not None:
         from mvit_cli.checkpoints.fetch.hub import download_from_hub
 
-        return download_from_hub(source.hub_file, source, name, progress=progress)
+        return download_from_hub(source.hub_file, source, name, progress=progress, again=again)
     from mvit_cli.checkpoints.fetch.url import download  # what only looks needs no HTTP
 
     assert source.url is not None  # `_locate` finds or refuses what is embedded
     path = url_cache_path(source.url, published=published)
-    download(source.url, source, path, name, progress=progress)
+    download(source.url, source, path, name, progress=progress, again=again)
     return path
 
 

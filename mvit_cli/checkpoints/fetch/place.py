@@ -3,12 +3,14 @@
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from mvit_cli.errors import UsageError
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HUB_REPOSITORY = re.compile(r"(?P<hub>[^/@]+/[^/@]+)(@(?P<revision>[^/@]+))?/?")
+_HUB_PAGE = re.compile(r"https://huggingface\.co/(?P<hub>[^/@?#]+/[^/@?#]+)(/tree/(?P<revision>[^/@?#]+))?/?")
 _HUB_URI = re.compile(r"hf://(?P<hub>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?/(?P<file>.+)")
 
 
@@ -18,6 +20,18 @@ class HubFile(NamedTuple):
     repo: str
     path: str
     revision: str
+
+
+class HubRepository(NamedTuple):
+    """A Hugging Face Hub repository that was named without a file; `revision` as in `HubFile`."""
+
+    repo: str
+    revision: str
+
+    @property
+    def where(self) -> str:
+        """How it is named: `org/repo[@revision]`."""
+        return self.repo if self.revision == "main" else f"{self.repo}@{quote(self.revision, safe='')}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,20 @@ class Source:
 def is_uri(text: str) -> bool:
     """Whether the user named an address rather than a card or a file."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text) is not None
+
+
+def repository_of(text: str) -> HubRepository | None:
+    """The repository behind `org/repo[@revision]`, `hf://org/repo[@revision]` or its page; None for anything else."""
+    plain = text.removeprefix("hf://")
+    parts = _HUB_PAGE.fullmatch(text) if text.startswith("https://") else _HUB_REPOSITORY.fullmatch(plain)
+    if parts is None:
+        return None
+    revision = unquote(parts["revision"] or "main")
+    try:
+        _check_hub_names(parts["hub"], revision)
+    except ValueError:
+        return None
+    return HubRepository(parts["hub"], revision)
 
 
 def source_of_uri(uri: str) -> Source:

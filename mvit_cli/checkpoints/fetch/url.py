@@ -27,11 +27,12 @@ LIMIT_BYTES = 20 << 30  # larger than any MViT; a card that knows its size allow
 T = TypeVar("T")
 
 
-def download(url: str, source: Source, target: Path, name: str, *, progress: bool) -> None:
+def download(url: str, source: Source, target: Path, name: str, *, progress: bool, again: bool = False) -> None:
     """Brings the file behind `url` to `target`; what a broken transfer left is continued.
 
     Args:
         source: what is known of the file: size, sha256.
+        again: replace a file that is there, once the new one is whole.
 
     Raises:
         DownloadError: nothing answered, the file is refused or cut off, or it is not the published one.
@@ -42,7 +43,7 @@ def download(url: str, source: Source, target: Path, name: str, *, progress: boo
         lock = target.parent / ".locks" / f"{target.name}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):
-            if not target.is_file():  # else another process has brought it meanwhile
+            if again or not target.is_file():  # else another process has brought it meanwhile
                 _download_alone(url, source, target, name, progress)
     except OSError as error:
         raise DownloadError(
@@ -232,7 +233,8 @@ def _refuse(status: int, name: str, where: str) -> NoReturn:
 
 def unreachable(name: str, where: str, reason: str) -> DownloadError:
     """Nothing answered: what was tried, and what works all the same."""
-    return DownloadError(f"{name} is not on this machine, and {where} cannot be reached: {reason}", WORKS_OFFLINE)
+    message = f"{name} is not on this machine, and {where} cannot be reached: {reason}"
+    return DownloadError(message, WORKS_OFFLINE, unanswered=True)
 
 
 def reason_of(error: BaseException | None) -> str:
