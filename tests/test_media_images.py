@@ -1,5 +1,6 @@
 """Still images of every mode become upright 8-bit RGB; broken and giant ones are clean errors."""
 
+import io
 import os
 import struct
 import zlib
@@ -11,7 +12,11 @@ from media_clips import draw, read_number, write_video
 from PIL import Image
 
 from mvit_cli.errors import MediaError
+from mvit_cli.media.decode import attempt
 from mvit_cli.media.images import probe, read_image
+from mvit_cli.media.request import DecodeRequest
+from mvit_cli.media.video.index import index_video
+from mvit_cli.protocol import Sampling, Transform
 
 RED = (200, 30, 30)
 
@@ -129,3 +134,94 @@ def test_heic_says_what_to_do(tmp_path):
     with pytest.raises(MediaError, match="HEIC") as error:
         probe(str(tmp_path / "a.heic"))
     assert "JPEG" in error.value.hint
+
+
+@pytest.mark.parametrize("options", [{"format": "TIFF", "big_tiff": True}, {"format": "TGA"}, {"format": "QOI"}])
+def test_rarer_formats_that_pillow_reads(tmp_path, options):
+    try:
+        path = save(tmp_path, Image.fromarray(draw(5)), "a.bin", **options)
+    except KeyError:
+        pytest.skip("this Pillow does not write it")
+    assert probe(path) == "image"
+    assert read_number(read_image(path)) == 5
+
+
+def test_letters_before_a_jpeg_and_a_missing_end(tmp_path):
+    path = Path(save(tmp_path, Image.fromarray(draw(5)), "a.jpg", quality=95))
+    whole = path.read_bytes()
+    for before in (b"\xef\xbb\xbf", b"\r\n"):
+        path.write_bytes(before + whole)
+        assert probe(str(path)) == "image"
+        assert read_number(read_image(str(path))) == 5
+    path.write_bytes(whole[:-2])
+    notes: list[str] = []
+    assert np.array_equal(read_image(str(path), notes), np.asarray(Image.open(io.BytesIO(whole))))
+    assert notes == ["the JPEG file lacks its end marker; its picture is whole"]
+    for missing in (40, 200, len(whole) // 2):
+        path.write_bytes(whole[:-missing])
+        with pytest.raises(MediaError, match="truncated"):
+            read_image(str(path))
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(np.int32, 1), (np.uint16, 16), (np.uint16, 257), (np.int32, 1 << 20)])
+def test_grey_values_of_more_bits_are_scaled(tmp_path, dtype, scale):
+    grey = (draw(5)[..., 0].astype(np.int64) * scale).astype(dtype)
+    assert read_number(read_image(save(tmp_path, Image.fromarray(grey), "a.tif"))) == 5
+
+
+@pytest.mark.parametrize("start", [b"<!DOCTYPE html><html>", bytes(20)])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.mp4"])
+def test_what_is_neither_is_said_so_whatever_its_name(tmp_path, start, name):
+    (tmp_path / name).write_bytes(start * 30)
+    with pytest.raises(MediaError, match="neither a video nor an image") as error:
+        index_video(str(tmp_path / name))
+    assert error.value.kind == "decode"
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "b.png", "c.bin"])
+def test_message_names_no_object_of_python(tmp_path, name):
+    for start in (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\x00", b"BM"):
+        (tmp_path / name).write_bytes(start + bytes(100))
+        with pytest.raises(MediaError) as error:
+            read_image(str(tmp_path / name))
+        assert "<" not in error.value.message
+        assert str(tmp_path) not in error.value.message
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.log", "a.nfo", "a.ans", "a.bin", "a.xb", "a.adf", "a.idf", "a"])
+def test_text_is_no_video(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("".join(f"clips/{number}.mp4\n" for number in range(3000)))
+    outcome = attempt(DecodeRequest(str(path), Sampling("image", 1), Transform((0.5,) * 3, (0.5,) * 3, 32, 32)))
+    assert isinstance(outcome, MediaError)
+    if outcome.kind == "unsupported":
+        assert "@list.txt" in outcome.hint
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.apng", {"duration": 200}), ("b.png", {"duration": 200})])
+def test_animations_are_videos_and_their_times_count(tmp_path, name, options):
+    frames = [Image.fromarray(draw(number)) for number in range(10)]
+    path = save(tmp_path, frames[0], name, save_all=True, append_images=frames[1:], **options)
+    assert probe(path) == "video"
+    index = index_video(path)
+    assert (index.num_frames, round(index.duration_s, 2)) == (10, 2.0)
+    assert probe(save(tmp_path, frames[0], "still.apng", format="PNG")) == "image"
+
+
+def test_jpeg_after_jpeg_is_a_video_but_no_photo_with_an_appendage(tmp_path):
+    frames = [Path(save(tmp_path, Image.fromarray(draw(number)), f"{number}.jpg")).read_bytes() for number in range(9)]
+    (tmp_path / "a.mjpeg").write_bytes(b"".join(frames))
+    assert probe(str(tmp_path / "a.mjpeg")) == "video"
+    assert index_video(str(tmp_path / "a.mjpeg")).num_frames == 9
+    small = Path(save(tmp_path, Image.fromarray(draw(1)).resize((40, 30)), "s.jpg")).read_bytes()
+    for number, behind in enumerate((b"", small, bytes(100), b"\0\0\0\x18ftypmp42" + bytes(500))):
+        (tmp_path / f"photo{number}.jpg").write_bytes(frames[0] + behind)
+        assert probe(str(tmp_path / f"photo{number}.jpg")) == "image"
+
+
+def test_a_still_that_is_not_wanted_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr("mvit_cli.media.decode.read_image", None)
+    path = save(tmp_path, Image.fromarray(draw(5)))
+    transform = Transform((0.5,) * 3, (0.5,) * 3, 32, 32)
+    outcome = attempt(DecodeRequest(path, Sampling("native", 4), transform, stills=False))
+    assert outcome.message == "a still image, where a video is needed"

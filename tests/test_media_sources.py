@@ -2,11 +2,14 @@
 
 import itertools
 import os
+import shutil
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
-from mvit_cli.media.sources import iter_sources
+from mvit_cli.media.sources import Source, iter_sources
 
 
 @pytest.fixture
@@ -182,3 +185,70 @@ def test_deep_folders_do_not_overflow(tree):
     folder.mkdir(parents=True)
     (folder / "e.mp4").write_bytes(b"x")
     assert len([path for path in paths(".") if path.endswith("e.mp4")]) == 1
+
+
+@pytest.mark.parametrize("links", [[(".", "up")], [("..", "up"), ("../..", "up2")]])
+def test_a_pattern_of_all_folders_comes_to_each_once(tmp_path, links):
+    inner = tmp_path / "d" / "a" / "b"
+    inner.mkdir(parents=True)
+    (tmp_path / "d" / "c.mp4").touch()
+    (inner / "c.mp4").touch()
+    for target, name in links:
+        (inner / name).symlink_to(target, target_is_directory=True)
+    pattern = os.path.join(str(tmp_path), "d", "**", "*.mp4")
+    assert [source.path for source in iter_sources([pattern])] == [str(inner / "c.mp4"), str(tmp_path / "d" / "c.mp4")]
+    whole = os.path.join(str(tmp_path), "**")
+    assert len(list(iter_sources([whole]))) == 2
+
+
+def test_a_link_beside_its_folder_is_no_second_way(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.mp4").touch()
+    (tmp_path / "also").symlink_to(tmp_path / "real", target_is_directory=True)
+    (found,) = iter_sources([str(tmp_path / "**" / "*.mp4")])
+    assert found.path == str(tmp_path / "real" / "a.mp4")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_in_the_encodings_of_windows(tmp_path, encoding):
+    names = [str(tmp_path / name) for name in ("a.mp4", "\u00e9\u4e2d.mp4")]
+    for name in names:
+        Path(name).touch()
+    (tmp_path / "list.txt").write_bytes("\r\n".join([*names, ""]).encode(encoding))
+    found = list(iter_sources([f"@{tmp_path / 'list.txt'}"]))
+    assert [(source.path, source.error) for source in found] == [(name, None) for name in names]
+
+
+def test_a_file_whose_name_begins_like_a_list_is_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("@user.mp4").touch()
+    assert list(iter_sources(["@user.mp4"])) == [Source("@user.mp4")]
+
+
+@pytest.mark.parametrize("name", ["@eaDir", "#recycle", "$RECYCLE.BIN", ".Trash-1000", "System Volume Information"])
+def test_folders_of_systems_are_passed_over(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a.mp4").touch()
+    (tmp_path / "._b.mp4").touch()
+    (tmp_path / "b.jfif").touch()
+    assert [source.path for source in iter_sources([str(tmp_path)])] == [str(tmp_path / "b.jfif")]
+
+
+def test_a_folder_that_goes_while_it_is_read_has_no_row(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "c.mp4").touch()
+    found = iter_sources([str(tmp_path)])
+    next(found)
+    shutil.rmtree(tmp_path / "b")
+    assert list(found) == []
+
+
+@pytest.mark.parametrize(("null_separated", "byte"), [(False, b"x"), (False, b"\0"), (True, b"\0"), (False, b"\n")])
+def test_a_list_without_paths_ends(tmp_path, null_separated, byte):
+    (tmp_path / "list").write_bytes(byte * (60 << 20))
+    began = time.perf_counter()
+    (found,) = iter_sources([f"@{tmp_path / 'list'}"], null_separated=null_separated)
+    assert "within 64 KiB" in found.error.message
+    assert "-0" in found.error.hint
+    assert time.perf_counter() - began < 2

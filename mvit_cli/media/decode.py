@@ -46,15 +46,17 @@ def decode(request: DecodeRequest, allocate: Allocate | None = None, file: Check
 
     started = time.perf_counter()
     file = file or check_file(request.path)
-    image = read_image(file) if probe(file) == "image" else None
-    if image is not None and request.sampling.frames > 1 and not request.stills:
+    said: list[str] = []
+    is_still = probe(file) == "image"
+    if is_still and request.sampling.frames > 1 and not request.stills:
         raise MediaError("unsupported", "a still image, where a video is needed", "name video files")
+    image = read_image(file, said) if is_still else None
     pixels = (allocate or np.empty)(request.pixels_shape, pixel_dtype(request.transform))
     seen = _show_still(image, request, pixels) if image is not None else _play(file, request, pixels)
     clips, duration_s, reader, notes = seen
     elapsed_ms = (time.perf_counter() - started) * 1000
     pictures = None if request.pictures == "none" else pictures_of(pixels, clips, request)
-    return Decoded(pixels, tuple(clips), duration_s, reader, tuple(notes), elapsed_ms, pictures)
+    return Decoded(pixels, tuple(clips), duration_s, reader, (*said, *notes), elapsed_ms, pictures)
 
 
 def attempt(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded | MediaError:

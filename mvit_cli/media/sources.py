@@ -2,8 +2,8 @@
 
     clip.mp4        itself, whatever its suffix
     folder          its videos and images, and those of its folders, by name; hidden ones and other files left out
-    "clips/*.mp4"   what the shell would make of it
-    @list.txt       a path a line: a file or a folder
+    "clips/*.mp4"   what the shell would make of it; `**` comes to each real folder once, whatever links lead to it
+    @list.txt       a path a line: a file or a folder; UTF-8, or UTF-16 with a mark at its start, as PowerShell writes
     -               the same from standard input
 
 Duplicates stay. What cannot be found or read is a source with an error, so that each input has its row.
@@ -11,6 +11,7 @@ Duplicates stay. What cannot be found or read is a source with an error, so that
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 import sys
@@ -26,16 +27,24 @@ if TYPE_CHECKING:
 VIDEO_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".f4v", ".mpg", ".mpeg", ".m2v", ".vob",
     ".ts", ".m2ts", ".mts", ".3gp", ".3g2", ".ogv", ".ogg", ".gif", ".mxf", ".y4m", ".divx", ".h264", ".264", ".hevc",
-    ".h265", ".265", ".rm", ".rmvb",
+    ".h265", ".265", ".rm", ".rmvb", ".apng", ".mjpeg", ".mjpg", ".ivf", ".obu", ".dv", ".qt", ".mk3d", ".nut", ".insv",
 })
 IMAGE_SUFFIXES = frozenset({
     ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".heic",
-    ".heif",
+    ".heif", ".jfif", ".jpe", ".mpo", ".tga", ".qoi",
+})
+# Of systems and NAS boxes: thumbnails and what was thrown away.
+PASSED_FOLDERS = frozenset({
+    "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "$recycle.bin", "recycler", "lost+found",
+    "system volume information", "__macosx",
 })
 # fmt: on
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 
 CHUNK_BYTES = 1 << 16
+# No system takes a longer path.
+MAX_PATH_BYTES = 1 << 16
+BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ def iter_sources(names: Iterable[str], *, null_separated: bool = False, stdin: i
     for name in names:
         if name == "-":
             yield from _listed(stdin if stdin is not None else sys.stdin.fileno(), end)
-        elif name.startswith("@"):
+        elif name.startswith("@") and not os.path.lexists(name):
             yield from _list_file(name, end)
         elif not os.path.lexists(name) and glob.has_magic(name):
             yield from _matches(name)
@@ -99,7 +108,9 @@ def _walk(root: str) -> Iterator[Source]:
                     above.append((here, entries))
             except OSError as error:
                 reason = f"the folder cannot be read: {error.strerror}"
-                yield Source(folder, MediaError("not_found", reason, "check its permissions"))
+                has_gone = above and isinstance(error, FileNotFoundError)  # since its name was read
+                if not has_gone:
+                    yield Source(folder, MediaError("not_found", reason, "check its permissions"))
             folder = None
             continue
         path, is_folder = next(above[-1][1], (None, False))
@@ -115,17 +126,81 @@ def _entries(folder: str) -> tuple[tuple[int, int], Iterator[tuple[str, bool]]]:
     """Returns what identifies a folder, and its entries by name: path, whether it is a folder."""
     status = os.stat(folder)
     with os.scandir(folder) as entries:
-        names = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
+        names = sorted((entry.name, _is_folder(entry)) for entry in entries if not _is_passed(entry.name))
     paths = ((os.path.join(folder, name), is_folder) for name, is_folder in names)
     return (status.st_dev, status.st_ino), paths
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle, or to where we may not look
+        return False
+
+
+def _is_passed(name: str) -> bool:
+    return name.startswith(".") or name.lower() in PASSED_FOLDERS
+
+
 def _matches(pattern: str) -> Iterator[Source]:
-    matches = sorted(glob.iglob(pattern, recursive=True))
+    matches = sorted(set(_glob(pattern, set())))
     if not matches:
         yield Source(pattern, MediaError("not_found", "nothing matches this pattern", "check the path"))
     for match in matches:
         yield from _file_or_folder(match)
+
+
+def _glob(pattern: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """Yields the paths that a pattern names; Python's own `**` follows links in circles.
+
+    Args:
+        seen: folders that a `**` has come to, by device and inode.
+    """
+    start, mark, rest = _parted(pattern)
+    if not mark:
+        yield from glob.iglob(pattern)
+        return
+    for root in sorted(glob.glob(start)) if start else [""]:
+        for folder in _real_folders(root, seen):
+            inner = os.path.join(glob.escape(folder), rest or "*")
+            found = glob.iglob(inner) if rest else (path for path in glob.iglob(inner) if not os.path.isdir(path))
+            yield from _glob(inner, set()) if "**" in rest.split(os.sep) else found
+
+
+def _parted(pattern: str) -> tuple[str, str, str]:
+    """Splits a pattern at its first `**`: what stands before it, itself or nothing, and what stands behind it."""
+    parts = pattern.replace("/", os.sep).split(os.sep)
+    if "**" not in parts:
+        return pattern, "", ""
+    place = parts.index("**")
+    behind = list(parts[place + 1 :])
+    while behind[:1] == ["**"]:
+        behind = behind[1:]
+    start = os.sep.join(parts[:place])
+    return start or (os.sep if place else ""), "**", os.sep.join(behind)
+
+
+def _real_folders(root: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """Yields a folder and all below it once each; what is reached by its own path comes before links to it."""
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = os.stat(folder or os.curdir)
+            with os.scandir(folder or os.curdir) as entries:
+                inner = [
+                    (entry.is_symlink(), entry.name)
+                    for entry in entries
+                    if _is_folder(entry) and not _is_passed(entry.name)
+                ]
+        except OSError:
+            continue
+        if (status.st_dev, status.st_ino) not in seen:
+            seen.add((status.st_dev, status.st_ino))
+            yield folder
+            links = [os.path.join(folder, name) for is_link, name in sorted(inner) if is_link]
+            waiting[:0] = reversed(links)
+            waiting += [os.path.join(folder, name) for is_link, name in sorted(inner, reverse=True) if not is_link]
 
 
 def _list_file(name: str, end: bytes) -> Iterator[Source]:
@@ -152,19 +227,63 @@ def _listed(descriptor: int, end: bytes, report: Callable[[MediaError], Source] 
     Read without Python's buffers: a thread that waits in a buffered read holds a lock that the program's end needs.
     """
     report = report or (lambda error: Source("-", error))
+    idle = 0  # bytes of lines since the last path
     rest = b""
+    for piece in _decoded(_pieces(descriptor), may_be_wide=end == b"\n"):
+        if isinstance(piece, MediaError):
+            yield report(piece)
+            return
+        *lines, rest = (rest + piece).split(end) if piece else (rest, b"")
+        for line in lines:
+            path = os.fsdecode(line.removesuffix(b"\r") if end == b"\n" else line)
+            idle += len(line) + 1
+            if idle > MAX_PATH_BYTES:
+                break
+            if path.strip():
+                idle = 0
+                yield from _file_or_folder(path)
+        if idle + len(rest) > MAX_PATH_BYTES:
+            hint = "put each path on a line of its own, or use -0 where paths end with NUL"
+            yield report(MediaError("not_found", "the list has no path within 64 KiB", hint))
+            return
+
+
+def _pieces(descriptor: int) -> Iterator[bytes | MediaError]:
+    """Yields what a descriptor gives, in blocks; nothing at last, or an error."""
     while True:
         try:
             piece = os.read(descriptor, CHUNK_BYTES)
         except OSError as error:
-            yield report(MediaError("not_found", f"the list cannot be read: {error.strerror}", "name a text file"))
+            yield MediaError("not_found", f"the list cannot be read: {error.strerror}", "name a text file")
             return
-        *lines, rest = (rest + piece).split(end)
-        if not piece and rest:
-            lines.append(rest)
-        for line in lines:
-            path = os.fsdecode(line.removesuffix(b"\r") if end == b"\n" else line)
-            if path.strip():
-                yield from _file_or_folder(path)
+        yield piece
         if not piece:
             return
+
+
+def _decoded(pieces: Iterator[bytes | MediaError], *, may_be_wide: bool) -> Iterator[bytes | MediaError]:
+    """Yields the pieces without a byte order mark, and those of UTF-16 as UTF-8.
+
+    UTF-16 has a NUL byte in each line break, which no path has; a name that is no UTF-8 may begin like its mark.
+    """
+    start = b""
+    for piece in pieces:
+        if isinstance(piece, MediaError):
+            yield piece
+            return
+        start += piece
+        if piece and any(len(start) < len(mark) and mark.startswith(start) for mark in BYTE_ORDER_MARKS):
+            continue  # it may yet be a mark
+        break
+    mark = next((mark for mark in BYTE_ORDER_MARKS if start.startswith(mark)), b"")
+    if mark != codecs.BOM_UTF8 and not (may_be_wide and b"\0" in start):
+        mark = b""
+    if BYTE_ORDER_MARKS.get(mark, "utf-8") == "utf-8":
+        if start.removeprefix(mark):
+            yield start.removeprefix(mark)
+        yield from pieces if start else [b""]
+        return
+    decoder = codecs.getincrementaldecoder(BYTE_ORDER_MARKS[mark])("replace")
+    yield decoder.decode(start.removeprefix(mark)).encode("utf-8", "replace")
+    for piece in pieces:
+        yield piece if isinstance(piece, MediaError) else decoder.decode(piece).encode("utf-8", "replace")

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 # Demuxers that read other files, make pictures up, or take stills for video.
-REFUSED_FORMATS = frozenset({"concat", "hls", "dash", "image2", "lavfi", "sdp", "rtsp", "tee", "webvtt"})
+REFUSED_FORMATS = frozenset({"concat", "hls", "dash", "lavfi", "sdp", "rtsp", "tee", "webvtt"})
+# Demuxers and decoders that draw the letters of any text.
+TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf", "ansi", "bintext"})
+
+NEITHER = "neither a video nor an image that can be read"
 
 # Errors in a row before the rest of a file is given up.
 ERROR_BUDGET = 100
@@ -38,7 +42,7 @@ def open_video(path: str) -> tuple[InputContainer, VideoStream]:
     except av.error.FFmpegError as error:
         raise MediaError(
             "decode",
-            f"neither a video nor an image that can be read ({error.strerror})",
+            f"{NEITHER} ({error.strerror})",
             "check that the file is whole and plays elsewhere",
         ) from error
     try:
@@ -73,10 +77,18 @@ def _video_stream(container: InputContainer) -> VideoStream:
     from av.stream import Disposition
 
     formats = container.format.name.split(",")
-    if REFUSED_FORMATS.intersection(formats) or any(name.endswith("_pipe") for name in formats):
+    if REFUSED_FORMATS.intersection(formats):
         raise MediaError(
             "unsupported", f"{container.format.name} is not read as video", "name the video files themselves"
         )
+    if any(name.endswith("_pipe") for name in formats):
+        what = formats[0].removesuffix("_pipe")
+        raise MediaError("unsupported", f"an image in a format that is not read ({what})", "convert it to JPEG or PNG")
+    if "image2" in formats:  # taken from the name alone
+        raise MediaError("decode", NEITHER, "check that the file is whole and plays elsewhere")
+    names = {stream.codec_context.name for stream in container.streams.video if stream.codec_context}
+    if TEXT_FORMATS.intersection([*formats, *names]):
+        raise MediaError("unsupported", "text, not a video", "write @ before the name of a list of files (@list.txt)")
     moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not moving:
         kinds = {"a cover picture" if stream.type == "video" else str(stream.type) for stream in container.streams}
