@@ -13,7 +13,7 @@ Method = Literal["clip", "resampled", "segments", "native", "image"]
 class Sampling:
     """Which frames make a clip.
 
-    Args:
+    Attributes:
         method: "clip" = PySlowFast's span of `frames * stride` frames at `fps`; "resampled" = torchvision's consecutive
             frames of the video resampled to `fps`; "segments" = the middle frames of equal segments of the whole video;
             "native" = MMAction2's every `stride`-th frame at the file's own rate; "image" = one frame.
@@ -40,7 +40,7 @@ class Sampling:
 class Transform:
     """How a frame becomes the network's picture: RGB, values 0 to 1 before normalisation.
 
-    Args:
+    Attributes:
         mean: of red, green, blue.
         std: of red, green, blue.
         resize: pixels of the short side after resizing.

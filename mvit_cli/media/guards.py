@@ -18,7 +18,7 @@ PLAYLISTS = ((b"#EXTM3U", "an HLS playlist"), (b"ffconcat", "an ffconcat script"
 class CheckedFile:
     """A regular, non-empty file that is no playlist.
 
-    Args:
+    Attributes:
         path: absolute.
         head: its first bytes, `HEAD_BYTES` at most.
     """

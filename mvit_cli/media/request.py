@@ -32,7 +32,7 @@ REST = 0.1
 class Window:
     """A part of a video that is looked at like a video of its own.
 
-    Args:
+    Attributes:
         number: its place in the time line, from 0; of several lost ones the last.
         start_s: seconds from the file's first frame.
         end_s: seconds from the file's first frame.
@@ -54,7 +54,7 @@ class Windows:
     The last window is the one that reaches the end of the video, or after which none begins before it. It is shorter
     than the others where the video ends in it, and up to a tenth longer where less than that would be left over.
 
-    Args:
+    Attributes:
         length_s: seconds of a window.
         hop_s: seconds from the start of one to the start of the next; less than `length_s`: windows overlap.
     """
@@ -98,7 +98,7 @@ class LostWindowError(MediaError):
 class Clip:
     """One clip: the frames to show and the part of the file it covers.
 
-    Args:
+    Attributes:
         indices: positions in the display order of the file's frames, one a clip frame; repeats are held frames.
         start_s: seconds from the file's first frame.
         end_s: seconds from the file's first frame.
@@ -113,7 +113,7 @@ class Clip:
 class DecodeRequest:
     """One file to decode.
 
-    Args:
+    Attributes:
         path: the file, as the user named it.
         sampling: which frames make a clip.
         transform: how a frame becomes a picture.
@@ -158,7 +158,7 @@ class DecodeRequest:
 class Strip:
     """Frames side by side, in the order of time.
 
-    Args:
+    Attributes:
         clip: number of the (first) clip they are of, from 0.
         num_frames: frames in it; of a long clip evenly chosen ones.
         width: pixels.
@@ -177,7 +177,7 @@ class Strip:
 class Pictures:
     """What a person sees of one file.
 
-    Args:
+    Attributes:
         poster: a few frames from all clips.
         strips: one a clip, of many clips evenly chosen ones; of a still image one.
     """
@@ -190,7 +190,7 @@ class Pictures:
 class Decoded:
     """What one file showed, or one window of it.
 
-    Args:
+    Attributes:
         pixels: `(views, T, H, W, 3)`, RGB 0..255, uint8, or float32 where the transform resizes in float; the views of
             a clip stand together.
         clips: one a clip, in the order of time.

@@ -51,7 +51,7 @@ BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", 
 class Source:
     """One input: a path as the user named it, or as found below a folder named; with an error where it is none.
 
-    Args:
+    Attributes:
         first_window: number of the first window that is wanted of it.
     """
 

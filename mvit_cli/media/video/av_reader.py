@@ -32,7 +32,7 @@ RUN_ON = 16
 class Fetched(NamedTuple):
     """One frame of a file.
 
-    Args:
+    Attributes:
         place: position in display order.
         pixels: `(H, W, 3)` uint8 RGB, upright.
         state: "held" where the frame could not be had and the nearest earlier one stands for it, "damaged" where the

@@ -29,7 +29,7 @@ FALLBACK_FPS = 25.0
 class VideoIndex:
     """The presentable frames of one video, in display order.
 
-    Args:
+    Attributes:
         path: absolute.
         container: FFmpeg's name of the format.
         codec: FFmpeg's name of the decoder.

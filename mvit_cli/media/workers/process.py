@@ -40,7 +40,7 @@ START_S = 120.0
 class Job:
     """One file on its way through the pool.
 
-    Args:
+    Attributes:
         number: its place in the input.
         request: what to decode; of a file in windows, what is left to decode.
         limit_s: seconds it may take; of a file in windows, each of them.
