@@ -1,8 +1,10 @@
 """A Hugging Face Hub and file server on loopback, with the faults of real ones."""
 
 import hashlib
+import json
 import os
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +13,14 @@ from typing import Any
 import pytest
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def some_weights(size_bytes: int = 1 << 20, first: int = 0) -> bytes:
+    """A safetensors file of one tensor, exactly so long."""
+    data = bytes((first + place) % 256 for place in range(256)) * (size_bytes // 256)
+    count = size_bytes - 136
+    entry = json.dumps({"a": {"dtype": "F16", "shape": [count // 2], "data_offsets": [0, count]}}).encode()
+    return (128).to_bytes(8, "little") + entry.ljust(128) + data[:count]
 
 
 def own_caches(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -33,6 +43,9 @@ class FileServer:
         replaced: bytes sent instead of those that the headers announce.
         cut_after: connections left to cut, and after how many bytes each.
         redirects: path -> location.
+        without_length: the end of the connection is the end of the file.
+        etag, commit: what is said instead of the true ones.
+        answers_after_s: how long every first answer takes.
         requests: (method, path, headers in lower case) of every request but those for the Hub's statistics.
     """
 
@@ -42,6 +55,11 @@ class FileServer:
     cut_after: list[int] = field(default_factory=list)
     redirects: dict[str, str] = field(default_factory=dict)
     announce_etag: bool = True
+    without_length: bool = False
+    content_type: str | None = None
+    etag: str | None = None
+    commit: str = COMMIT
+    answers_after_s: float = 0.0
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def __enter__(self) -> "FileServer":
@@ -88,6 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         world, path = self.world, self.path.partition("?")[0]
+        time.sleep(world.answers_after_s)
         if not path.startswith("/api/"):
             headers = {key.lower(): value for key, value in self.headers.items()}
             world.requests.append((self.command, self.path, headers))
@@ -100,9 +119,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, data: bytes, with_body: bool) -> None:
         world = self.world
-        headers = {"X-Repo-Commit": COMMIT}
+        headers = {"X-Repo-Commit": world.commit}
+        if world.content_type:
+            headers["Content-Type"] = world.content_type
         if world.announce_etag:
-            headers["ETag"] = f'"{hashlib.sha256(data).hexdigest()}"'
+            headers["ETag"] = world.etag or f'"{hashlib.sha256(data).hexdigest()}"'
         body = data if world.replaced is None else world.replaced
         start = self._range_start(headers.get("ETag", ""))
         if start is not None and start >= len(body):
@@ -110,7 +131,12 @@ class _Handler(BaseHTTPRequestHandler):
         if start is not None:
             headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
         body = body[start or 0 :]
-        self._head(200 if start is None else 206, {**headers, "Content-Length": str(len(body))})
+        if world.without_length:
+            self.close_connection = True
+            headers["Connection"] = "close"
+        else:
+            headers["Content-Length"] = str(len(body))
+        self._head(200 if start is None else 206, headers)
         if with_body and world.cut_after:
             self.wfile.write(body[: world.cut_after.pop(0)])
             self.close_connection = True

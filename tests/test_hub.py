@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import COMMIT, FileServer, own_caches
+from hub_server import COMMIT, FileServer, own_caches, some_weights
 
-WEIGHTS = bytes(range(256)) * 4096  # 1 MiB
+WEIGHTS = some_weights()  # 1 MiB
 DIGEST = hashlib.sha256(WEIGHTS).hexdigest()
 REPO, FILE = "org/mvit", "model.safetensors"
 PLACE = {"hub": REPO, "file": FILE, "revision": "main"}
@@ -162,3 +162,42 @@ def test_a_hub_cache_that_cannot_be_written_is_named(server: FileServer, tmp_pat
     run = fetch_from_hub(server.url, env={"HF_HOME": str(tmp_path / "file")})
     assert f"cannot write to {tmp_path / 'file' / 'hub'}" in run.message
     assert "HF_HOME" in run.answers[0]["hint"]
+
+
+@pytest.mark.parametrize("said", [{"etag": '"../../../../evil"'}, {"etag": '"a/b"'}, {"commit": "../../../evil"}])
+def test_an_answer_that_would_lead_out_of_the_cache_is_refused(
+    server: FileServer, caches: Path, said: dict[str, str]
+) -> None:
+    server.put_on_hub(REPO, FILE, WEIGHTS)
+    for name, value in said.items():
+        setattr(server, name, value)
+    assert "that is none" in fetch_from_hub(server.url).message
+    assert not list(caches.parent.rglob("*evil*"))
+
+
+def test_a_repository_is_its_one_checkpoint_or_the_list(server: FileServer) -> None:
+    server.put_on_hub(REPO, FILE, WEIGHTS)
+
+    def pulled(*files: str) -> subprocess.CompletedProcess[str]:
+        listed = {"id": REPO, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}
+        server.files[f"/api/models/{REPO}/revision/main"] = json.dumps(listed).encode()
+        return subprocess.run(
+            [sys.executable, "-m", "mvit_cli", "weights", "pull", REPO],
+            env={**os.environ, "HF_ENDPOINT": server.url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    one = pulled("README.md", "config.json", FILE, "pytorch_model.bin", "training_args.bin")
+    assert one.returncode == 0, one.stderr
+    assert Path(one.stdout.strip()).read_bytes() == WEIGHTS
+    several = pulled(FILE, "ema.pth", "last.ckpt")
+    assert several.returncode == 2
+    assert f"{REPO} holds 3 checkpoints: {FILE}, ema.pth, last.ckpt" in several.stderr
+    assert f"hint: name one: hf://{REPO}/{FILE}" in several.stderr
+    none = pulled("README.md")
+    assert none.returncode == 1
+    assert "holds no checkpoint" in none.stderr
+    server.stop()
+    assert pulled(FILE).stdout == one.stdout  # what the cache has, where nobody answers

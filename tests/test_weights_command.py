@@ -8,7 +8,7 @@ from typing import Any
 
 import golden
 import pytest
-from hub_server import FileServer, own_caches
+from hub_server import FileServer, own_caches, some_weights
 
 from mvit_cli.arch.presets import preset_names
 from mvit_cli.checkpoints import verification
@@ -111,7 +111,7 @@ def test_a_wrong_name_exits_2_and_names_the_nearest(capsys: pytest.CaptureFixtur
 
 
 def test_pull_downloads_and_prints_the_path_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    content = b"weights" * 1000
+    content = some_weights(7168)
     with FileServer(files={"/model.pth": content}) as server:
         path = Path(output(capsys, "pull", f"{server.url}/model.pth").strip())
         assert path.read_bytes() == content

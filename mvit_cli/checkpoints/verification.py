@@ -8,7 +8,7 @@ from mvit_cli.checkpoints.fetch.locate import verify
 from mvit_cli.checkpoints.find import find, must_be_here
 from mvit_cli.checkpoints.inspect import inspect_file
 from mvit_cli.checkpoints.load import load_file
-from mvit_cli.errors import UsageError
+from mvit_cli.errors import CheckpointError, UsageError
 
 
 def verify_weights(weights: str, preset: str | None = None) -> dict[str, Any]:
@@ -34,7 +34,12 @@ def verify_weights(weights: str, preset: str | None = None) -> dict[str, Any]:
         path = must_be_here(found)
         digest = sha256_of(path, again=True)
         card = _card_of(digest)
-    inspected = inspect_file(path, preset, card)
+    try:
+        inspected = inspect_file(path, preset, card)
+    except CheckpointError as error:
+        if found.kind == "file":
+            raise
+        raise CheckpointError(error.message, f"`mvit weights pull --force {found.name}` replaces it") from error
     model = load_file(path, preset or (card.preset if card else None), overrides=card.overrides if card else None)
     return inspected.record | {
         "sha256": digest,

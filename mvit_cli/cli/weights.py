@@ -59,16 +59,19 @@ def show_command(name: Name, output: Format = "table") -> None:
 
 @app.command("pull")
 def pull_command(
-    name: Annotated[str, typer.Argument(metavar="NAME|URL", help="Name of a card, hf://org/repo/file or https://...")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|URL", help="Name of a card, org/repo, hf://org/repo/file or https://...")
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Download it although it is here.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Download, and print the path.
 
     What is on this machine already is checked and not downloaded again.
     """
-    from mvit_cli.checkpoints.find import resolve_weights
+    from mvit_cli.checkpoints.find import find, obtain
 
-    typer.echo(resolve_weights(name, progress=not quiet).path)
+    typer.echo(obtain(find(name), progress=not quiet, again=force).path)
 
 
 @app.command("verify")

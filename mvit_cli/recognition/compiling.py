@@ -2,9 +2,9 @@
 
 import os
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvit_cli.checkpoints.fetch.caches import cache_home
 from mvit_cli.errors import MViTError, first_line
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def compiled(network: "nn.Module", clips: "torch.Tensor") -> Any:
     Raises:
         MViTError: the compiler failed, or is not there.
     """
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_cache()))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_home() / "mvit" / "compiled"))
     import torch
 
     mode = "reduce-overhead" if clips.device.type == "cuda" else None
@@ -39,7 +39,3 @@ def compiled(network: "nn.Module", clips: "torch.Tensor") -> Any:
             "leave --compile out; on a CPU it needs a C++ compiler",
         ) from error
     return runs
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mvit" / "compiled"

@@ -3,11 +3,11 @@
 import hashlib
 import os
 import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from mvit_cli.checkpoints.fetch.integrity import cache_home
 from mvit_cli.checkpoints.fetch.place import HubFile, Source
 
 WORKS_OFFLINE = (
@@ -18,13 +18,34 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
+def cache_home() -> Path:
+    """The user's cache folder: `$XDG_CACHE_HOME` or `~/.cache`; a temporary one where nobody has a home."""
+    given = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(given) if given else Path("~/.cache")).expanduser()
+    except RuntimeError:  # no HOME, and no entry for this user
+        return Path(tempfile.gettempdir()) / f"mvit-cache-{os.getuid() if hasattr(os, 'getuid') else 0}"
+
+
+def _expanded(folder: str) -> Path:
+    try:
+        return Path(os.path.expandvars(folder)).expanduser()
+    except RuntimeError:  # as above
+        return Path(os.path.expandvars(folder))
+
+
+def verified_dir() -> Path:
+    """Where digests that were computed once are remembered."""
+    return cache_home() / "mvit" / "verified"
+
+
 def hub_cache_dir() -> Path:
     """Where huggingface_hub keeps its files: `$HF_HUB_CACHE`, `$HF_HOME/hub` or `~/.cache/huggingface/hub`."""
     given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if given:
-        return Path(os.path.expandvars(given)).expanduser()
+        return _expanded(given)
     home = os.environ.get("HF_HOME")
-    return (Path(os.path.expandvars(home)).expanduser() if home else cache_home() / "huggingface") / "hub"
+    return (_expanded(home) if home else cache_home() / "huggingface") / "hub"
 
 
 def cached_file(place: HubFile) -> Path | None:
@@ -62,7 +83,7 @@ def delete_cached(path: Path) -> None:
 def url_cache_dir() -> Path:
     """Where `torch.hub` keeps files from URLs: `$TORCH_HOME` or `~/.cache/torch`, then `hub/checkpoints`."""
     home = os.environ.get("TORCH_HOME")
-    return (Path(home).expanduser() if home else cache_home() / "torch") / "hub" / "checkpoints"
+    return (_expanded(home) if home else cache_home() / "torch") / "hub" / "checkpoints"
 
 
 def url_cache_path(url: str, *, published: bool) -> Path:

@@ -1,15 +1,17 @@
 """Files of the Hugging Face Hub, in the Hub's own cache."""
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mvit_cli.checkpoints.fetch.caches import delete_cached, hub_cache_dir, with_published_digest
-from mvit_cli.checkpoints.fetch.integrity import what_is_wrong
+from mvit_cli.checkpoints.fetch.integrity import what_is_wrong, why_no_checkpoint
+from mvit_cli.checkpoints.fetch.limits import first_answer, first_answer_s, refuse_astray
 from mvit_cli.checkpoints.fetch.place import HubFile, HubRepository, Source, redacted
 from mvit_cli.checkpoints.fetch.transfer import announce
-from mvit_cli.checkpoints.fetch.url import FIRST_ANSWER_S, not_the_published, reason_of, unreachable, within
+from mvit_cli.checkpoints.fetch.url import no_checkpoint, not_the_published, reason_of, unreachable
 from mvit_cli.errors import DownloadError
 
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST)
@@ -27,9 +29,12 @@ def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bo
 
     url = hf_hub_url(place.repo, place.path, revision=place.revision)
     try:
-        metadata = within(FIRST_ANSWER_S, lambda: get_hf_file_metadata(url, timeout=FIRST_ANSWER_S))
+        metadata = first_answer(url, lambda: get_hf_file_metadata(url, timeout=first_answer_s()))
     except Exception as error:  # each version of huggingface_hub has the exceptions of its HTTP library
         raise _explained(error, name, redacted(url)) from None
+    _check_answer(metadata.etag, metadata.commit_hash, name, redacted(url))
+    if metadata.location != url:
+        refuse_astray(url, metadata.location)
     announce(name, redacted(url), metadata.size, progress)
     try:
         with _bars(progress):
@@ -41,6 +46,7 @@ def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bo
                     cache_dir=hub_cache_dir(),
                     library_name="mvit",
                     force_download=again,
+                    etag_timeout=first_answer_s(),
                 )
             )
     except Exception as error:  # as above, or a plain OSError
@@ -49,7 +55,23 @@ def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bo
     if wrong:
         delete_cached(path)
         raise not_the_published(name, redacted(url), wrong)
+    other = why_no_checkpoint(path, source)
+    if other:
+        delete_cached(path)
+        raise no_checkpoint(name, redacted(url), other)
     return path
+
+
+def _check_answer(etag: str | None, commit: str | None, name: str, where: str) -> None:
+    """Refuses an answer whose ETag or commit would lead out of the cache: huggingface_hub makes paths of both.
+
+    Raises:
+        DownloadError: names what is wrong with the answer.
+    """
+    if etag is not None and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", etag):
+        raise DownloadError(f"{name}: {where} answers with an ETag that is none", "do not use this mirror")
+    if commit is not None and not re.fullmatch(r"[0-9a-f]{40}", commit):
+        raise DownloadError(f"{name}: {where} answers with a commit that is none", "do not use this mirror")
 
 
 def files_of_repository(repository: HubRepository) -> list[str]:
@@ -58,16 +80,16 @@ def files_of_repository(repository: HubRepository) -> list[str]:
     Raises:
         DownloadError: nothing answered, or there is no such repository or revision.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, constants
 
     def ask() -> list[str]:
         info = HfApi(library_name="mvit").model_info(
-            repository.repo, revision=repository.revision, timeout=FIRST_ANSWER_S
+            repository.repo, revision=repository.revision, timeout=first_answer_s()
         )
         return [sibling.rfilename for sibling in info.siblings or ()]
 
     try:
-        return within(FIRST_ANSWER_S, ask)
+        return first_answer(constants.ENDPOINT, ask)
     except Exception as error:  # each version of huggingface_hub has the exceptions of its HTTP library
         raise _explained(error, repository.where, f"hf://{repository.where}") from None
 

@@ -5,12 +5,12 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from mvit_cli.checkpoints.fetch.caches import verified_dir
 from mvit_cli.checkpoints.fetch.place import Source
-
-
-def cache_home() -> Path:
-    """The user's cache folder: `$XDG_CACHE_HOME` or `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+from mvit_cli.checkpoints.formats.archive import open_torch
+from mvit_cli.checkpoints.formats.header import read_header
+from mvit_cli.checkpoints.formats.kinds import HEAD_BYTES, refuse_other_files
+from mvit_cli.errors import CheckpointError
 
 
 def what_is_wrong(path: Path, source: Source, *, again: bool = False) -> str | None:
@@ -31,11 +31,31 @@ def what_is_wrong(path: Path, source: Source, *, again: bool = False) -> str | N
     return f"its sha256 is {digest[: len(expected)]} instead of {expected}"
 
 
+def why_no_checkpoint(path: Path, source: Source) -> str | None:
+    """What a file is that is no whole checkpoint, by its first bytes and its table of contents; None if it is one.
+
+    A file whose digest is published is known by that; of another only what it is and how long it claims to be can tell
+    a page, a pointer or a half of it. Reads no numbers.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    try:
+        if head[8:9] != b"{":
+            refuse_other_files(path, head)
+        if source.sha256 or source.sha256_prefix:
+            return None
+        read_header(path) if head[8:9] == b"{" else open_torch(path)
+    except CheckpointError as error:
+        return error.message.removeprefix(f"{path}: ")
+    return None
+
+
 def sha256_of(path: Path, *, again: bool = False) -> str:
-    """Digest of a file, from memory if size and time of change are those of the last computation."""
+    """Digest of a file, from memory if size, times and inode are those of the last computation."""
     stamp = _stamp_of(path)
     stat = path.stat()
-    state = f"{stat.st_size} {stat.st_mtime_ns} "
+    # The inode and the time of change are those that whoever sets the time of modification back cannot set, too.
+    state = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino} {stat.st_ctime_ns} "
     with suppress(OSError):
         remembered = stamp.read_text()
         if remembered.startswith(state) and not again:
@@ -52,4 +72,4 @@ def sha256_of(path: Path, *, again: bool = False) -> str:
 
 def _stamp_of(path: Path) -> Path:
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
-    return cache_home() / "mvit" / "verified" / name
+    return verified_dir() / name

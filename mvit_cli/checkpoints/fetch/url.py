@@ -4,27 +4,23 @@ import base64
 import http.client
 import os
 import ssl
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from mvit_cli.checkpoints.fetch.caches import WORKS_OFFLINE
-from mvit_cli.checkpoints.fetch.integrity import what_is_wrong
-from mvit_cli.checkpoints.fetch.place import Source, check_url, redacted
+from mvit_cli.checkpoints.fetch.integrity import what_is_wrong, why_no_checkpoint
+from mvit_cli.checkpoints.fetch.limits import first_answer, first_answer_s, read_s, refuse_astray
+from mvit_cli.checkpoints.fetch.place import Source, redacted
 from mvit_cli.checkpoints.fetch.transfer import transfer_bar
 from mvit_cli.errors import DownloadError
 
-FIRST_ANSWER_S = 3.5  # name resolution, connection and first response together
-READ_TIMEOUT_S = 30.0
 CHUNK_BYTES = 1 << 20
 LIMIT_BYTES = 20 << 30  # larger than any MViT; a card that knows its size allows twice that size
-
-T = TypeVar("T")
 
 
 def download(url: str, source: Source, target: Path, name: str, *, progress: bool, again: bool = False) -> None:
@@ -50,27 +46,6 @@ def download(url: str, source: Source, target: Path, name: str, *, progress: boo
             f"{name}: cannot write to {target.parent}: {error.strerror or type(error).__name__}",
             "free some room, or set TORCH_HOME to a folder that can be written",
         ) from error
-
-
-def within(seconds: float, call: Callable[[], T]) -> T:
-    """The result of `call`, or TimeoutError: resolving a host's name knows no time limit of its own."""
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:  # carried over to the waiting thread
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise TimeoutError(f"no answer within {seconds:g} s")
-    return results[0]
 
 
 class _Part:
@@ -125,6 +100,10 @@ def _download_alone(url: str, source: Source, target: Path, name: str, progress:
     if wrong:
         part.delete()
         raise not_the_published(name, redacted(url), wrong)
+    other = why_no_checkpoint(part.path, source)
+    if other:
+        part.delete()
+        raise no_checkpoint(name, redacted(url), other)
     part.become(target)
 
 
@@ -136,6 +115,14 @@ def not_the_published(name: str, where: str, wrong: str) -> DownloadError:
     )
 
 
+def no_checkpoint(name: str, where: str, what: str) -> DownloadError:
+    """A file that was deleted because it is a page, a pointer or a half of a checkpoint."""
+    return DownloadError(
+        f"{name}: what came from {where} is no whole checkpoint: {what}; it was deleted",
+        "run it again; an address that answers with a page needs a log-in or another link",
+    )
+
+
 def _limit(source: Source) -> int:
     known = source.approximate_bytes
     return LIMIT_BYTES if known is None else 2 * known
@@ -144,6 +131,8 @@ def _limit(source: Source) -> int:
 def _transfer(url: str, part: _Part, name: str, limit: int, progress: bool) -> tuple[int | None, str]:
     """One connection: its bytes go to the end of the part. Gives the file's size if told, and why it broke off."""
     with _open(url, part, name) as response:
+        if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
+            raise no_checkpoint(name, redacted(url), "an HTML page")
         if response.status != 206 or not _continues(response, part):
             part.start_over(response.headers)
         start = part.size_bytes
@@ -184,10 +173,10 @@ class _SameRules(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         try:
-            check_url(newurl)
-        except ValueError as error:
+            refuse_astray(req.full_url, newurl)
+        except DownloadError:
             fp.close()
-            raise DownloadError(f"{redacted(req.full_url)} leads astray: {error}", "do not use this address") from None
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -196,8 +185,8 @@ def _open(url: str, part: _Part, name: str) -> http.client.HTTPResponse:
     request = _request(url, part.resume_headers)
     opener = urllib.request.build_opener(_SameRules)
     try:
-        response: http.client.HTTPResponse = within(
-            FIRST_ANSWER_S, lambda: opener.open(request, timeout=READ_TIMEOUT_S)
+        response: http.client.HTTPResponse = first_answer(
+            request.full_url, lambda: opener.open(request, timeout=max(read_s(), first_answer_s()))
         )
     except urllib.error.HTTPError as error:
         error.close()
