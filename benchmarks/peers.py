@@ -27,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mvit_cli.arch import get_preset
 from mvit_cli.checkpoints.load import build_model, load_state_dict
+from mvit_cli.model.fast.network import FastMViT
 
 FAST, PLAIN = "mvit", "mvit --no-fast"
 Networks = dict[str, Callable[[Tensor], Tensor]]
@@ -45,7 +46,7 @@ def networks(preset: str) -> tuple[Networks, list[Peer]]:
         else:
             load_state_dict(model, other.state_dict())
         found[peer.library] = as_clip_network(other, get_preset(preset).is_image)
-    return {FAST: model.compile_inference(), PLAIN: model, **found}, peers
+    return {FAST: FastMViT(model), PLAIN: model, **found}, peers
 
 
 def load_shared(other: nn.Module, model: nn.Module) -> None:

@@ -51,7 +51,7 @@ def shrunken(name: str) -> MViTConfig:
 
 @torch.inference_mode()
 def difference(model: MViT, clips: torch.Tensor) -> float:
-    got, expected = model.compile_inference()(clips), model(clips)
+    got, expected = FastMViT(model)(clips), model(clips)
     assert got.shape == expected.shape
     assert got.dtype == expected.dtype
     return float((got - expected).abs().max())
@@ -60,7 +60,7 @@ def difference(model: MViT, clips: torch.Tensor) -> float:
 @pytest.mark.parametrize("name", SMALL)
 def test_goldens_are_met_and_odd_batches_equal_the_plain_network(name: str, tmp_path: Path) -> None:
     model = load_small(name, tmp_path)
-    assert largest_difference(model.compile_inference(), name, "logits", torch.float32) <= FLOAT32
+    assert largest_difference(FastMViT(model), name, "logits", torch.float32) <= FLOAT32
     frames = 5 if model.config.frames > 1 else 1
     assert difference(model.double(), torch.randn(2, 3, frames, 45, 61, dtype=torch.float64)) <= SAME_SUMS_64
 
@@ -80,6 +80,27 @@ def test_any_clip_geometry_gives_the_same(config: MViTConfig, shape: tuple[int, 
 @pytest.mark.parametrize("head", ["mean", "mean_then_norm"])
 def test_means_over_tokens_give_the_same_with_a_class_token(head: str) -> None:
     assert difference(random_model(replace(SMALL_V2, head_pooling=head)), torch.randn(2, 3, 4, 32, 32)) <= SAME_SUMS
+
+
+@pytest.mark.parametrize("head", ["cls", "mean", "mean_then_norm"])
+@pytest.mark.parametrize("config", [SMALL_V1, SMALL_V2, replace(SMALL_V1, pool_first=True)])
+@torch.inference_mode()
+def test_features_are_those_of_the_plain_network(config: MViTConfig, head: str) -> None:
+    """Before the classifier and after every stage; the batch is cut into passes, the last block is seen whole."""
+    model, clips = random_model(replace(config, head_pooling=head)).double(), torch.randn(3, 3, 4, 32, 40).double()
+    quick = FastMViT(model)
+    for stage in (None, "cube1", "scale2", "scale3"):
+        got, expected = quick.features(clips, stage), model.features(clips, stage)
+        assert got.shape == expected.shape
+        assert float((got - expected).abs().max()) <= SAME_SUMS_64
+    assert torch.equal(quick.head(quick.features(clips)), quick(clips))
+
+
+def test_a_stage_that_is_not_there_is_named_with_those_that_are() -> None:
+    model = random_model(SMALL_V1)
+    for network in (model, FastMViT(model)):
+        with pytest.raises(ValueError, match=r"no stage 'scale9'; there are cube1, scale2, scale3"):
+            network.features(torch.randn(1, 3, 4, 32, 32), "scale9")
 
 
 @pytest.mark.parametrize("residual_cls", [False, True])
@@ -105,7 +126,7 @@ def test_16_bits_stay_close_to_float32(config: MViTConfig, dtype: torch.dtype, t
     model, clips = random_model(config), torch.randn(2, 3, 4, 32, 32)
     with torch.inference_mode():
         expected = model(clips)
-        got = model.to(dtype).compile_inference()(clips.to(dtype))
+        got = FastMViT(model.to(dtype))(clips.to(dtype))
     assert got.dtype == dtype
     assert float((got.float() - expected).abs().max()) <= tolerance
 
@@ -119,13 +140,13 @@ def test_a_gpu_gives_the_same(config: MViTConfig) -> None:
 @pytest.mark.parametrize("config", [SMALL_V1, SMALL_V2])
 def test_shapes_are_found_without_arithmetic(config: MViTConfig) -> None:
     clips = torch.empty(2, 3, *config.input_thw, device="meta")
-    assert build_model(config, device="meta").compile_inference()(clips).shape == (2, config.num_classes)
+    assert FastMViT(build_model(config, device="meta"))(clips).shape == (2, config.num_classes)
 
 
 def test_clips_and_parameters_are_left_as_they_were() -> None:
     model, clips = random_model(SMALL_V2), torch.randn(2, 3, 4, 32, 32)
     before, weights = clips.clone(), {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    quick = model.compile_inference()
+    quick = FastMViT(model)
     assert torch.equal(quick(clips), quick(clips))
     assert torch.equal(clips, before)
     assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
@@ -134,7 +155,7 @@ def test_clips_and_parameters_are_left_as_they_were() -> None:
 def test_training_still_works_after_the_fast_path_ran() -> None:
     model = random_model(SMALL_V1)
     with torch.inference_mode():
-        model.compile_inference()(torch.randn(1, 3, 4, 28, 28))
+        FastMViT(model)(torch.randn(1, 3, 4, 28, 28))
     model(torch.randn(1, 3, 4, 28, 28)).sum().backward()
     assert all(parameter.grad is not None for parameter in model.blocks[0].parameters())
 
@@ -142,7 +163,7 @@ def test_training_still_works_after_the_fast_path_ran() -> None:
 def test_weights_are_shared_and_not_copied() -> None:
     """Only the depthwise kernels exist twice: repeated for every head."""
     model = build_model(get_preset("mvit_b_16x4").config, device="meta")
-    quick = model.compile_inference()
+    quick = FastMViT(model)
     copies = sum(b.numel() for name, b in quick.named_buffers() if "pool_" in name)
     assert sum(parameter.numel() for parameter in model.parameters()) > 50 * copies
     attn, plain = quick.blocks[0].attn, model.blocks[0].attn
@@ -150,7 +171,7 @@ def test_weights_are_shared_and_not_copied() -> None:
 
 
 def test_the_last_block_computes_the_class_token_alone() -> None:
-    quick: FastMViT = random_model(SMALL_V1).compile_inference()
+    quick: FastMViT = FastMViT(random_model(SMALL_V1))
     rows: list[int] = []
     quick.blocks[-1].register_forward_hook(lambda _module, _args, output: rows.append(len(output[0])))
     quick(torch.randn(2, 3, 4, 32, 32))
@@ -159,7 +180,7 @@ def test_the_last_block_computes_the_class_token_alone() -> None:
 
 def test_wrong_shapes_are_named() -> None:
     with pytest.raises(ValueError, match="clips must be"):
-        random_model(SMALL_V1).compile_inference()(torch.randn(1, 4, 32, 32))
+        FastMViT(random_model(SMALL_V1))(torch.randn(1, 4, 32, 32))
 
 
 def test_rows_and_tokens_are_inverses() -> None:

@@ -10,6 +10,7 @@ from test_model import SMALL_V2
 
 from mvit_cli.arch import MViTConfig
 from mvit_cli.model.fast.int8 import Int8Linear
+from mvit_cli.model.fast.network import FastMViT
 
 
 def test_whole_numbers_are_multiplied_exactly() -> None:
@@ -42,15 +43,15 @@ def test_logits_stay_close_to_float32(config: MViTConfig) -> None:
     """Within a tenth of how the logits vary: each of some 20 layers rounds to 1 in 127."""
     model, clips = random_model(config), torch.randn(2, 3, 4, 32, 32)
     expected = model(clips)
-    got = model.compile_inference().to_int8()(clips)
+    got = FastMViT(model).to_int8()(clips)
     assert 0 < float((got - expected).abs().max()) < 0.1 * float(expected.std()) + 0.1
 
 
 def test_no_float_weight_of_a_linear_layer_is_left_in_the_blocks() -> None:
-    quick = random_model(SMALL_V2).compile_inference().to_int8()
+    quick = FastMViT(random_model(SMALL_V2)).to_int8()
     assert all(parameter.ndim == 1 or "rel_pos" in name for name, parameter in quick.blocks.named_parameters())
 
 
 def test_pooling_before_the_projection_is_refused() -> None:
     with pytest.raises(ValueError, match="pool before they project"):
-        random_model(replace(SMALL_V1, pool_first=True)).compile_inference().to_int8()
+        FastMViT(random_model(replace(SMALL_V1, pool_first=True))).to_int8()

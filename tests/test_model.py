@@ -1,13 +1,15 @@
 """What the network promises beyond equality with the goldens."""
 
 from dataclasses import replace
+from math import prod
 
 import pytest
 import torch
 
 from mvit_cli.arch import MViTConfig, get_preset
+from mvit_cli.arch.grid import THW
 from mvit_cli.checkpoints.load import build_model
-from mvit_cli.model.pooling import TokenPool, grid_to_tokens, tokens_to_grid
+from mvit_cli.model.mvit import TokenPool, grid_to_tokens, tokens_to_grid
 from mvit_cli.model.position import relative_position_bias, relative_rows
 
 SMALL = MViTConfig(
@@ -142,3 +144,52 @@ def test_frame_order_matters_to_the_network() -> None:
     model, clips = build_model(SMALL), torch.randn(1, 3, 4, 32, 32)
     with torch.inference_mode():
         assert not torch.allclose(model(clips), model(clips.flip(2)))
+
+
+@torch.inference_mode()
+def test_features_are_what_the_classifier_sees_and_grids_are_tokens_in_place() -> None:
+    model, clips = build_model(SMALL), torch.randn(2, 3, 4, 32, 32)
+    outputs: list[tuple[torch.Tensor, THW]] = []
+    for block in model.blocks:
+        block.register_forward_hook(lambda _module, _args, output: outputs.append(output))
+    assert torch.equal(model.head(model.features(clips)), model(clips))
+    assert torch.equal(model.features(clips), model.norm(outputs[-1][0][:, 0]))
+    for stage, (tokens, thw) in (("scale2", outputs[0]), ("scale3", outputs[2])):
+        grid = model.features(clips, stage)
+        assert grid.shape == (2, 32, *thw)
+        assert torch.equal(grid[1, :, 1, 2, 3], tokens[1, 1 + 1 * thw[1] * thw[2] + 2 * thw[2] + 3])
+    assert model.features(clips, "cube1").shape == (2, 16, 2, 8, 8)
+
+
+@pytest.mark.parametrize("config", [SMALL, SMALL_V2, replace(SMALL, pool_first=True)])
+@torch.inference_mode()
+def test_softmax_of_a_blocks_queries_keys_and_bias_is_its_attention(config: MViTConfig) -> None:
+    """The formula of the paper from what `pooled_qkv` gives, against what the block's attention gave."""
+    model, clips = build_model(config).double(), torch.randn(2, 3, 4, 32, 32).double()
+    outputs: list[torch.Tensor] = []
+    for block in model.blocks:
+        block.attn.register_forward_hook(lambda _module, _args, output: outputs.append(output[0]))
+    model(clips)
+    for index, (block, output) in enumerate(zip(model.blocks, tuple(outputs), strict=True)):
+        q, k, v, bias, q_thw, k_thw = model.pooled_qkv(clips, index)
+        num_cls = int(config.cls_token)
+        assert (q.shape[2] - num_cls, k.shape[2] - num_cls) == (prod(q_thw), prod(k_thw))
+        weights = (q @ k.transpose(2, 3) * q.shape[3] ** -0.5 + (0 if bias is None else bias)).softmax(dim=3)
+        attended = weights @ v
+        if config.residual_pooling:
+            attended[:, :, num_cls:] += q[:, :, num_cls:]
+        expected = block.attn.proj(attended.transpose(1, 2).flatten(2))
+        assert torch.allclose(output, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("block", [-1, 3])
+def test_a_block_that_is_not_there_is_named(block: int) -> None:
+    with pytest.raises(ValueError, match="block must be 0 to 2"):
+        build_model(SMALL).pooled_qkv(torch.randn(1, 3, 4, 32, 32), block)
+
+
+def test_windows_wider_than_the_grid_average_their_zeros() -> None:
+    pool, x = TokenPool(3, (5, 5, 5), (1, 2, 2), "avg"), torch.randn(1, 2 * 1 * 3, 3)
+    pooled, thw = pool(x, (2, 1, 3))
+    assert thw == (2, 1, 2)
+    assert torch.allclose(pooled[0, 0], x[0].sum(0) / 125)

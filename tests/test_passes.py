@@ -14,6 +14,7 @@ from test_model import SMALL_V2
 from torch import Tensor
 
 from mvit_cli.arch.config import MViTConfig
+from mvit_cli.model.fast.network import FastMViT
 from mvit_cli.model.fast.passes import shares, side_by_side
 
 
@@ -44,7 +45,7 @@ def test_shares_of_two_threads() -> None:
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 @pytest.mark.parametrize("clips", [2, 5, 6])
 def test_the_logits_are_those_of_one_pass_after_another(config: MViTConfig, threads: int, clips: int) -> None:
-    quick, batch = random_model(config).compile_inference(), torch.randn(clips, 3, 4, 32, 32)
+    quick, batch = FastMViT(random_model(config)), torch.randn(clips, 3, 4, 32, 32)
     quick.side_by_side = False
     expected = quick(batch)
     quick.side_by_side = True
@@ -70,7 +71,7 @@ def test_as_many_passes_run_at_once_as_there_are_threads() -> None:
 
 
 def test_no_gradients_are_kept_and_inference_mode_goes_along() -> None:
-    quick = random_model(SMALL_V1).compile_inference()
+    quick = FastMViT(random_model(SMALL_V1))
     assert not quick(torch.randn(2, 3, 4, 32, 32)).requires_grad
     with torch.inference_mode():
         assert quick(torch.randn(2, 3, 4, 32, 32)).is_inference()
@@ -93,9 +94,9 @@ def test_when_one_pass_fails_the_others_give_up() -> None:
 
 
 def test_a_network_that_is_stopped_does_not_finish() -> None:
-    quick, stop, blocks = random_model(SMALL_V1).compile_inference(), Event(), []
+    quick, stop, blocks = FastMViT(random_model(SMALL_V1)), Event(), []
     quick.blocks[0].register_forward_hook(lambda *_: stop.set())
     quick.blocks[1].register_forward_hook(lambda *_: blocks.append(1))
     with torch.no_grad(), pytest.raises(InterruptedError):
-        quick._one_pass(torch.randn(1, 3, 4, 32, 32), stop)
+        quick._logits(torch.randn(1, 3, 4, 32, 32), stop)
     assert not blocks

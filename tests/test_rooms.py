@@ -32,7 +32,6 @@ ONE_CONCEPT = {"__init__.py", "attention.py", "predict.py", "profile.py", "summa
 MEASURES_START_UP = "mvit_cli.profiling.end_to_end"  # imports the package by its name, in a new process
 KNOWN_CYCLES = [  # each is being taken apart
     {"mvit_cli.media.workers.pool", "mvit_cli.media.workers.run"},
-    {"mvit_cli.model.fast.network", "mvit_cli.model.mvit"},
 ]
 KNOWN_LONG = {"predict.predict_command", "predict.predict", "measure.profile"}
 KNOWN_WIDE = {"predict.predict_command", "predict.predict", "predict.load_recogniser"}

@@ -103,6 +103,19 @@ def block_specs(config: MViTConfig) -> tuple[BlockSpec, ...]:
     return tuple(specs)
 
 
+def blocks_through(config: MViTConfig, stage: str) -> int:
+    """How many blocks a clip has passed when it leaves a stage: 0 for `cube1`, all for the last.
+
+    Raises:
+        ValueError: if there is no such stage.
+    """
+    depths = config.stage_depths
+    ends = {"cube1": 0} | {f"scale{i + 2}": sum(depths[: i + 1]) for i in range(len(depths))}
+    if stage not in ends:
+        raise ValueError(f"there is no stage {stage!r}; there are {', '.join(ends)}")
+    return ends[stage]
+
+
 def _kernel_q(config: MViTConfig, stride_q: THW) -> THW | None:
     if not (is_strided(stride_q) or config.pool_q_everywhere):
         return None

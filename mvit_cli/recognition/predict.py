@@ -204,11 +204,13 @@ def _network(choice: Choice, device: str, dtype: str, progress: bool) -> "tuple[
 
 def _way_to_run(model: "MViT", dtype: str, fast: bool) -> "tuple[nn.Module, nn.Module | None]":
     """What shows clips to the network, and what tells how exact that is."""
+    from mvit_cli.model.fast.network import FastMViT
+
     if dtype != INT8:
-        return (model.compile_inference() if fast else model), None
+        return (FastMViT(model) if fast else model), None
     if model.config.pool_first:
         raise UsageError("--dtype int8: this network pools before it projects", "use --dtype float32")
-    return model.compile_inference().to_int8(), model.compile_inference()
+    return FastMViT(model).to_int8(), FastMViT(model)
 
 
 def _auto_batch_size(

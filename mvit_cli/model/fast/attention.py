@@ -1,6 +1,6 @@
-"""Pooling attention for inference: the arithmetic of `attention.py` in fewer and denser steps.
+"""Pooling attention for inference: the arithmetic of `PoolingAttention` in fewer and denser steps.
 
-B batch, L query positions of the grid, N keys, C channels, H heads, D head dim, R rows; see `rows.py`.
+B batch, L query positions of the grid, N keys, C channels, H heads, D head dim, R rows; see `layout.py`.
 """
 
 from functools import reduce
@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from mvit_cli.arch.blocks import BlockSpec
 from mvit_cli.arch.grid import THW
-from mvit_cli.model.attention import PoolingAttention
 from mvit_cli.model.fast.int8 import Int8Linear
 from mvit_cli.model.fast.layout import FoldedPool, RowLayout, joined, read_positions
-from mvit_cli.model.pooling import TokenPool
+from mvit_cli.model.mvit import PoolingAttention, TokenPool
 from mvit_cli.model.position import relative_rows, resize_rel_pos
 
 QUERY_BLOCK = 256
@@ -40,9 +39,9 @@ class FastAttention(nn.Module):
     norm_k: nn.LayerNorm | None
     norm_v: nn.LayerNorm | None
 
-    def __init__(self, attn: PoolingAttention, block: BlockSpec, *, cls_only: bool) -> None:
+    def __init__(self, attn: PoolingAttention, block: BlockSpec) -> None:
         super().__init__()
-        self.heads, self.scale, self.cls_only = block.heads, attn.scale, cls_only
+        self.heads, self.scale = block.heads, attn.scale
         self.residual_pooling, self.residual_pooling_cls = attn.residual_pooling, attn.residual_pooling_cls
         self.linear_q = part_of(attn.qkv, slice(0, block.dim_attn))
         self.linear_kv = part_of(attn.qkv, slice(block.dim_attn, None))
@@ -54,14 +53,14 @@ class FastAttention(nn.Module):
         self.tables = {axis: getattr(attn, f"rel_pos_{axis}") for axis in "thw"}
         self.relative: dict[tuple[str, int, int], Tensor] = {}
 
-    def forward(self, normed: Tensor, layout: RowLayout) -> tuple[list[Tensor], RowLayout]:
+    def forward(self, normed: Tensor, layout: RowLayout, *, cls_only: bool) -> tuple[list[Tensor], RowLayout]:
         """Rows `(R, C_in)` -> rows of the grid and rows of the class tokens, `(B*L, C)` and `(B, C)`, and the layout.
 
         With `cls_only` the layout has an empty grid.
         """
         k, v, k_thw = self._keys_values(normed, layout)
         attended = []
-        if self.cls_only:
+        if cls_only:
             q_cls, layout = self.linear_q(layout.cls(normed)), layout.on((0, 0, 0))
         else:
             q_grid, q_cls, layout = self._queries(normed, layout)

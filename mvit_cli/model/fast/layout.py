@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvit_cli.arch.grid import THW, half, pooled_grid, pooled_length
-from mvit_cli.model.pooling import TokenPool, split_cls
+from mvit_cli.model.mvit import TokenPool, average_pool, split_cls
 
 WORTH_GATHERING = 0.7
 """Share of the positions up to which projecting only those is faster than projecting all; gathering costs a copy."""
@@ -79,8 +79,7 @@ def pool_grid(grid: Tensor, kernel: THW, stride: THW, weight: Tensor | None, mod
     elif mode == "max":
         pooled = F.max_pool3d(channels_first, kernel, stride, padding)
     else:
-        t, h, w = padding  # zeros of our own, which count: torch refuses a grid smaller than the kernel, padded or not
-        pooled = F.avg_pool3d(F.pad(channels_first, (w, w, h, h, t, t)), kernel, stride)
+        pooled = average_pool(channels_first, kernel, stride)
     return pooled.permute(0, 2, 3, 4, 1).contiguous()
 
 

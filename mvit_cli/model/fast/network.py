@@ -3,7 +3,7 @@
 How it differs, step by step, and what each step saves: shares of the 70.5 GMACs of MViT-B 16x4, or milliseconds of its
 first block on one thread of a third-generation EPYC. The arithmetic is the same but for the order of some sums.
 
-1. Tokens are the rows of one matrix (`rows.py`): a dense channels-last grid, then the class tokens. Pooling needs no
+1. Tokens are the rows of one matrix (`layout.py`): a dense channels-last grid, then the class tokens. Pooling needs no
    permute and no copy, and finds torch's kernels for that format (8x56x56x96 by 3x3x3: 10 ms instead of 25).
 2. K and V are projected only where the strided pooling reads (2% of the MACs), and pooled together.
 3. In the last block of a network that classifies by its class token, only that token has a query and an MLP (4%).
@@ -15,29 +15,25 @@ first block on one thread of a third-generation EPYC. The arithmetic is the same
 7. On a CPU a batch is cut until the tokens of a pass take no more room than those of one MViT-B clip, so memory stays
    bounded, and passes run side by side, each on a thread of its own (`passes.py`; four clips in 0.9 of the time).
 
-R rows, C channels; see `rows.py`.
+R rows, C channels; see `layout.py`.
 """
 
 from collections.abc import Iterable
 from math import prod
 from threading import Event
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from mvit_cli.arch.blocks import BlockSpec, block_specs
-from mvit_cli.arch.cost import RGB
+from mvit_cli.arch.blocks import BlockSpec, block_specs, blocks_through
 from mvit_cli.arch.grid import pooled_grid
-from mvit_cli.model.block import Block
 from mvit_cli.model.fast.attention import FastAttention
 from mvit_cli.model.fast.int8 import Int8Linear, add_product_, product
 from mvit_cli.model.fast.layout import RowLayout, joined, pool_grid
-from mvit_cli.model.fast.passes import may_share_threads, side_by_side
+from mvit_cli.model.fast.passes import Pass, may_share_threads, side_by_side
+from mvit_cli.model.mvit import Block, MViT, as_clips
 from mvit_cli.model.position import POSITION_NAMES, absolute_positions
-
-if TYPE_CHECKING:
-    from mvit_cli.model.mvit import MViT
 
 CPU_ROWS = 1024
 """Rows at a time through the MLP: enough for matrix products, little enough for the cache (best of 200 to 25,000)."""
@@ -54,7 +50,7 @@ class FastMViT(nn.Module):
         side_by_side: whether passes over parts of a batch may run at the same time; not where hooks watch a run.
     """
 
-    def __init__(self, model: "MViT") -> None:
+    def __init__(self, model: MViT) -> None:
         super().__init__()
         self.config, self.side_by_side = model.config, True
         self.patch_embed, self.norm_stem = model.patch_embed, model.norm_stem
@@ -63,11 +59,7 @@ class FastMViT(nn.Module):
         specs = block_specs(model.config)
         make = PlainBlock if model.config.pool_first else FastBlock
         blocks = cast(Iterable[Block], model.blocks)
-        last_is_cls_only = model.config.head_pooling == "cls"
-        self.blocks = nn.ModuleList(
-            make(block, spec, cls_only=last_is_cls_only and spec is specs[-1])
-            for block, spec in zip(blocks, specs, strict=True)
-        )
+        self.blocks = nn.ModuleList(make(block, spec) for block, spec in zip(blocks, specs, strict=True))
 
     def to_int8(self) -> "FastMViT":
         """Takes 8-bit integers for the weights of all linear layers but the classifier; for a CPU.
@@ -88,14 +80,26 @@ class FastMViT(nn.Module):
         Raises:
             ValueError: if the shape is none of those.
         """
-        if clips.ndim == 4:
-            clips = clips.unsqueeze(2)
-        if clips.ndim != 5 or clips.shape[1] != RGB:
-            raise ValueError(f"clips must be (B, 3, T, H, W) or (B, 3, H, W), not {tuple(clips.shape)}")
+        return self._in_passes(self._logits, as_clips(clips))
+
+    @torch.no_grad()
+    def features(self, clips: Tensor, stage: str | None = None) -> Tensor:
+        """What the classifier sees, or the grid of tokens that leaves a stage, as `MViT.features`.
+
+        Raises:
+            ValueError: if the shape is wrong or there is no such stage.
+        """
+        if stage is None:
+            return self._in_passes(self._classified, as_clips(clips))
+        blocks = blocks_through(self.config, stage)
+        return self._in_passes(lambda part, stop: self._grid_after(blocks, part, stop), as_clips(clips))
+
+    def _in_passes(self, run: Pass, clips: Tensor) -> Tensor:
+        """`run` over a batch `(B, 3, T, H, W)`, in as many passes as memory asks for."""
         most = self._clips_a_pass(clips)
         if self.side_by_side and len(clips) > 1 and clips.device.type == "cpu" and may_share_threads():
-            return side_by_side(self._one_pass, clips, max(1, most // torch.get_num_threads()))
-        return torch.cat([self._one_pass(part) for part in clips.split(most)])
+            return side_by_side(run, clips, max(1, most // torch.get_num_threads()))
+        return torch.cat([run(part, None) for part in clips.split(most)])
 
     def _clips_a_pass(self, clips: Tensor) -> int:
         if clips.device.type != "cpu":
@@ -105,18 +109,34 @@ class FastMViT(nn.Module):
         grid = pooled_grid((t, h, w), config.patch_kernel, config.patch_stride, config.patch_padding)
         return max(1, CPU_TOKEN_ELEMENTS // (prod(grid) * config.stage_channels[0]))
 
-    def _one_pass(self, clips: Tensor, stop: Event | None = None) -> Tensor:
-        """`(B, 3, T, H, W)` -> `(B, num_classes)`.
+    def _logits(self, clips: Tensor, stop: Event | None) -> Tensor:
+        """`(B, 3, T, H, W)` -> `(B, num_classes)`."""
+        return self.head(self._classified(clips, stop))
+
+    def _classified(self, clips: Tensor, stop: Event | None) -> Tensor:
+        """`(B, 3, T, H, W)` -> what the classifier sees, `(B, C)`."""
+        return self._pooled(*self._rows(clips, len(self.blocks), stop, cls_only=self.config.head_pooling == "cls"))
+
+    def _grid_after(self, blocks: int, clips: Tensor, stop: Event | None) -> Tensor:
+        """`(B, 3, T, H, W)` -> the grid `(B, C, T', H', W')` after that many blocks."""
+        x, layout = self._rows(clips, blocks, stop, cls_only=False)
+        return layout.grid(x).permute(0, 4, 1, 2, 3)
+
+    def _rows(self, clips: Tensor, blocks: int, stop: Event | None, *, cls_only: bool) -> tuple[Tensor, RowLayout]:
+        """Rows `(R, C)` after that many blocks, and their layout.
+
+        Args:
+            cls_only: of the last of these blocks only the class tokens are wanted.
 
         Raises:
             InterruptedError: when told to stop; nobody waits for the result.
         """
         x, layout = self._embed(clips)
-        for block in self.blocks:
+        for index, block in enumerate(self.blocks[:blocks]):
             if stop and stop.is_set():
                 raise InterruptedError("another pass failed, or the run was stopped")
-            x, layout = block(x, layout)
-        return self.head(self._pooled(x, layout))
+            x, layout = block(x, layout, cls_only=cls_only and index == blocks - 1)
+        return x, layout
 
     def _embed(self, clips: Tensor) -> tuple[Tensor, RowLayout]:
         """Patches as rows `(R, C)`; the positions are added while the channels are moved last."""
@@ -151,13 +171,12 @@ class FastBlock(nn.Module):
     bias_attn: Tensor
     bias_mlp: Tensor
 
-    def __init__(self, block: Block, spec: BlockSpec, *, cls_only: bool) -> None:
+    def __init__(self, block: Block, spec: BlockSpec) -> None:
         super().__init__()
-        self.cls_only = cls_only
         self.norm1, self.norm2, self.dim_out = block.norm1, block.norm2, spec.dim_out
         self.fc1, self.fc2, self.proj = block.mlp.fc1, block.mlp.fc2, block.proj
         self.widens_in_attn, self.widens_in_mlp = block.widens_in_attn, block.widens_in_mlp
-        self.attn = FastAttention(block.attn, spec, cls_only=cls_only)
+        self.attn = FastAttention(block.attn, spec)
         self.attn_proj = block.attn.proj
         self.kernel_skip, self.stride_skip = spec.kernel_skip, spec.stride_q
         bias_attn, bias_mlp = block.attn.proj.bias.detach(), block.mlp.fc2.bias.detach()
@@ -178,21 +197,21 @@ class FastBlock(nn.Module):
             if linear is not None:
                 setattr(self, name, Int8Linear(linear.weight, None))
 
-    def forward(self, x: Tensor, layout: RowLayout) -> tuple[Tensor, RowLayout]:
+    def forward(self, x: Tensor, layout: RowLayout, *, cls_only: bool = False) -> tuple[Tensor, RowLayout]:
         """Rows `(R, C_in)` -> `(R', C_out)`; with `cls_only` those of the class tokens alone."""
         normed = self.norm1(x)
-        attended, pooled = self.attn(normed, layout)
-        skip = self._skip(normed if self.widens_in_attn else x, layout)
+        attended, pooled = self.attn(normed, layout, cls_only=cls_only)
+        skip = self._skip(normed if self.widens_in_attn else x, layout, cls_only=cls_only)
         del x, normed  # the largest tensors: not needed while the MLP runs
         return self._projected_and_mlp(skip, attended), pooled
 
-    def _skip(self, source: Tensor, layout: RowLayout) -> Tensor:
+    def _skip(self, source: Tensor, layout: RowLayout, *, cls_only: bool) -> Tensor:
         """The skip connection of the attention, in rows that may be written to."""
-        if self.cls_only:
+        if cls_only:
             source = layout.cls(source).flatten(0, 1)
         if self.proj and self.widens_in_attn:
             source = product(source, self.proj)  # its bias comes with that of `attn_proj`, as a maximum lets it pass
-        if self.kernel_skip is None or self.cls_only:
+        if self.kernel_skip is None or cls_only:
             return source
         grid = pool_grid(layout.grid(source), self.kernel_skip, self.stride_skip, None, "max")
         return joined(grid.flatten(0, 3), layout.cls(source).flatten(0, 1))
@@ -218,11 +237,11 @@ class FastBlock(nn.Module):
 class PlainBlock(nn.Module):
     """A block as it is, between rows and tokens: for pooling before the projection, where there is little to save."""
 
-    def __init__(self, block: Block, spec: BlockSpec, *, cls_only: bool) -> None:
+    def __init__(self, block: Block, spec: BlockSpec) -> None:
         super().__init__()
         self.block = block
 
-    def forward(self, x: Tensor, layout: RowLayout) -> tuple[Tensor, RowLayout]:
+    def forward(self, x: Tensor, layout: RowLayout, *, cls_only: bool = False) -> tuple[Tensor, RowLayout]:
         """Rows `(R, C_in)` -> `(R', C_out)`."""
         tokens, thw = self.block(layout.tokens_of(x), layout.thw)
         layout = layout.on(thw)

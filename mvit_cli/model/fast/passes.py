@@ -13,8 +13,11 @@ from threading import Event
 import torch
 from torch import Tensor
 
-Pass = Callable[[Tensor, Event], Tensor]
-"""Clips `(B, 3, T, H, W)` -> logits `(B, classes)`; it may give up, with any exception, once the event is set."""
+Pass = Callable[[Tensor, Event | None], Tensor]
+"""Clips `(B, 3, T, H, W)` -> one result a clip, such as logits `(B, classes)`.
+
+It may give up, with any exception, once the event is set; without an event nobody stops it.
+"""
 
 
 def may_share_threads() -> bool:
@@ -39,22 +42,22 @@ def shares(clips: int, threads: int, most: int) -> list[list[int]]:
 
 
 def side_by_side(run: Pass, clips: Tensor, most: int) -> Tensor:
-    """Logits of the clips, `(B, classes)`, in passes on all of torch's threads.
+    """What `run` gives for the clips, one result a clip, in passes on all of torch's threads.
 
     torch's number of threads is the process's: it is another one until this returns.
 
     Args:
         most: clips that a pass may have.
     """
-    threads, logits, start = torch.get_num_threads(), [], 0
+    threads, results, start = torch.get_num_threads(), [], 0
     try:
         for sizes in shares(len(clips), threads, most):
             parts = clips[start : start + sum(sizes)].split(sizes)
             start += sum(sizes)
-            logits += _together(run, parts, max(1, threads // len(parts)), _pool(threads))
+            results += _together(run, parts, max(1, threads // len(parts)), _pool(threads))
     finally:
         torch.set_num_threads(threads)
-    return torch.cat(logits)
+    return torch.cat(results)
 
 
 def _together(run: Pass, parts: Sequence[Tensor], threads_each: int, pool: ThreadPoolExecutor) -> list[Tensor]:
