@@ -11,7 +11,7 @@ from media_clips import clip, draw, needs_decord, read_number, write_video
 from PIL import Image
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.decode import attempt, decode
+from mvit_cli.media.decode import attempt, damage, decode
 from mvit_cli.media.request import Decoded, DecodeRequest, Windows
 from mvit_cli.media.video.decord_reader import decord_is_installed
 from mvit_cli.media.windows import outcomes_of
@@ -262,3 +262,17 @@ def test_a_file_is_checked_once_and_opened_as_often_as_libraries_need(tmp_path, 
     found = list(outcomes_of(replace(request(path), windows=windows, reader="av")))
     assert isinstance(found[-1], Decoded)
     assert (looked.count(path), opened.count(path)) == (1, 2)  # PyAV: for the packets, then for the frames
+
+
+@pytest.mark.parametrize("states", [["damaged"] * 16, ["held", "damaged"] * 8, ["held"] * 16])
+def test_a_clip_without_one_clean_frame_is_lost(states):
+    with pytest.raises(MediaError) as caught:
+        damage(states)
+    assert caught.value.kind == "decode"
+    assert caught.value.hint
+
+
+def test_one_clean_frame_among_damaged_ones_is_shown_with_a_warning():
+    assert damage(["decoded"] + ["damaged"] * 15) == [
+        "15 of 16 frames are damaged; the decoder concealed what it could"
+    ]

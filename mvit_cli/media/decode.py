@@ -92,7 +92,7 @@ def _play(file: CheckedFile, request: DecodeRequest, pixels: NDArray[Any]) -> tu
     clips = sample(index.times_s, index.duration_s, index.fps, request.sampling, request.num_clips)
     short = short_video_warning(index.duration_s, index.fps, request.sampling)
     reader, damage = _fetch(index, clips, request, pixels)
-    return clips, index.duration_s, reader, [note for note in (index.cut_short, short, *damage) if note]
+    return clips, index.duration_s, reader, [note for note in (*index.warnings, short, *damage) if note]
 
 
 def _fetch(
@@ -137,9 +137,15 @@ def damage(states: Sequence[State]) -> list[str]:
     """Returns sentences on the frames, one state each, that are not as the file should have them.
 
     Raises:
-        MediaError: decode, where fewer than half could be had.
+        MediaError: decode, where fewer than half could be had, or none without damage.
     """
     held, damaged, total = states.count("held"), states.count("damaged"), len(states)
+    if damaged and held + damaged == total:
+        raise MediaError(
+            "decode",
+            f"none of {total} frames could be decoded without damage",
+            "the file is damaged; copy or download it again",
+        )
     if held * 2 > total:
         raise MediaError(
             "decode",

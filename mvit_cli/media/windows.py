@@ -187,7 +187,7 @@ def _assembled(
         tuple(planned.clips),
         index.duration_s,
         reader=AVReader.name,
-        warnings=tuple(note for note in (index.cut_short, short, *damaged) if note),
+        warnings=tuple(note for note in (*index.warnings, short, *damaged) if note),
         decode_ms=elapsed_s * 1000,
         pictures=_pictures(pixels, planned, request),
         window=window,

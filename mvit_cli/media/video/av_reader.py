@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.video.container import ERROR_BUDGET, open_video, packets_of
@@ -55,7 +56,7 @@ class AVReader:
 
     def __init__(self, index: VideoIndex) -> None:
         self._index = index
-        self._playback = _Playback(index.path, (index.width, index.height))
+        self._playback = _Playback(index)
 
     def frames(self, indices: Sequence[int]) -> Iterator[Fetched]:
         """Yields the frames at `indices`, which ascend without repeats.
@@ -128,7 +129,8 @@ class AVReader:
             if not arrived:
                 if found < place:
                     continue  # shown before the key frame although decoded after it
-                if found > place or frame.is_corrupt:
+                # What a container calls a key frame is one where the decoder says so.
+                if found > place or frame.is_corrupt or not frame.key_frame:
                     raise _ContradictionError
                 arrived = True
             yield found, frame
@@ -139,7 +141,9 @@ class AVReader:
         """Yields the decoder's output with each frame's place in display order, ascending."""
         previous = -1
         for frame in self._playback:
-            place = self._place_of(frame.pts) if by_time else previous + 1
+            if previous < 0 and self._is_left_out(frame, by_time=by_time):
+                continue
+            place = self._place_of(frame.pts, previous) if by_time else previous + 1
             if place >= self._index.num_frames:
                 return
             if place <= previous:
@@ -147,14 +151,25 @@ class AVReader:
             previous = place
             yield place, frame
 
-    def _place_of(self, pts: int | None) -> int:
-        """Returns the place of a time stamp; the number of frames for one after the last."""
+    def _is_left_out(self, frame: VideoFrame, *, by_time: bool) -> bool:
+        """Whether a frame refers to frames before the file begins, and the index does not count it."""
+        if not self._index.begins_late:
+            return False
+        if by_time and self._index.pts is not None and frame.pts is not None:
+            return bool(frame.pts < self._index.pts[0])
+        return bool(frame.is_corrupt)
+
+    def _place_of(self, pts: int | None, previous: int = -1) -> int:
+        """Returns the place of a time stamp, of those that share it the first after `previous`; the number of frames
+        for one after the last."""
         stamps = self._index.pts
         if stamps is None or pts is None:
             raise _ContradictionError
         place = int(stamps.searchsorted(pts))
         if place < len(stamps) and stamps[place] != pts:
             raise _ContradictionError
+        if place <= previous < len(stamps) - 1 and stamps[previous + 1] == pts:
+            return previous + 1
         return place
 
     def _walk(self, placed: Iterator[tuple[int, VideoFrame]], indices: Sequence[int]) -> Iterator[Fetched]:
@@ -177,10 +192,11 @@ class AVReader:
 class _Playback:
     """The decoder's output of one file, past errors up to a budget."""
 
-    def __init__(self, path: str, size: tuple[int, int]) -> None:
-        self._path = path
-        self._size = size
-        self._container, self._stream = open_video(path)
+    def __init__(self, index: VideoIndex) -> None:
+        self._path = index.path
+        self._size = index.width, index.height
+        self._orientation = index.orientation
+        self._container, self._stream = open_video(index.path)
         self._fresh = True
 
     def restart(self) -> None:
@@ -223,11 +239,19 @@ class _Playback:
 
     def to_rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Returns `(H, W, 3)` RGB, turned upright; where the size changes in mid-stream, scaled to the first."""
-        import numpy as np
-
         width, height = self._size
-        pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
-        return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
+        try:
+            pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            raise MediaError(
+                "unsupported",
+                f"frames of the format {frame.format.name} and colour matrix {int(frame.colorspace)} cannot be"
+                " converted to RGB",
+                "convert it to H.264 with BT.709 first",
+            ) from error
+        return self._orientation.upright(cast("NDArray[np.uint8]", pixels))
 
     def close(self) -> None:
         self._container.close()

@@ -25,8 +25,12 @@ NEITHER = "neither a video nor an image that can be read"
 ERROR_BUDGET = 100
 
 
-def open_video(path: str) -> tuple[InputContainer, VideoStream]:
+def open_video(path: str, *, only_whole: bool = False) -> tuple[InputContainer, VideoStream]:
     """Opens the file at an absolute path and picks its video stream; the caller closes the container.
+
+    Args:
+        path: of the file.
+        only_whole: whether the decoder keeps damaged frames to itself.
 
     Raises:
         MediaError: decode, unsupported.
@@ -46,7 +50,7 @@ def open_video(path: str) -> tuple[InputContainer, VideoStream]:
             "check that the file is whole and plays elsewhere",
         ) from error
     try:
-        return container, _video_stream(container)
+        return container, _video_stream(container, only_whole=only_whole)
     except BaseException:
         container.close()
         raise
@@ -73,7 +77,7 @@ def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packe
             yield packet
 
 
-def _video_stream(container: InputContainer) -> VideoStream:
+def _video_stream(container: InputContainer, *, only_whole: bool) -> VideoStream:
     from av.stream import Disposition
 
     formats = container.format.name.split(",")
@@ -105,11 +109,11 @@ def _video_stream(container: InputContainer) -> VideoStream:
             f"frames of {codec.width} x {codec.height}, more than {MAX_VIDEO_PIXELS / 1e6:.0f} million pixels",
             "scale the video down",
         )
-    _set_up_decoder(stream)
+    _set_up_decoder(stream, only_whole=only_whole)
     return stream
 
 
-def _set_up_decoder(stream: VideoStream) -> None:
+def _set_up_decoder(stream: VideoStream, *, only_whole: bool) -> None:
     from av.codec.context import Flags, ThreadType
 
     codec = stream.codec_context
@@ -117,6 +121,7 @@ def _set_up_decoder(stream: VideoStream) -> None:
     codec.thread_type = ThreadType.NONE
     codec.thread_count = 1
     # A damaged frame comes out marked as such; without this flag the decoder drops it and all that refer to it.
-    codec.flags |= Flags.output_corrupt
+    if not only_whole:
+        codec.flags |= Flags.output_corrupt
     # A header in mid-stream may claim another size than the container's.
     codec.options = {"max_pixels": str(MAX_VIDEO_PIXELS)}

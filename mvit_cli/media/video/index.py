@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.guards import check_file
-from mvit_cli.media.video.container import open_video, packets_of
+from mvit_cli.media.video.container import open_video
+from mvit_cli.media.video.packets import Look, first_shown, scan
+from mvit_cli.media.video.stamps import FALLBACK_FPS, frame_rate, plausible, time_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from av.container import InputContainer
-    from av.packet import Packet
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
     from mvit_cli.media.guards import CheckedFile
+    from mvit_cli.media.video.orientation import Orientation
+    from mvit_cli.media.video.packets import Packets
+    from mvit_cli.media.video.stamps import TimeLine
 
-# A last frame that claims to stand longer is a damaged header, not a picture.
+# A last frame that claims to stand longer is a damaged header, not a picture, unless the file's length agrees.
 MAX_LAST_FRAME_S = 60.0
-FALLBACK_FPS = 25.0
+# A first frame that stands longer than this, and than all others together, has a stray time stamp.
+MAX_FIRST_FRAME_S = 600.0
+# Streams without a container: what stamps they have are counted by the demuxer, at 25 frames a second or what it
+# knows by then.
+ELEMENTARY = frozenset(
+    {"h264", "hevc", "vvc", "evc", "m4v", "mpegvideo", "h263", "h261", "obu", "mjpeg", "dirac", "vc1", "cavsvideo"}
+    | {"avs2", "avs3", "dnxhd"}
+)
+# Colour matrices (ITU-T H.273, table 4) that FFmpeg's scaler converts to RGB; it refuses all others.
+CONVERTED_MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
+MATRIX_NAMES = {
+    3: "reserved (3)",
+    8: "YCgCo",
+    10: "BT.2020 constant luminance",
+    11: "SMPTE ST 2085 (Y'D'zD'x)",
+    12: "chromaticity-derived non-constant luminance",
+    13: "chromaticity-derived constant luminance",
+    14: "ICtCp",
+    15: "IPT-C2",
+    16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}
+# Decoders that make pictures of a stream's middle without a word.
+BEGINS_ANYWHERE = frozenset(
+    {"mpeg4", "h263", "flv", "msmpeg4", "msmpeg4v2", "msmpeg4v1", "wmv1", "wmv2", "vp6f", "rv10"}
+)
+TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +64,17 @@ class VideoIndex:
         codec: FFmpeg's name of the decoder.
         width: coded pixels; display turns them where the file says so.
         height: coded pixels.
-        times_s: `(frames,)`, ascending, the first 0.
+        orientation: how coded pictures become upright.
+        times_s: `(frames,)`, strictly ascending, the first 0.
         duration_s: end of the last frame.
         fps: frames a second where the rate is constant, else the most usual one.
         variable_rate: whether frames stand off the constant rate by half a frame or more.
-        pts: `(frames,)` int64, ascending, in the stream's time base; None where stamps are missing or repeated.
-        key_pts: time stamps of the key frames, ascending.
+        pts: `(frames,)` int64, ascending, in the stream's time base, repeats allowed; None where frames can only be
+            counted.
+        key_pts: time stamps of the key frames by the container's word, ascending, none of them repeated.
+        begins_late: whether the file holds frames before the first one that can be decoded.
         decord_doubt: why decord would be wrong here; empty where nothing speaks against it.
-        cut_short: a sentence where the file ends well before its header says; empty else.
+        warnings: sentences on what is not as it should be.
     """
 
     path: str
@@ -50,14 +82,16 @@ class VideoIndex:
     codec: str
     width: int
     height: int
+    orientation: Orientation
     times_s: NDArray[np.float64]
     duration_s: float
     fps: float
     variable_rate: bool
     pts: NDArray[np.int64] | None
     key_pts: NDArray[np.int64]
+    begins_late: bool
     decord_doubt: str
-    cut_short: str
+    warnings: tuple[str, ...]
 
     @property
     def num_frames(self) -> int:
@@ -68,13 +102,14 @@ def why_not_decord(index: VideoIndex) -> str | None:
     """Returns the reason why decord's frames would not be this file's, or None where the index proves them right.
 
     decord counts hidden and damaged packets as frames, mixes the order of decoding with that of display after an open
-    group of pictures, and starts at the wrong key frame in containers without an index of their own.
+    group of pictures, starts at the wrong key frame in containers without an index of their own, and believes key
+    frames that are none.
     """
     return index.decord_doubt or None
 
 
 def index_video(path: str | CheckedFile) -> VideoIndex:
-    """Reads every packet of the video stream once, without decoding.
+    """Reads every packet of the video stream once, and decodes one picture.
 
     Raises:
         MediaError: not_found, unsupported, empty, decode.
@@ -82,139 +117,160 @@ def index_video(path: str | CheckedFile) -> VideoIndex:
     file = check_file(path)
     container, stream = open_video(file.path)
     try:
-        return _build(file.path, container, stream, _scan(container, stream))
+        return _build(file.path, container, stream, scan(container, stream))
     finally:
         container.close()
 
 
-@dataclass
-class _Packets:
-    """Packets that become frames, in decoding order, and what was odd about the others."""
-
-    pts: list[int | None] = field(default_factory=list)
-    is_key: list[bool] = field(default_factory=list)
-    last_duration: int = 0
-    latest_pts: int | None = None
-    hidden: int = 0
-    damaged: int = 0
-
-
-def _scan(container: InputContainer, stream: VideoStream) -> _Packets:
-    packets = _Packets()
-    # Transport streams mark whole packets as damaged after a gap; elsewhere the mark means cut short.
-    keeps_damaged = bool({"mpegts", "mpeg"}.intersection(container.format.name.split(",")))
-    shows = _SHOWS_FRAME.get(stream.codec_context.name)
-    for packet in packets_of(container, stream):
-        if packet.size == 0:
-            continue
-        if packet.is_discard or (shows is not None and not shows(packet)):
-            packets.hidden += 1
-            continue
-        if packet.is_corrupt:
-            packets.damaged += 1
-            if not keeps_damaged:
-                continue
-        packets.pts.append(packet.pts)
-        packets.is_key.append(packet.is_keyframe)
-        if packet.pts is not None and (packets.latest_pts is None or packet.pts > packets.latest_pts):
-            packets.latest_pts, packets.last_duration = packet.pts, packet.duration or 0
-    return packets
-
-
-def _shows_vp8_frame(packet: Packet[Any]) -> bool:
-    """Alternate reference frames of VP8 are packets that are never shown (RFC 6386, section 9.1: show_frame)."""
-    return bool(memoryview(packet)[0] & 0x10)
-
-
-_SHOWS_FRAME: dict[str, Any] = {"vp8": _shows_vp8_frame, "libvpx": _shows_vp8_frame}
-
-
-def _build(path: str, container: InputContainer, stream: VideoStream, packets: _Packets) -> VideoIndex:
+def _build(path: str, container: InputContainer, stream: VideoStream, packets: Packets) -> VideoIndex:
     import numpy as np
 
-    count = len(packets.pts)
-    if not count:
-        raise MediaError("empty", "the video stream holds no frame", "check that the file is whole")
-    rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
-    stamps = [pts for pts in packets.pts if pts is not None]
-    pts = None
-    if len(stamps) == count and len(set(stamps)) == count:
-        pts = np.array(sorted(stamps), dtype=np.int64)
-    if pts is None or stream.time_base is None:
-        times_s = np.arange(count) / _plausible(rates)
-    else:
-        times_s = (pts - pts[0]) * float(stream.time_base)
+    look = packets.look or Look()
+    _refuse(packets, look)
+    rates = _rates(container, stream)
+    line = None
+    if not ELEMENTARY.intersection(container.format.name.split(",")):
+        line = time_line(packets.pts, wraps=bool({"mpegts", "mpeg"}.intersection(container.format.name.split(","))))
+    left_out = _frames_left_out(path, stream, packets, line)
+    tick_s = float(stream.time_base or 0)
+    ticks_s = np.arange(len(packets.pts)) / plausible(rates) if line is None else line.ticks * tick_s
+    before_s = float(ticks_s[left_out] - ticks_s[0])
+    times_s = ticks_s[left_out:] - ticks_s[left_out]
+    pts = line.pts[left_out:] if line is not None and line.pts is not None else None
     fps, variable = frame_rate(times_s, rates)
-    last_s = packets.last_duration * float(stream.time_base or 0) if pts is not None else 0.0
-    if not 0 < last_s <= MAX_LAST_FRAME_S:
-        last_s = 1 / fps
-    duration_s = float(times_s[-1]) + last_s
-    keys = [stamp for stamp, key in zip(packets.pts, packets.is_key, strict=True) if key and stamp is not None]
+    last_s = _last_frame_s(container, stream, packets, line, float(ticks_s[-1] - ticks_s[0]))
+    duration_s = float(times_s[-1]) + (last_s or 1 / fps)
+    stamps = Counter(packets.pts)
+    keys = [
+        pts for pts, key in zip(packets.pts, packets.is_key, strict=True) if key and pts is not None and stamps[pts] < 2
+    ]
+    notes = (
+        _cut_short(_announced_s(container, stream), before_s + duration_s),
+        _left_out(left_out, before_s),
+        _stray_start(times_s),
+        "" if rates or line else f"the stream states no rate: {FALLBACK_FPS:.0f} frames a second were assumed",
+        look.orientation.warning,
+        *_taken_as_it_is(look),
+    )
     return VideoIndex(
         path=path,
         container=container.format.name,
         codec=stream.codec_context.name,
         width=stream.codec_context.width,
         height=stream.codec_context.height,
+        orientation=look.orientation,
         times_s=times_s,
         duration_s=duration_s,
         fps=fps,
         variable_rate=variable,
         pts=pts,
         key_pts=np.array(sorted(keys), dtype=np.int64),
-        decord_doubt=_doubt_decord(path, container, stream, packets, pts),
-        cut_short=_cut_short(container, stream, duration_s),
+        begins_late=left_out > 0 or not packets.begins_whole,
+        decord_doubt=_doubt_decord(path, container, stream, packets, look, pts),
+        warnings=tuple(note for note in notes if note),
     )
 
 
-def _cut_short(container: InputContainer, stream: VideoStream, duration_s: float) -> str:
-    announced_s = 0.0
+def _refuse(packets: Packets, look: Look) -> None:
+    if packets.encrypted:
+        raise MediaError("unsupported", "the video is encrypted", "decrypt it, or name a copy without protection")
+    if not packets.pts:
+        raise MediaError("empty", "the video stream holds no frame", "check that the file is whole")
+    if look.colorspace not in CONVERTED_MATRICES:
+        name = MATRIX_NAMES.get(look.colorspace, str(look.colorspace))
+        raise MediaError(
+            "unsupported", f"its colour matrix {name} cannot be converted to RGB", "convert it to BT.709 first"
+        )
+
+
+def _rates(container: InputContainer, stream: VideoStream) -> list[float]:
+    """Returns the frames a second that the file states, the most trusted first."""
+    if ELEMENTARY.intersection(container.format.name.split(",")):
+        return [float(rate) for rate in (stream.codec_context.framerate,) if rate]
+    return [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
+
+
+def _frames_left_out(path: str, stream: VideoStream, packets: Packets, line: TimeLine | None) -> int:
+    """Returns how many frames, in display order, stand before the first one that can be decoded.
+
+    Raises:
+        MediaError: decode, where none can be.
+    """
+    pts = None if line is None else line.pts
+    first_key = packets.pts[packets.is_key.index(True)] if True in packets.is_key else None
+    if packets.begins_whole:
+        leading = pts is not None and not packets.hidden and first_key is not None and first_key > pts[0]
+        if not leading:
+            return 0
+    found = first_shown(path, count_all=pts is None)
+    if found is None:
+        raise MediaError("decode", "no frame could be decoded", "check that the file plays elsewhere")
+    first, shown = found
+    if pts is None or first is None:
+        return max(0, len(packets.pts) - shown)
+    if stream.codec_context.name in BEGINS_ANYWHERE and first_key is not None:
+        first = max(first, first_key)
+    return min(int(pts.searchsorted(first)), len(packets.pts) - 1)
+
+
+def _last_frame_s(
+    container: InputContainer,
+    stream: VideoStream,
+    packets: Packets,
+    line: TimeLine | None,
+    last_s: float,
+) -> float:
+    """Returns how long the last frame, which appears at `last_s` after the first, stands; 0 where nothing says it."""
+    if line is None or line.pts is None:
+        return 0.0
+    stands_s = packets.durations[packets.pts.index(int(line.pts[-1]))] * float(stream.time_base or 0)
+    if stands_s <= MAX_LAST_FRAME_S:
+        return max(0.0, stands_s)
+    return stands_s if abs(_announced_s(container, stream) - last_s - stands_s) < 0.5 else 0.0
+
+
+def _announced_s(container: InputContainer, stream: VideoStream) -> float:
     if stream.duration and stream.time_base:
-        announced_s = stream.duration * float(stream.time_base)
-    elif container.duration and "matroska" in container.format.name:  # no length of its own for a stream
-        announced_s = container.duration / 1e6
+        return stream.duration * float(stream.time_base)
+    if container.duration and "matroska" in container.format.name:  # no length of its own for a stream
+        return container.duration / 1e6
+    return 0.0
+
+
+def _cut_short(announced_s: float, duration_s: float) -> str:
     # Sound that goes on a little longer, and edit lists that start or end between frames, are no damage.
     if announced_s < 1.1 * duration_s + 0.5:
         return ""
     return f"the file announces {announced_s:.2f} s, but its frames end after {duration_s:.2f} s"
 
 
-def frame_rate(times_s: NDArray[np.float64], announced: Sequence[float]) -> tuple[float, bool]:
-    """Returns the frames a second and whether they vary.
-
-    A rate is constant where every frame stands within half a frame of its place; then a rate that the file announces is
-    taken where it drifts by less than a quarter of a frame over the file, because the measured one carries the rounding
-    of the time stamps. Where the rate varies the median interval counts: a pause must not slow the rest down.
-
-    Args:
-        times_s: `(frames,)`, ascending, the first 0.
-        announced: rates from the file's header, the most trusted first.
-    """
-    import numpy as np
-
-    count = len(times_s)
-    if count < 2 or times_s[-1] <= 0:
-        return _plausible(announced), False
-    measured = (count - 1) / float(times_s[-1])
-    off = np.abs(times_s * measured - np.arange(count)).max()
-    if off >= 0.5:
-        steps = np.diff(times_s)
-        return 1 / float(np.median(steps[steps > 0])), True
-    for rate in announced:
-        if abs(rate / measured - 1) * count < 0.25:
-            return rate, False
-    return measured, False
+def _left_out(frames: int, seconds: float) -> str:
+    if not frames:
+        return ""
+    return f"the first {seconds:.2f} s ({frames} frames) refer to frames before the file begins and were left out"
 
 
-def _plausible(rates: Sequence[float]) -> float:
-    return next((rate for rate in rates if 0.01 <= rate <= 1000), FALLBACK_FPS)
+def _stray_start(times_s: NDArray[np.float64]) -> str:
+    if len(times_s) < 2 or times_s[1] <= max(MAX_FIRST_FRAME_S, times_s[-1] - times_s[1]):
+        return ""
+    return f"the first frame's time stamp lies {times_s[1] / 3600:.2f} h before all others and may be false"
+
+
+def _taken_as_it_is(look: Look) -> list[str]:
+    notes = (
+        ["the video is interlaced: its frames were taken as they are, both fields in one"] if look.interlaced else []
+    )
+    if name := TRANSFERS.get(look.transfer):
+        notes.append(f"the video is HDR ({name}): its colours were taken as they are, without tone mapping")
+    return notes
 
 
 def _doubt_decord(
     path: str,
     container: InputContainer,
     stream: VideoStream,
-    packets: _Packets,
+    packets: Packets,
+    look: Look,
     pts: NDArray[np.int64] | None,
 ) -> str:
     """Returns the first reason against decord, or "".
@@ -230,7 +286,9 @@ def _doubt_decord(
         return f"it counts {packets.hidden} hidden packets (an edit list) as frames"
     if packets.damaged:
         return f"{packets.damaged} packets are damaged"
-    if pts is None:
+    if packets.empty:
+        return f"it counts {packets.empty} packets without a picture as frames"
+    if pts is None or len(set(packets.pts)) < len(pts):
         return "time stamps are missing or repeated"
     if int(pts[-1]) >= 2**31:
         return "time stamps are larger than 31 bits"
@@ -238,8 +296,14 @@ def _doubt_decord(
         return f"the header announces {stream.frames} frames, the file holds {len(pts)}"
     if len(container.streams.video) > 1:
         return "it may pick another of the file's video streams"
-    if not packets.is_key[0]:
+    if not packets.begins_whole or len(pts) < len(packets.pts):
         return "the file does not start with a key frame"
+    if packets.false_keys:
+        return "the packets do not prove that its key frames are some"
+    if look.orientation.mirrors or look.orientation.warning:
+        return "it does not follow such a display matrix"
+    if not look.orientation.is_identity and "mp4" not in container.format.name:
+        return f"it does not turn pictures in {container.format.name}"
     if not _closed_groups(packets):
         return "frames refer across key frames (open groups of pictures)"
     try:
@@ -249,7 +313,7 @@ def _doubt_decord(
     return ""
 
 
-def _closed_groups(packets: _Packets) -> bool:
+def _closed_groups(packets: Packets) -> bool:
     """Whether, at every key frame, all packets before it are also shown before it, and all after it after it."""
     import numpy as np
 
