@@ -6,6 +6,9 @@ Said by cards, by checkpoint files and by users; done by `media` and `recognitio
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+Activation = Literal["softmax", "sigmoid"]
+"""What makes scores of outputs: one of all classes, or each for itself."""
+
 Method = Literal["clip", "resampled", "segments", "native", "image"]
 
 

@@ -183,6 +183,7 @@ class OkRow(TypedDict):
     preset: Annotated[str | None, Rule("Null for an architecture that is no preset.")]
     weights: str
     views: ViewsText
+    activation: NotRequired[Annotated[Literal["sigmoid"], Rule("Each score is for itself; they do not sum to 1.")]]
     predictions: Annotated[list[Prediction], Rule("Best first.", min_items=1)]
     clips: Annotated[list[Span], Rule("What was shown to the network.", min_items=1)]
     duration_s: Annotated[Amount, Rule("Of the whole file; 0 for a still image.")]

@@ -9,7 +9,7 @@ from mvit_cli import __version__
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.checkpoints.find import ResolvedWeights
 from mvit_cli.checkpoints.formats.layouts import Layout
-from mvit_cli.checkpoints.formats.reading import answered, read_checkpoint
+from mvit_cli.checkpoints.formats.reading import CFG_KEY, answered, read_checkpoint
 from mvit_cli.checkpoints.load import CONFIG_KEY, build_model, config_to_json, describe, load_state_dict
 from mvit_cli.errors import CheckpointError, MViTError, UsageError
 
@@ -51,6 +51,8 @@ def convert(found: ResolvedWeights, target: Path, preset: str | None = None, *, 
     tensors = {name: described.tensors[name] for name in names}
     metadata = {CONFIG_KEY: config_to_json(described.config), "format": "pt", "mvit_version": __version__}
     metadata["converted_from"] = f"{found.card.name if found.card else found.path.name} ({described.layout})"
+    if checkpoint.cfg:
+        metadata[CFG_KEY] = checkpoint.cfg  # how the network wants to be shown a file, which tensors cannot tell
     _save(tensors, metadata, target)
     return Converted(target, described.layout, described.config, sum(tensor.numel() for tensor in tensors.values()))
 

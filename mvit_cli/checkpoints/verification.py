@@ -6,6 +6,7 @@ from mvit_cli.checkpoints.cards import Card, card_names, load_card
 from mvit_cli.checkpoints.fetch.integrity import sha256_of
 from mvit_cli.checkpoints.fetch.locate import verify
 from mvit_cli.checkpoints.find import find, must_be_here
+from mvit_cli.checkpoints.formats.reading import Checkpoint
 from mvit_cli.checkpoints.inspect import inspect_file
 from mvit_cli.checkpoints.load import load_file
 from mvit_cli.errors import CheckpointError, UsageError
@@ -53,6 +54,21 @@ def verify_weights(weights: str, preset: str | None = None) -> dict[str, Any]:
 def _card_of(digest: str) -> Card | None:
     """The card whose published file has this digest."""
     return next((card for card in map(load_card, card_names()) if _is_published(card, digest)), None)
+
+
+def card_of_file(checkpoint: Checkpoint, layout: str, num_classes: int) -> Card | None:
+    """The card whose weights a file holds: converted from it by us, or the published file by its digest."""
+    origin = checkpoint.metadata.get("converted_from", "").split(" ")[0]
+    cards = [card for card in map(load_card, card_names()) if card.labels.classes == num_classes]
+    converted = next((card for card in cards if card.name == origin), None)
+    if converted:
+        return converted
+    size = checkpoint.path.stat().st_size
+    likely = [card for card in cards if card.layout == layout and card.source.size_bytes in (None, size)]
+    if not any(card.source.sha256 or card.source.sha256_prefix for card in likely):
+        return None
+    digest = sha256_of(checkpoint.path)
+    return next((card for card in likely if _is_published(card, digest)), None)
 
 
 def _is_published(card: Card, digest: str) -> bool:

@@ -21,6 +21,7 @@ from mvit_cli.recognition.recipe import (
     parse_views,
     parse_windows,
     recipe_of_card,
+    recipe_of_file,
     with_views,
 )
 from mvit_cli.recognition.recogniser import Auto, Inputs, Recogniser
@@ -130,12 +131,11 @@ def load_recogniser(
     check_device_name(device)
     if dtype == INT8 and not fast:
         raise UsageError("--dtype int8 is part of the fast path", "leave --no-fast out")
-    model, place, number_format = _network(choice, device, dtype, progress)
-    recipe = _recipe(choice, model.config, names)
+    model, place, number_format, path = _network(choice, device, dtype, progress)
+    recipe = _recipe(choice, model.config, names, path)
     if windows:
         recipe = in_windows(recipe, windows)
-    if asked_views:
-        recipe = with_views(recipe, asked_views)
+    recipe = with_views(recipe, asked_views or recipe.views)
     summary = _summary(choice, model.config)
     if batch_size == "auto":
         batch_size = _auto_batch_size(model.config, summary["macs"], place, number_format, fast and not compiled)
@@ -143,7 +143,7 @@ def load_recogniser(
     if compiled:
         runs = _compiled(runs, model.config, batch_size, place, number_format)
     return Recogniser(
-        Scorer(runs, recipe.transform, place, number_format, batch_size, reference, compiled),
+        Scorer(runs, recipe.transform, place, number_format, batch_size, reference, compiled, recipe.activation),
         recipe,
         top,
         {
@@ -152,6 +152,7 @@ def load_recogniser(
             "views": str(recipe.views),
             "device": str(place),
             "dtype": INT8 if dtype == INT8 else str(number_format).removeprefix("torch."),
+            **({"activation": "sigmoid"} if recipe.activation == "sigmoid" else {}),
         },
         tuple(filter(None, (recipe.assumed if choice.weights else RANDOM_WEIGHTS,))),
         summary,
@@ -184,7 +185,9 @@ def _check_counts(top: int, batch_size: int | Auto) -> None:
             raise UsageError(f"{name} {value} is less than 1", "give a whole number from 1 on")
 
 
-def _network(choice: Choice, device: str, dtype: str, progress: bool) -> "tuple[MViT, torch.device, torch.dtype]":
+def _network(
+    choice: Choice, device: str, dtype: str, progress: bool
+) -> "tuple[MViT, torch.device, torch.dtype, Path | None]":
     """Fetches the weights, then loads torch: a refused download must not wait for it."""
     from mvit_cli.checkpoints.find import obtain
     from mvit_cli.checkpoints.load import build_model, load_file
@@ -199,7 +202,7 @@ def _network(choice: Choice, device: str, dtype: str, progress: bool) -> "tuple[
     else:
         assert choice.preset is not None
         model = build_model(get_preset(choice.preset).config).to(place, number_format)
-    return model, place, number_format
+    return model, place, number_format, found.path if found else None
 
 
 def _way_to_run(model: "MViT", dtype: str, fast: bool) -> "tuple[nn.Module, nn.Module | None]":
@@ -236,12 +239,13 @@ def _compiled(
     return runs
 
 
-def _recipe(choice: Choice, config: MViTConfig, names: tuple[str, ...] | None) -> Recipe:
+def _recipe(choice: Choice, config: MViTConfig, names: tuple[str, ...] | None, path: Path | None = None) -> Recipe:
     if choice.card:
         recipe = recipe_of_card(choice.card)
     else:
         preset = get_preset(choice.preset) if choice.preset else preset_of(config)
-        recipe = assumed_recipe(config, preset.name if preset else None)
+        name = preset.name if preset else None
+        recipe = recipe_of_file(path, config, name) if path else assumed_recipe(config, name)
     if names is None:
         return recipe
     if len(names) != config.num_classes:

@@ -1,13 +1,18 @@
 """How a network wants to be shown a file: frames, pixels, views, and what its outputs are called."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.checkpoints.cards import Card, cards_for, labels_of
+from mvit_cli.checkpoints.formats.layouts import recognise
+from mvit_cli.checkpoints.formats.reading import answered, read_shapes
+from mvit_cli.checkpoints.formats.said import Said, said_by
+from mvit_cli.checkpoints.verification import card_of_file
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.request import ReaderChoice, Windows
-from mvit_cli.protocol import Sampling, Transform, Views
+from mvit_cli.protocol import Activation, Sampling, Transform, Views
 
 VIDEO_MEAN_STD = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
 """Of every published video checkpoint. Source: PySlowFast, `DATA.MEAN` and `DATA.STD`."""
@@ -31,6 +36,7 @@ class Recipe:
         stills: whether a still image may stand for a video of equal frames.
         assumed: one sentence on what was taken for granted; empty where a card says all of it.
         windows: how a video is cut, each part to be recognised by itself; None: it is recognised whole.
+        activation: what makes scores of the network's outputs; sigmoid's are independent of each other.
     """
 
     sampling: Sampling
@@ -40,6 +46,7 @@ class Recipe:
     stills: bool = True
     assumed: str = ""
     windows: Windows | None = None
+    activation: Activation = "softmax"
 
 
 def recipe_of_card(card: Card) -> Recipe:
@@ -53,19 +60,86 @@ def recipe_of_card(card: Card) -> Recipe:
     )
 
 
-def assumed_recipe(config: MViTConfig, preset: str | None) -> Recipe:
-    """A protocol for weights without a card: that of published weights of the same preset, else the papers'.
+def recipe_of_file(path: Path, config: MViTConfig, preset: str | None) -> Recipe:
+    """The protocol for weights in a file: that of the card whose weights they are, else as the file says.
 
     Raises:
-        CheckpointError: the network takes no square picture.
+        CheckpointError: the file contradicts itself, or wants what `predict` cannot do.
+    """
+    checkpoint = read_shapes(path)
+    with answered(path):
+        layout = recognise({key: tuple(tensor.shape) for key, tensor in checkpoint.tensors.items()})
+        card = card_of_file(checkpoint, layout, config.num_classes)
+        if card and card.preset == preset:
+            return recipe_of_card(card)
+        try:
+            return assumed_recipe(config, preset, said_by(checkpoint, config.num_classes), layout)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error.message}", error.hint) from error
+
+
+def assumed_recipe(
+    config: MViTConfig, preset: str | None, said: Said | None = None, layout: str | None = None
+) -> Recipe:
+    """A protocol for weights without a card: what the file says; the rest from the nearest card, else the papers.
+
+    Args:
+        said: what the file states.
+        layout: of the file; published weights of the same one are the nearest.
+
+    Raises:
+        CheckpointError: the network takes no square picture, or has one output and a softmax.
     """
     if config.height != config.width:
         raise CheckpointError(
             f"the network takes {config.height}x{config.width} pixels, and predict cuts squares",
             "call the model from Python (mvit_cli.load_model) with clips of that size",
         )
-    card = _nearest_card(config, preset)
-    return _borrowed(card, config) if card else _from_papers(config, preset)
+    said = said or Said()
+    card = _nearest_card(config, preset, layout)
+    base = _borrowed(card, config) if card else _from_papers(config, preset)
+    fits = said.sampling is not None and said.sampling.frames == config.frames
+    sampling = said.sampling if fits and said.sampling else base.sampling
+    resizing = said.resizing if said.resizing and said.resizing.crop == config.height else None
+    transform = base.transform
+    if said.statistics:
+        transform = replace(transform, mean=said.statistics[0], std=said.statistics[1])
+    if resizing:
+        transform = replace(transform, **asdict(resizing))
+    assumed = {
+        _statistics(transform): not said.statistics,
+        "resizing": not resizing,
+        _described(sampling): sampling is base.sampling and sampling.method != "image",
+        f"views ({said.views or base.views})": not said.views and sampling.method != "image",
+        "class names": not said.labels and base.labels is not None,
+        "a sigmoid, as there is one output": config.num_classes == 1 and not said.activation,
+    }
+    return replace(
+        base,
+        sampling=sampling,
+        transform=transform,
+        views=said.views or base.views,
+        labels=said.labels or base.labels,
+        assumed=_sentence([part for part, is_assumed in assumed.items() if is_assumed], card),
+        activation=_activation(said, config.num_classes),
+    )
+
+
+def _activation(said: Said, num_classes: int) -> Activation:
+    if num_classes == 1 and said.activation == "softmax":
+        raise CheckpointError(
+            "the network has one output and a softmax: its score is 1 whatever it is shown",
+            "call the model from Python (mvit_cli.load_model), which gives the output itself",
+        )
+    return said.activation or ("sigmoid" if num_classes == 1 else "softmax")
+
+
+def _sentence(parts: list[str], card: Card | None) -> str:
+    """What was assumed, and after whom; empty if nothing was."""
+    if not parts:
+        return ""
+    what = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+    return f"the weights have no card: assumed as of {card.name if card else 'the papers'}: {what}"
 
 
 def parse_views(text: str) -> Views:
@@ -120,25 +194,27 @@ def with_views(recipe: Recipe, views: Views) -> Recipe:
     return replace(recipe, views=views)
 
 
-def _nearest_card(config: MViTConfig, preset: str | None) -> Card | None:
-    """Published weights of the preset with as many frames, by preference with as many classes too."""
-    cards = [card for card in cards_for(preset or "") if card.sampling.frames == config.frames]
-    return next((card for card in cards if card.labels.classes == config.num_classes), next(iter(cards), None))
+def _nearest_card(config: MViTConfig, preset: str | None, layout: str | None) -> Card | None:
+    """Published weights of the preset: of the same layout, else with as many classes, else with as many frames."""
+    return max(
+        cards_for(preset) if preset else (),
+        key=lambda card: (
+            card.layout == layout,
+            card.labels.classes == config.num_classes,
+            card.sampling.frames == config.frames,
+        ),
+        default=None,
+    )
 
 
 def _borrowed(card: Card, config: MViTConfig) -> Recipe:
     recipe = recipe_of_card(card)
-    same_classes = card.labels.classes == config.num_classes
     resize = round(card.preprocess.resize * config.height / card.preprocess.crop)
-    transform = replace(card.preprocess, resize=resize, crop=config.height)
-    what = "normalisation, sampling and class names" if same_classes else "normalisation and sampling"
-    return Recipe(
-        recipe.sampling,
-        transform,
-        recipe.views,
-        recipe.labels if same_classes else None,
-        recipe.stills,
-        f"the weights have no card: {what} were assumed to be those of {card.name} ({_statistics(transform)})",
+    return replace(
+        recipe,
+        sampling=replace(card.sampling, frames=config.frames),
+        transform=replace(card.preprocess, resize=resize, crop=config.height),
+        labels=recipe.labels if card.labels.classes == config.num_classes else None,
     )
 
 
@@ -148,14 +224,16 @@ def _from_papers(config: MViTConfig, preset: str | None) -> Recipe:
     transform = Transform(mean, std, round(config.height * 256 / 224), config.height)
     stride = get_preset(preset).frame_stride if preset else 4
     sampling = Sampling("image", 1) if image else Sampling("clip", config.frames, stride, 30.0)
-    assumed = f"the weights have no card: normalisation was assumed ({_statistics(transform)})"
-    if not image:
-        assumed += f", and {config.frames} frames with stride {stride} at 30 frames a second"
-    return Recipe(sampling, transform, Views(1, 1) if image else Views(5, 1), None, preset not in NEEDS_MOTION, assumed)
+    return Recipe(sampling, transform, Views(1, 1) if image else Views(5, 1), None, preset not in NEEDS_MOTION)
+
+
+def _described(sampling: Sampling) -> str:
+    rate = f" at {sampling.fps:g} frames a second" if sampling.fps else ""
+    return f"sampling ({sampling.method}: {sampling.frames} frames with stride {sampling.stride}{rate})"
 
 
 def _statistics(transform: Transform) -> str:
     mean, std = (
         "/".join(dict.fromkeys(f"{value:g}" for value in values)) for values in (transform.mean, transform.std)
     )
-    return f"mean {mean}, std {std}"
+    return f"normalisation (mean {mean}, std {std})"

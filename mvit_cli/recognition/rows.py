@@ -28,7 +28,7 @@ def ok_row(path: str, run: Row, decoded: Decoded, predictions: list[Row], warnin
     """The row of a recognised file, or of a window of it.
 
     Args:
-        run: `preset`, `weights`, `views`, `device` and `dtype`, equal for all files.
+        run: `preset`, `weights`, `views`, `device` and `dtype`, equal for all files; `activation` where it is sigmoid.
         model_ms: what the network took, milliseconds.
     """
     return {
@@ -38,6 +38,7 @@ def ok_row(path: str, run: Row, decoded: Decoded, predictions: list[Row], warnin
         "preset": run["preset"],
         "weights": run["weights"],
         "views": run["views"],
+        **({"activation": run["activation"]} if "activation" in run else {}),
         "predictions": predictions,
         "clips": [{"start_s": round(clip.start_s, 6), "end_s": round(clip.end_s, 6)} for clip in decoded.clips],
         "duration_s": round(decoded.duration_s, 6),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvit_cli.arch.cost import RGB
 from mvit_cli.errors import MediaError
-from mvit_cli.protocol import Transform
+from mvit_cli.protocol import Activation, Transform
 from mvit_cli.recognition.device import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class Scorer:
     Attributes:
         batch_size: views a batch; halved for good when memory runs out.
         whole_batches: what is left for the last batch is filled up, as a compiled network takes one shape only.
+        activation: softmax over the classes, or a sigmoid of each output, whose scores do not sum to 1.
         reference: the network in float32, which the first view is shown too, to tell how far the logits drift.
     """
 
@@ -92,6 +93,7 @@ class Scorer:
     batch_size: int
     reference: "nn.Module | None" = None
     whole_batches: bool = False
+    activation: Activation = "softmax"
     _news: list[str] = field(default_factory=list)
 
     def scores(self, pixels: "NDArray[Any]") -> "Tensor":
@@ -175,7 +177,7 @@ class Scorer:
         logits = self.model(clips)[:num_views].float()
         if self.reference is not None:
             self._tell_drift(clips[:1], logits[:1])
-        scores: Tensor = logits.softmax(dim=-1)
+        scores: Tensor = logits.sigmoid() if self.activation == "sigmoid" else logits.softmax(dim=-1)
         return scores
 
     def _tell_drift(self, clips: "Tensor", logits: "Tensor") -> None:

@@ -27,6 +27,9 @@ Held = HeaderTensor | StoredTensor | OtherTensor
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 """Kinds of number that weights are made of."""
 
+CFG_KEY = "training_cfg"
+"""Where our own safetensors files keep a `cfg` in the metadata."""
+
 BESIDE = ("cfg", "meta", "arch", "epoch", "best_epoch")
 """What a torch file holds beside its tensors that says something about the network."""
 
@@ -104,7 +107,7 @@ def _read(path: Path, weights_key: str | None, *, with_numbers: bool) -> Checkpo
         raise CheckpointError(f"{path}: {error}", getattr(error, "hint", "download it again")) from error
     tensors = found.numbers(network.tensors) if with_numbers else cast("dict[str, Tensor]", shapes)
     beside = {key: value for key, value in found.content.items() if key in BESIDE} if not found.metadata else {}
-    cfg = beside.pop("cfg", None)
+    cfg = found.metadata.get(CFG_KEY, beside.pop("cfg", None))
     return Checkpoint(path, tensors, cfg if isinstance(cfg, str) else None, found.metadata, beside, network.notes)
 
 

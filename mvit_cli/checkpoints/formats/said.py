@@ -1,0 +1,255 @@
+"""What a checkpoint file itself says of how its network wants to be used: frames, pixels, views, scores, class names.
+
+Three public code bases write it: PySlowFast and facebookresearch/mvit (`cfg`, YAML), MMAction2 and mmpretrain
+(`meta`, a configuration in Python's notation, see `openmmlab`), timm (`config.json` beside the file).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from mvit_cli.checkpoints.formats.openmmlab import Pipeline, read_meta
+from mvit_cli.checkpoints.formats.reading import Checkpoint
+from mvit_cli.checkpoints.formats.settings import read_json, read_yaml
+from mvit_cli.errors import CheckpointError
+from mvit_cli.protocol import Activation, Sampling, Views
+
+Colours = tuple[float, float, float]
+
+MAX_VIEWS = 100
+MAX_PIXELS = 4096
+
+
+@dataclass(frozen=True)
+class Resizing:
+    """How a frame becomes a square; the fields of `protocol.Transform` of the same names."""
+
+    resize: int
+    crop: int
+    interpolation: Literal["bilinear", "bicubic"]
+    antialias: bool
+    resize_dtype: Literal["uint8", "float"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """The parts of a protocol that a file states; None where it is silent.
+
+    Attributes:
+        statistics: mean and standard deviation of red, green and blue, of values from 0 to 1.
+        activation: what makes scores of the network's outputs.
+        places: name of a part -> where it stands.
+    """
+
+    sampling: Sampling | None = None
+    statistics: tuple[Colours, Colours] | None = None
+    resizing: Resizing | None = None
+    views: Views | None = None
+    activation: Activation | None = None
+    labels: tuple[str, ...] | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
+
+
+def said_by(checkpoint: Checkpoint, num_classes: int) -> Said:
+    """What a file says; labels only where there is one for each class.
+
+    Raises:
+        CheckpointError: what it says cannot be read, or contradicts itself.
+    """
+    said = Said()
+    if checkpoint.cfg:
+        said = _from_cfg(read_yaml(checkpoint.cfg, "the file's cfg"))
+    elif isinstance(checkpoint.beside.get("meta"), dict):
+        said = _from_meta(checkpoint.beside["meta"])
+    beside = checkpoint.path.parent / "config.json"
+    if beside.is_file() and not said.places:
+        said = _from_timm(beside)
+    if said.labels is not None and len(said.labels) != num_classes:
+        said = replace(said, labels=None)
+    return said
+
+
+def _placed(place: str, **parts: Any) -> Said:
+    """The parts that are there, all from one place."""
+    told = {name: value for name, value in parts.items() if value is not None}
+    return Said(**told, places=dict.fromkeys(told, place))
+
+
+# --- PySlowFast and facebookresearch/mvit
+
+
+def _from_cfg(cfg: Any) -> Said:
+    if not isinstance(cfg, dict):
+        return Said()
+    data, test, model, mvit = (_section(cfg, name) for name in ("DATA", "TEST", "MODEL", "MVIT"))
+    dataset = _word(test.get("DATASET")) or _word(_section(cfg, "TRAIN").get("DATASET"))
+    segments = dataset.lower() in ("ssv2", "something_something_v2")
+    image = bool(mvit.get("PATCH_2D")) or data.get("NUM_FRAMES") == 1
+    crops = 1 if image else _whole(test.get("NUM_SPATIAL_CROPS"), MAX_VIEWS)
+    clips = 1 if image or segments else _whole(test.get("NUM_ENSEMBLE_VIEWS"), MAX_VIEWS)
+    return _placed(
+        "the file's cfg",
+        sampling=_cfg_sampling(data, segments, image),
+        statistics=_cfg_statistics(data, segments),
+        resizing=_cfg_resizing(data, segments, image, crops),
+        views=Views(clips, crops) if clips and crops in (1, 3) else None,
+        activation=_cfg_activation(model),
+    )
+
+
+def _cfg_sampling(data: Mapping[str, Any], segments: bool, image: bool) -> Sampling | None:
+    if image:
+        return Sampling("image", 1)
+    frames, rate = _whole(data.get("NUM_FRAMES"), MAX_PIXELS), _whole(data.get("SAMPLING_RATE"), MAX_PIXELS)
+    if segments:
+        return Sampling("segments", frames) if frames else None
+    fps = data.get("TARGET_FPS")
+    if not frames or not rate or not isinstance(fps, int | float) or not 0 < fps < MAX_PIXELS:
+        return None
+    return Sampling("clip", frames, rate, float(fps))
+
+
+def _cfg_statistics(data: Mapping[str, Any], segments: bool) -> tuple[Colours, Colours] | None:
+    """Frames of Something-Something are read blue first, normalised, and then reversed: the numbers are blue's first.
+
+    Raises:
+        CheckpointError: the network was shown blue for red, which `predict` does not do.
+    """
+    reverse = data.get("REVERSE_INPUT_CHANNEL")
+    if reverse is not None and bool(reverse) != segments:
+        raise CheckpointError(
+            f"the file's cfg says DATA.REVERSE_INPUT_CHANNEL {bool(reverse)}: the network was shown blue, green, red",
+            "call the model from Python (mvit_cli.load_model) with clips of that order",
+        )
+    mean, std = _colours(data.get("MEAN")), _colours(data.get("STD"))
+    if mean is None or std is None:
+        return None
+    return (mean[::-1], std[::-1]) if reverse else (mean, std)
+
+
+def _cfg_resizing(data: Mapping[str, Any], segments: bool, image: bool, crops: int | None) -> Resizing | None:
+    """Source: PySlowFast, `datasets/kinetics.py`, `ssv2.py`, `imagenet.py`: short side and crop while testing."""
+    crop = _whole(data.get("TEST_CROP_SIZE"), MAX_PIXELS)
+    if crop is None or crops is None:
+        return None
+    if image:
+        return Resizing(int(crop * 256 / 224), crop, "bicubic", True, "uint8")
+    scales = data.get("TRAIN_JITTER_SCALES")
+    short = crop if segments or crops > 1 else _whole(scales[0], MAX_PIXELS) if isinstance(scales, list) else None
+    return Resizing(short, crop, "bilinear", False, "float") if short and short >= crop else None
+
+
+def _cfg_activation(model: Mapping[str, Any]) -> Activation | None:
+    told = _word(model.get("HEAD_ACT")).lower()
+    if told in ("softmax", "sigmoid"):
+        return told  # type: ignore[return-value]
+    return "sigmoid" if _word(model.get("LOSS_FUNC")).lower() in ("bce", "bce_logit") else None
+
+
+# --- MMAction2 and mmpretrain
+
+
+def _from_meta(meta: Mapping[Any, Any]) -> Said:
+    told = read_meta(meta)
+    pipeline = told.pipeline
+    return _placed(
+        "the file's meta",
+        sampling=_meta_sampling(pipeline),
+        statistics=_of_255(told.mean, told.std),
+        resizing=_meta_resizing(pipeline),
+        views=_meta_views(pipeline),
+        activation=told.activation,
+        labels=told.classes,
+    )
+
+
+def _meta_sampling(pipeline: Pipeline) -> Sampling | None:
+    frames = _whole(pipeline.frames, MAX_PIXELS)
+    if frames is None or pipeline.sampler is None:
+        return None
+    if pipeline.sampler == "UniformSample":
+        return Sampling("segments", frames)
+    interval = _whole(pipeline.interval, MAX_PIXELS)
+    return Sampling("native", frames, interval) if interval else None
+
+
+def _meta_resizing(pipeline: Pipeline) -> Resizing | None:
+    resize, crop = _whole(pipeline.resize, MAX_PIXELS), _whole(pipeline.crop, MAX_PIXELS)
+    if resize is None or crop is None or resize < crop:
+        return None
+    if pipeline.sampler is None:  # of images: mmpretrain
+        return Resizing(resize, crop, "bicubic", True, "uint8") if pipeline.bicubic else None
+    return Resizing(resize, crop, "bilinear", False, "uint8")
+
+
+def _meta_views(pipeline: Pipeline) -> Views | None:
+    clips = _whole(pipeline.clips, MAX_VIEWS) if pipeline.sampler else 1
+    return Views(clips, pipeline.crops) if clips and pipeline.crops else None
+
+
+def _of_255(mean: Any, std: Any) -> tuple[Colours, Colours] | None:
+    """Statistics of values from 0 to 255, as those of values from 0 to 1; 123.675 is 0.485."""
+    means, stds = _colours(mean), _colours(std)
+    if means is None or stds is None:
+        return None
+    first, second = ((round(r / 255, 9), round(g / 255, 9), round(b / 255, 9)) for r, g, b in (means, stds))
+    return first, second
+
+
+# --- timm
+
+
+def _from_timm(path: Path) -> Said:
+    """`config.json` of a Hub repository, beside the weights that it describes."""
+    with path.open("rb") as file:
+        config = read_json(file.read(1 << 20).decode("utf-8", "replace"), str(path))
+    if not isinstance(config, dict) or not _word(config.get("architecture")).startswith("mvit"):
+        return Said()
+    told = _section(config, "pretrained_cfg")
+    mean, std = _colours(told.get("mean")), _colours(told.get("std"))
+    names = config.get("label_names") or told.get("label_names")
+    return _placed(
+        str(path),
+        sampling=Sampling("image", 1),
+        statistics=(mean, std) if mean and std else None,
+        resizing=_timm_resizing(told),
+        views=Views(1, 1),
+        labels=tuple(names) if isinstance(names, list) and all(isinstance(n, str) for n in names) else None,
+    )
+
+
+def _timm_resizing(told: Mapping[str, Any]) -> Resizing | None:
+    size, share = told.get("input_size"), told.get("crop_pct")
+    crop = _whole(size[-1], MAX_PIXELS) if isinstance(size, list) and size else None
+    way = told.get("interpolation")
+    if crop is None or not isinstance(share, int | float) or not 0.1 <= share <= 1:
+        return None
+    if way not in ("bicubic", "bilinear"):
+        return None
+    return Resizing(int(crop / share), crop, way, True, "uint8")
+
+
+# --- values that are not to be believed
+
+
+def _section(cfg: Mapping[Any, Any], name: str) -> Mapping[str, Any]:
+    found = cfg.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _word(value: Any) -> str:
+    return value[:200] if isinstance(value, str) else ""
+
+
+def _whole(value: Any, most: int) -> int | None:
+    return value if type(value) is int and 1 <= value <= most else None
+
+
+def _colours(value: Any) -> Colours | None:
+    """Three numbers that can be a mean or a deviation; one stands for all three."""
+    numbers = value if isinstance(value, list | tuple) else [value] * 3
+    if len(numbers) != 3 or not all(type(number) in (int, float) and 0 < number < 1000 for number in numbers):
+        return None
+    red, green, blue = map(float, numbers)
+    return red, green, blue

@@ -1,0 +1,182 @@
+"""What files say of how their network wants to be used is heard; only what nobody says is assumed, and told."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import golden
+import pytest
+import torch
+import yaml
+
+import mvit_cli
+from mvit_cli.arch import MViTConfig, get_preset
+from mvit_cli.checkpoints.cards import load_card, weights_dir
+from mvit_cli.checkpoints.convert import convert
+from mvit_cli.checkpoints.find import ResolvedWeights
+from mvit_cli.checkpoints.formats.openmmlab import read_assignments
+from mvit_cli.checkpoints.formats.reading import Checkpoint
+from mvit_cli.checkpoints.formats.said import Said, said_by
+from mvit_cli.errors import CheckpointError
+from mvit_cli.protocol import Sampling, Views
+from mvit_cli.recognition.recipe import Recipe, assumed_recipe, recipe_of_file
+
+NAME = "small_pysf_v2"
+
+
+def own_file(folder: Path, **sections: dict[str, Any]) -> tuple[Path, MViTConfig]:
+    """A PySlowFast file whose cfg says more than its strides."""
+    cfg = yaml.safe_load(golden.cfg_yaml(NAME) or "")
+    for name, section in sections.items():
+        cfg[name] = cfg.get(name, {}) | section
+    path = folder / "own.pyth"
+    torch.save({"model_state": golden.state_dict(NAME), "cfg": yaml.safe_dump(cfg)}, path)
+    return path, mvit_cli.load_model(None, path).config
+
+
+def full_cfg(config: MViTConfig) -> dict[str, dict[str, Any]]:
+    data = {"MEAN": [0.4, 0.5, 0.6], "STD": [0.1, 0.2, 0.3], "NUM_FRAMES": config.frames, "SAMPLING_RATE": 2}
+    data |= {"TARGET_FPS": 25, "TEST_CROP_SIZE": config.height, "TRAIN_JITTER_SCALES": [config.height + 8, 99]}
+    test = {"NUM_ENSEMBLE_VIEWS": 2, "NUM_SPATIAL_CROPS": 1, "DATASET": "kinetics"}
+    return {"DATA": data, "TEST": test, "MODEL": {"HEAD_ACT": "sigmoid", "NUM_CLASSES": 10}}
+
+
+def recipe(folder: Path, **sections: dict[str, Any]) -> tuple[Recipe, MViTConfig]:
+    path, config = own_file(folder, **sections)
+    return recipe_of_file(path, config, None), config
+
+
+def test_a_cfg_that_tells_all_leaves_nothing_to_assume(tmp_path: Path) -> None:
+    config = own_file(tmp_path)[1]
+    found = recipe(tmp_path, **full_cfg(config))[0]
+    assert found.assumed == ""
+    assert found.sampling == Sampling("clip", config.frames, 2, 25.0)
+    assert (found.transform.mean, found.transform.std) == ((0.4, 0.5, 0.6), (0.1, 0.2, 0.3))
+    assert (found.transform.resize, found.transform.crop) == (config.height + 8, config.height)
+    assert (found.views, found.activation, found.labels) == (Views(2, 1), "sigmoid", None)
+
+
+def test_three_crops_are_cut_at_the_size_of_the_crop(tmp_path: Path) -> None:
+    told = full_cfg(own_file(tmp_path)[1])
+    told["TEST"]["NUM_SPATIAL_CROPS"] = 3
+    found, config = recipe(tmp_path, **told)
+    assert (found.transform.resize, found.views) == (config.height, Views(2, 3))
+
+
+def test_the_warning_lists_exactly_what_is_not_said(tmp_path: Path) -> None:
+    told = full_cfg(own_file(tmp_path)[1])
+    told["DATA"]["MEAN"] = None
+    found = recipe(tmp_path, **told)[0]
+    assert "normalisation (mean 0.45, std 0.225)" in found.assumed
+    assert not any(part in found.assumed for part in ("sampling", "views", "resizing", "class names", "sigmoid"))
+
+
+def test_statistics_of_frames_read_blue_first_are_turned_round(tmp_path: Path) -> None:
+    """As for Something-Something in PySlowFast: normalised as read, then reversed to red first."""
+    told = full_cfg(own_file(tmp_path)[1])
+    told["DATA"]["REVERSE_INPUT_CHANNEL"] = True
+    with pytest.raises(CheckpointError, match="REVERSE_INPUT_CHANNEL True"):
+        recipe(tmp_path, **told)
+    told["TEST"]["DATASET"] = "ssv2"
+    found, config = recipe(tmp_path, **told)
+    assert found.transform.mean == (0.6, 0.5, 0.4)
+    assert found.sampling == Sampling("segments", config.frames)
+
+
+def test_a_converted_file_says_what_its_origin_said(tmp_path: Path) -> None:
+    path, config = own_file(tmp_path, **full_cfg(own_file(tmp_path)[1]))
+    target = tmp_path / "converted.safetensors"
+    convert(ResolvedWeights(path, "own.pyth"), target)
+    assert recipe_of_file(target, config, None) == recipe_of_file(path, config, None)
+
+
+MMENGINE = """
+data_preprocessor = dict(mean=[114.75, 114.75, 114.75], std=[57.375, 57.375, 57.375], type='ActionDataPreprocessor')
+model = dict(
+    backbone=dict(arch='small', type='MViT'),
+    cls_head=dict(loss_cls=dict(type='BCELossWithLogits'), multi_class=True, num_classes=3),
+    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]))
+launcher = 'none'  # a comment
+lr = -1e-3
+fn = __import__('os').system('touch ran')
+test_pipeline = [
+    dict(type='DecordInit'),
+    dict(clip_len=16, frame_interval=4, num_clips=5, test_mode=True, type='SampleFrames'),
+    dict(scale=(-1, 224), type='Resize'),
+    dict(crop_size=224, type='CenterCrop'),
+]
+"""
+
+
+def test_a_configuration_of_mmengine_is_never_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    meta = {"cfg": MMENGINE, "dataset_meta": {"classes": ["a", "b", "c"]}}
+    found = said_by(Checkpoint(tmp_path / "w.pth", {}, beside={"meta": meta}), 3)
+    assert found.sampling == Sampling("native", 16, 4)
+    assert found.statistics == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert found.resizing is not None
+    assert (found.resizing.resize, found.resizing.crop) == (224, 224)
+    assert (found.views, found.activation, found.labels) == (Views(5, 1), "sigmoid", ("a", "b", "c"))
+    assert set(found.places.values()) == {"the file's meta"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_notation_of_python_is_read_as_literals() -> None:
+    text = "a = dict(b=[1, -2.5, (3,)], c='x' 'y', d={'e': True, 4: None})\nf = g(1=2)\nh = (5)\n"
+    assert read_assignments(text.replace("f = g(1=2)\n", "f = g(i=2)\n")) == {
+        "a": {"b": [1, -2.5, (3,)], "c": "xy", "d": {"e": True, 4: None}},
+        "f": None,
+        "h": 5,
+    }
+    with pytest.raises(CheckpointError, match="nested too deep"):
+        read_assignments("a = " + "[" * 90)
+    with pytest.raises(CheckpointError, match="letters"):
+        read_assignments("a = 1\n" * 50_000)
+
+
+def test_a_config_json_of_timm_beside_the_file_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        '{"architecture": "mvitv2_tiny", "label_names": ["x", "y"], "pretrained_cfg": {"mean": [0.5, 0.5, 0.5],'
+        ' "std": [0.25, 0.25, 0.25], "crop_pct": 0.9, "interpolation": "bicubic", "input_size": [3, 224, 224]}}'
+    )
+    found = said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2)
+    assert found.statistics == ((0.5,) * 3, (0.25,) * 3)
+    assert found.resizing is not None
+    assert (found.resizing.resize, found.resizing.interpolation, found.labels) == (248, "bicubic", ("x", "y"))
+
+
+def test_the_nearest_card_is_of_the_same_layout() -> None:
+    config = get_preset("v2-S").config
+    assert "pysf_k400" in assumed_recipe(config, "mvitv2_s_16x4", layout="pyslowfast").assumed
+    assert "mma_k400" in assumed_recipe(config, "mvitv2_s_16x4", layout="mmaction2").assumed
+    ssv2 = replace(config, num_classes=174)
+    assert "pysf_ssv2" in assumed_recipe(ssv2, "mvitv2_s_16x4", layout="pyslowfast").assumed
+
+
+def test_the_embedded_file_is_its_card_whatever_it_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "copy.safetensors"
+    model = mvit_cli.load_model("camera", "camera_motion.embedded")
+    path.write_bytes((weights_dir() / "camera_motion.safetensors").read_bytes())
+    found = recipe_of_file(path, model.config, "camera_motion")
+    card = load_card("camera_motion.embedded")
+    assert card.source.sha256 is not None
+    assert found.assumed == ""
+    assert found.labels is not None
+
+
+def test_one_output_is_a_sigmoid_or_refused() -> None:
+    config = replace(get_preset("mvitv2_tiny").config, num_classes=1)
+    found = assumed_recipe(config, "mvitv2_tiny")
+    assert found.activation == "sigmoid"
+    assert "a sigmoid, as there is one output" in found.assumed
+    with pytest.raises(CheckpointError, match="one output and a softmax"):
+        assumed_recipe(config, "mvitv2_tiny", Said(activation="softmax"))
+
+
+def test_rows_of_a_sigmoid_say_so_and_their_scores_stand_alone(tmp_path: Path) -> None:
+    path, config = own_file(tmp_path, **full_cfg(own_file(tmp_path)[1]))
+    clip = Path(__file__).parent / "data" / "pan_left.mp4"
+    (row,) = mvit_cli.predict([str(clip)], weights=str(path), top=config.num_classes, workers=0)
+    assert row["activation"] == "sigmoid"
+    assert row["warnings"] == []
+    assert abs(sum(each["score"] for each in row["predictions"]) - 1) > 0.1
