@@ -1,7 +1,10 @@
 """A worker whose work is decided by the name of the file: how the pool takes every end a decoder can come to."""
 
+import contextlib
 import os
+import pickle
 import signal
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +13,7 @@ import numpy as np
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.request import AT_WORK, AtWork, Clip, Decoded, DecodeRequest, Window
-from mvit_cli.media.workers import worker
+from mvit_cli.media.workers import wire, worker
 
 
 def work(request: DecodeRequest, allocate) -> Decoded | MediaError:
@@ -38,6 +41,16 @@ def work(request: DecodeRequest, allocate) -> Decoded | MediaError:
             os.write(1, b"y" * 10_000)
     if name == "error":
         return MediaError("decode", "broken", "mend it")
+    if name == "nap":
+        for _ in range(15):  # a second and a half of work, whenever it is
+            time.sleep(0.1)
+    if name.startswith("lie"):
+        lies = {"lie": b"{}", "lie-number": b'{"says": "alive", "number": 99}', "lie-pickle": pickle.dumps(name)}
+        for descriptor in range(3, 64):  # that of the pipe is not told
+            with contextlib.suppress(OSError):
+                if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                    wire.write_frame(descriptor, lies[name])
+        time.sleep(1000)
     if name.startswith("slow"):
         time.sleep(0.3)
     if name.startswith("once"):  # dies the first time only

@@ -9,12 +9,13 @@ workers only put messages into one queue. So there is no lock here, and nothing 
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import queue
 import signal
 import threading
-import time
+import weakref
 from collections import defaultdict, deque
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.request import AT_WORK, LULL, TIMEOUT_S, Decoded, is_last
 from mvit_cli.media.windows import outcomes_of
+from mvit_cli.media.workers.clock import Clock
 from mvit_cli.media.workers.process import SLOTS, SMALL_FILES_AHEAD, WorkerProcess, job_for
-from mvit_cli.media.workers.worker import READY
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -43,6 +44,10 @@ WINDOWS_AHEAD = 4
 STARTS = 3
 # A worker that was killed from outside is no fault of its file: it gets a second one.
 TRIES = 2
+# Exit code of a worker that its own alarm has ended; none on Windows.
+ALARM = -getattr(signal, "SIGALRM", math.inf)
+
+_POOLS: weakref.WeakSet[DecodePool] = weakref.WeakSet()
 
 
 def workers_auto() -> int:
@@ -83,6 +88,9 @@ class DecodePool:
         self._done = _Outbox()
         self._end: _End | None = None
         self._failed_starts = 0
+        self._clock = Clock()
+        self._process_id = os.getpid()
+        _POOLS.add(self)
 
     def imap(self, jobs: Iterable[DecodeRequest | MediaError]) -> Generator[Outcome, None, None]:
         """Yields one outcome for each job, or one for each of its windows, in their order.
@@ -102,6 +110,7 @@ class DecodePool:
             yield from _in_this_process(jobs)
             return
         self._begin(jobs)
+        self._clock.start()
         try:
             yield from self._outcomes()
         finally:
@@ -114,6 +123,7 @@ class DecodePool:
 
     def _stop(self) -> None:
         """Ends what is still under way."""
+        self._clock.stop()
         if self._feeder:
             self._feeder.stop()
         for worker in [worker for worker in self.workers if worker.jobs]:
@@ -159,7 +169,8 @@ class DecodePool:
         if best is not None and not best.jobs:
             return best
         if len(self.workers) < self.size:
-            self.workers.append(WorkerProcess(self._events, self.worker_module, self._memory_bytes, self._slots))
+            limits = self._memory_bytes, self._slots
+            self.workers.append(WorkerProcess(self._events, self.worker_module, *limits, self._clock.now))
             return self.workers[-1]
         return best if best is not None and best.has_room() else None
 
@@ -175,7 +186,7 @@ class DecodePool:
         All of it: whoever reads the outcomes may have been away for long, and a worker is late only if it has not
         answered since.
         """
-        now = time.monotonic()
+        now = self._clock.now()
         left_s = min((worker.deadline() - now for worker in self.workers), default=math.inf)
         wait_s = max(0.0, min(left_s, 60.0)) if self.workers else None
         with suppress(queue.Empty):
@@ -206,17 +217,22 @@ class DecodePool:
     def _hear(self, worker: WorkerProcess, message: Any) -> None:
         if message is None:
             self._bury(worker)
-        elif message == READY:
+        elif message["says"] == "ready":
             self._failed_starts = 0
             worker.begin()
         else:
-            job, outcome = worker.take_answer(message)
+            try:
+                job, outcome = worker.take_answer(message)
+            except ValueError:  # it is no longer ours
+                self._bury(worker)
+                return
             if outcome is not AT_WORK:
                 self._done.put(job.number, outcome)
             self._let_go_on()
 
     def _bury(self, worker: WorkerProcess) -> None:
         """A worker has ended by itself: its file is to blame, unless it had not begun or was killed from outside."""
+        is_late = worker.deadline() <= self._clock.now()
         code, last_words = self._dismiss(worker)
         jobs = [job for job, _ in worker.jobs]
         if not worker.ready:
@@ -226,7 +242,7 @@ class DecodePool:
                     f"the processes that decode do not start: {last_words or f'exit code {code}'}",
                     "use --workers 0 to decode in the main process",
                 )
-        elif jobs:
+        elif jobs and (is_late or code != ALARM):  # its alarm ran on while all of us were stopped
             # Jobs behind the first were only waiting in the worker: they go back without blame.
             jobs[0].crashes += 1
             error = _obituary(code, last_words)
@@ -235,7 +251,7 @@ class DecodePool:
         self._waiting.extendleft(reversed(jobs))
 
     def _end_late_ones(self) -> None:
-        now = time.monotonic()
+        now = self._clock.now()
         for worker in [worker for worker in self.workers if worker.deadline() <= now]:
             if not worker.ready:
                 self._bury(worker)
@@ -264,6 +280,14 @@ class DecodePool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Ends the workers of iterators that were left in the middle; a forked child leaves them to its parent."""
+    for pool in _POOLS:
+        if pool._process_id == os.getpid():
+            pool.close()
 
 
 def _in_this_process(jobs: Iterable[DecodeRequest | MediaError]) -> Iterator[Outcome | Lull]:

@@ -10,18 +10,18 @@ import pickle
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.request import AT_WORK, AtWork, LostWindowError, Outcome, is_last, window_of
+from mvit_cli.media.request import AT_WORK, AtWork, Outcome, is_last, window_of
 from mvit_cli.media.workers.shared import Slot, anonymous_file
-from mvit_cli.media.workers.worker import ALIVE
+from mvit_cli.media.workers.wire import outcome_of, parsed, read_frame, shape_of, write_frame
 
 if TYPE_CHECKING:
     import queue
+    from collections.abc import Callable
 
     from mvit_cli.media.request import DecodeRequest
 
@@ -34,6 +34,11 @@ TAIL_BYTES = 4096
 # Reading a file of this size from a slow disk is worth a second more.
 BYTES_A_SECOND = 100_000_000
 START_S = 120.0
+# Beginnings of the names of variables that loaders, Python, languages and temporary folders need; nothing else is told.
+KEPT_VARIABLES = (
+    *("PATH", "HOME", "TMP", "TEMP", "LANG", "LC_", "TZ", "LD_", "DYLD_", "PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX"),
+    *("SYSTEMROOT", "WINDIR", "SYSTEMDRIVE", "COMSPEC", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "MALLOC_", "GLIBC_"),
+)
 
 
 @dataclass
@@ -84,16 +89,25 @@ class WorkerProcess:
         module: whose `main` the process runs.
         memory_bytes: memory one file may take.
         slots: files it may have, if their pixels are few.
+        now: the clock that tells when it is late.
     """
 
-    def __init__(self, events: queue.SimpleQueue[Any], module: str, memory_bytes: int, slots: int = SLOTS) -> None:
+    def __init__(
+        self,
+        events: queue.SimpleQueue[Any],
+        module: str,
+        memory_bytes: int,
+        slots: int,
+        now: Callable[[], float],
+    ) -> None:
+        self._now = now
         self.slots = [Slot() for _ in range(slots)]
         self.jobs: deque[tuple[Job, int]] = deque()
         self.ready = False
         self.rests = False
         self.done = 0
         self._most_bytes = 0  # of pixels that a file of it gave
-        self._since = time.monotonic()  # start of the process, then of the first job
+        self._since = self._now()  # start of the process, then of the first job
         self._words = anonymous_file()
         self._process = _start(module, [slot.handle for slot in self.slots], memory_bytes, self._words)
         self._ear = threading.Thread(target=self._listen, args=(events,), daemon=True)
@@ -108,59 +122,59 @@ class WorkerProcess:
         """Gives the process a job; call only while it has room."""
         slot = next(slot for slot in range(len(self.slots)) if slot not in (busy for _, busy in self.jobs))
         if not self.jobs and self.ready:
-            self._since = time.monotonic()
+            self._since = self._now()
         self.jobs.append((job, slot))
         self._tell((job.number, slot, job.request, job.limit_s))
 
     def go_on(self) -> None:
         """Lets the process put the next window of its file into the place of the last one."""
         self.rests = False
-        self._since = time.monotonic()
+        self._since = self._now()
         self._tell(self.jobs[0][0].number)
 
     def _tell(self, message: object) -> None:
         assert self._process.stdin is not None
         # A process that has just ended is noticed by its silence.
         with contextlib.suppress(OSError):
-            pickle.dump(message, self._process.stdin)
-            self._process.stdin.flush()
+            write_frame(self._process.stdin.fileno(), pickle.dumps(message))
 
     def begin(self) -> None:
         """The process has started: the time of its first job runs from now."""
         self.ready = True
-        self._since = time.monotonic()
+        self._since = self._now()
 
     def deadline(self) -> float:
-        """Returns when the process is late, on the clock of `time.monotonic`."""
+        """Returns when the process is late, on its clock."""
         if not self.ready:
             return self._since + START_S
         return self._since + self.jobs[0][0].limit_s if self.jobs and not self.rests else math.inf
 
-    def take_answer(self, answer: tuple[Any, ...]) -> tuple[Job, Outcome | AtWork]:
+    def take_answer(self, answer: dict[str, Any]) -> tuple[Job, Outcome | AtWork]:
         """Returns the job and what it gave, with pixels of its own; AT_WORK: only that it is still at it.
 
         After the last outcome of a job the next job begins; after pixels before it the process rests until `go_on`.
+
+        Raises:
+            ValueError: it is no answer to that job.
         """
-        number, told, shape, dtype = answer
-        job, slot = self.jobs[0]
-        assert job.number == number
-        self._since = time.monotonic()
-        if told == ALIVE:
+        job, slot = self.jobs[0] if self.jobs else (None, 0)
+        if job is None or answer.get("number") != job.number:
+            raise ValueError("an answer that nobody asked for")
+        self._since = self._now()
+        if answer["says"] == "alive":
             return job, AT_WORK
-        outcome: Outcome
-        if shape is None:
-            *error, window = told
-            outcome = LostWindowError(MediaError(*error), window) if window else MediaError(*error)
-        else:
-            pixels = self.slots[slot].array(shape, dtype).copy()
+        pixels = None
+        place = shape_of(answer, math.prod(job.request.pixels_shape))
+        if place:
+            pixels = self.slots[slot].array(*place).copy()
             self._most_bytes = max(self._most_bytes, pixels.nbytes)
-            outcome = replace(told, pixels=pixels)
+        outcome = outcome_of(answer, pixels)
         job.note(outcome)
         if is_last(outcome):
             self.rests = False
             self.jobs.popleft()
             self.done += 1
-        elif shape is not None:
+        elif place:
             self.rests = True
         return job, outcome
 
@@ -188,10 +202,21 @@ class WorkerProcess:
         assert self._process.stdout is not None
         try:
             while True:
-                events.put((self, pickle.load(self._process.stdout)))
-        except Exception:  # the end of the pipe, or half a message
+                events.put((self, parsed(read_frame(self._process.stdout.fileno()))))
+        except ValueError:  # nothing that a worker of ours would say
+            self._process.kill()
+        except (EOFError, OSError):
+            pass
+        finally:
             self._process.wait()
             events.put((self, None))
+
+
+def _environment() -> dict[str, str]:
+    """What a worker may know of this program's environment: no token and no password is of use to it."""
+    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(KEPT_VARIABLES)}
+    # One thread of arithmetic a worker: there are as many workers as are wanted.
+    return {**kept, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _start(module: str, handles: list[int | str], memory_bytes: int, words: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -205,7 +230,8 @@ def _start(module: str, handles: list[int | str], memory_bytes: int, words: IO[b
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=words,
-        # One thread of arithmetic a worker: there are as many workers as are wanted.
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        # A buffered pipe that a thread waits on cannot be closed: the interpreter would abort at its end.
+        bufsize=0,
+        env=_environment(),
         pass_fds=[handle for handle in handles if isinstance(handle, int)],
     )

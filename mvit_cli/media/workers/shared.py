@@ -61,8 +61,14 @@ if sys.platform == "win32":
         return mmap.mmap(-1, size, tagname=f"{handle}-{size}")
 
 else:
+    import fcntl
 
     def _create() -> int | str:
+        if hasattr(os, "memfd_create") and hasattr(fcntl, "F_SEAL_SHRINK"):
+            descriptor = os.memfd_create("mvit", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            # Whoever maps memory that the other process cuts off is killed when it reads there.
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+            return descriptor
         with anonymous_file() as file:
             return os.dup(file.fileno())
 

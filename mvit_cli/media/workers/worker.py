@@ -15,13 +15,13 @@ import queue
 import signal
 import sys
 import threading
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from mvit_cli.media.request import AT_WORK, Decoded, is_last, window_of
+from mvit_cli.media.request import Decoded, is_last
 from mvit_cli.media.video.decord_reader import STDERR, DecordReader, decord_is_installed
 from mvit_cli.media.windows import outcomes_of
 from mvit_cli.media.workers.shared import Slot
+from mvit_cli.media.workers.wire import packed, read_frame, write_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 
     Work = Callable[[DecodeRequest, Allocate], Iterator[Outcome | AtWork]]
 
-READY = "ready"
-ALIVE = "alive"
+PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 
 
 def main(work: Work = outcomes_of) -> None:
@@ -47,13 +46,14 @@ def main(work: Work = outcomes_of) -> None:
     settings = json.loads(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pool's to answer
     jobs_from, answers_to = _private_pipes()
+    _renounce_privileges()
     _load_libraries()
     _limit_memory(settings["memory_bytes"])
     slots = [Slot(handle) for handle in settings["slots"]]
     jobs: queue.SimpleQueue[tuple[int, int, DecodeRequest, float]] = queue.SimpleQueue()
     leaves: queue.SimpleQueue[int] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(jobs_from, jobs, leaves), daemon=True).start()
-    _send(answers_to, READY)
+    _send(answers_to, json.dumps({"says": "ready"}).encode())
     while True:
         number, slot, request, limit_s = jobs.get()
         os.ftruncate(STDERR, 0)
@@ -62,7 +62,7 @@ def main(work: Work = outcomes_of) -> None:
         _arm(limit_s)
         for outcome in work(request, room.array):
             room.is_full |= isinstance(outcome, Decoded) and not is_last(outcome)
-            _send(answers_to, (number, *_packed(outcome)))
+            _send(answers_to, *packed(number, outcome))
             _arm(limit_s)
         _arm(0)
 
@@ -82,15 +82,6 @@ class _Room:
         return self._slot.array(shape, dtype)
 
 
-def _packed(outcome: Outcome | AtWork) -> tuple[Any, ...]:
-    """What goes through the pipe: all but the pixels, with their shape and dtype."""
-    if outcome is AT_WORK:
-        return ALIVE, None, None
-    if isinstance(outcome, Decoded):
-        return replace(outcome, pixels=None), outcome.pixels.shape, outcome.pixels.dtype.str
-    return (outcome.kind, outcome.message, outcome.hint, window_of(outcome)), None, None
-
-
 def _load_libraries() -> None:
     """Loads what decoding needs: its size belongs to the start, and not to the memory one file may take."""
     import av
@@ -105,8 +96,16 @@ def _load_libraries() -> None:
     del av, numpy, PIL
 
 
-def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
-    jobs_from, answers_to = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+def _renounce_privileges() -> None:
+    """No program that this process might start gets more rights than it has (Linux: set-user-ID programs do not)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _private_pipes() -> tuple[int, int]:
+    jobs_from, answers_to = os.dup(0), os.dup(1)
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(STDERR, 1)
@@ -114,14 +113,14 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _receive(
-    jobs_from: BinaryIO,
+    jobs_from: int,
     jobs: queue.SimpleQueue[tuple[int, int, DecodeRequest, float]],
     leaves: queue.SimpleQueue[int],
 ) -> None:
     """Ends the process as soon as the pool is gone, also in the middle of a file."""
     try:
         while True:
-            match pickle.load(jobs_from):
+            match pickle.loads(read_frame(jobs_from)[0]):
                 case int(number):
                     leaves.put(number)
                 case job:
@@ -130,10 +129,9 @@ def _receive(
         os._exit(0)
 
 
-def _send(answers_to: BinaryIO, answer: object) -> None:
+def _send(answers_to: int, text: bytes, behind: bytes = b"") -> None:
     try:
-        pickle.dump(answer, answers_to)
-        answers_to.flush()
+        write_frame(answers_to, text, behind)
     except BrokenPipeError:
         os._exit(0)
 

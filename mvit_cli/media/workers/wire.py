@@ -1,0 +1,184 @@
+"""What a worker says to its pool: frames of JSON, and of JPEG files behind it.
+
+The worker has had untrusted files in native libraries, and may no longer be ours. So the pool unpickles nothing, takes
+no length on trust, and reads each field as what it must be.
+
+    8 bytes: length of the JSON, length of what is behind it (little-endian)
+    {"says": "ready"}
+    {"says": "alive", "number": 3}
+    {"says": "error", "number": 3, "error": [kind, message, hint], "window": [...] or null}
+    {"says": "decoded", "number": 3, "shape": [1, 16, 224, 224, 3], "dtype": "|u1", "clips": [...], ...}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
+
+from mvit_cli.errors import MediaError
+from mvit_cli.media.request import AT_WORK, Clip, Decoded, LostWindowError, Pictures, Strip, Window, window_of
+
+if TYPE_CHECKING:
+    from mvit_cli.media.request import AtWork, Outcome
+
+LENGTHS = struct.Struct("<II")
+# A file of 1,000 clips of 64 frames says less than 1 MB; its pictures are bounded by `strips`.
+MAX_FRAME_BYTES = 64 << 20
+DTYPES = ("|u1", "<f4")
+
+
+def write_frame(descriptor: int, text: bytes, behind: bytes = b"") -> None:
+    """Writes one frame, without Python's buffers: a thread in a buffered call holds a lock that the end needs.
+
+    Raises:
+        OSError: nobody reads.
+    """
+    left = memoryview(LENGTHS.pack(len(text), len(behind)) + text + behind)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def read_frame(descriptor: int) -> tuple[bytes, bytes]:
+    """Returns the text of the next frame, and what is behind it.
+
+    Raises:
+        EOFError: the other side has ended.
+        ValueError: a frame longer than any that is written.
+        OSError: the descriptor cannot be read.
+    """
+    lengths = LENGTHS.unpack(_exactly(descriptor, LENGTHS.size))
+    if sum(lengths) > MAX_FRAME_BYTES:
+        raise ValueError(f"a frame of {sum(lengths)} bytes")
+    return _exactly(descriptor, lengths[0]), _exactly(descriptor, lengths[1])
+
+
+def _exactly(descriptor: int, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        piece = os.read(descriptor, min(size - len(data), 1 << 20))
+        if not piece:
+            raise EOFError
+        data += piece
+    return bytes(data)
+
+
+def packed(number: int, outcome: Outcome | AtWork) -> tuple[bytes, bytes]:
+    """Returns the two parts of a frame on an outcome: all but its pixels, with their shape and dtype."""
+    if outcome is AT_WORK:
+        return _text({"says": "alive", "number": number}), b""
+    window = window_of(outcome)
+    said: dict[str, Any] = {"number": number, "window": astuple(window) if window else None}
+    if isinstance(outcome, MediaError):
+        return _text({**said, "says": "error", "error": [outcome.kind, outcome.message, outcome.hint]}), b""
+    pictures = outcome.pictures
+    strips = [pictures.poster, *pictures.strips] if pictures else []
+    said |= {
+        "says": "decoded",
+        "shape": outcome.pixels.shape,
+        "dtype": outcome.pixels.dtype.str,
+        "clips": [astuple(clip) for clip in outcome.clips],
+        "duration_s": outcome.duration_s,
+        "reader": outcome.reader,
+        "warnings": outcome.warnings,
+        "decode_ms": outcome.decode_ms,
+        "strips": [[s.clip, s.num_frames, s.width, s.height, len(s.jpeg)] for s in strips],
+    }
+    return _text(said), b"".join(strip.jpeg for strip in strips)
+
+
+def _text(said: dict[str, Any]) -> bytes:
+    return json.dumps(said).encode()
+
+
+def parsed(frame: tuple[bytes, bytes]) -> dict[str, Any]:
+    """Returns what a frame says, with what is behind it under `behind`.
+
+    Raises:
+        ValueError: it is no frame of a worker.
+    """
+    try:
+        said = json.loads(frame[0])
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    if not isinstance(said, dict) or said.get("says") not in ("ready", "alive", "error", "decoded"):
+        raise ValueError("no answer of a worker")
+    return {**said, "behind": frame[1]}
+
+
+def shape_of(said: dict[str, Any], most_values: int) -> tuple[tuple[int, ...], str] | None:
+    """Returns shape and dtype of the pixels that wait in the slot; None where the answer has none.
+
+    Args:
+        most_values: that the request can give.
+
+    Raises:
+        ValueError: there cannot be so many.
+    """
+    if said["says"] != "decoded":
+        return None
+    shape, count = tuple(_numbers(said.get("shape"), 5)), 1
+    for side in shape:
+        count *= side
+    if min(shape) < 0 or count > most_values or said.get("dtype") not in DTYPES:
+        raise ValueError("pixels that nobody asked for")
+    return shape, said["dtype"]
+
+
+def outcome_of(said: dict[str, Any], pixels: object) -> Outcome:
+    """Returns the outcome that an answer tells.
+
+    Args:
+        pixels: those of a file that was decoded.
+
+    Raises:
+        ValueError: a field is missing or not what it must be.
+    """
+    try:
+        window = _window(said["window"])
+        if said["says"] == "error":
+            error = MediaError(*(_string(part) for part in said["error"]))
+            return LostWindowError(error, window) if window else error
+        return Decoded(
+            pixels,
+            tuple(Clip(tuple(_numbers(clip[0])), float(clip[1]), float(clip[2])) for clip in said["clips"]),
+            float(said["duration_s"]),
+            _string(said["reader"]),
+            tuple(_string(warning) for warning in said["warnings"]),
+            float(said["decode_ms"]),
+            _pictures(said["strips"], said["behind"]),
+            window,
+        )
+    except (KeyError, IndexError, TypeError, OverflowError) as error:
+        raise ValueError("an answer with a part that is missing or of another kind") from error
+
+
+def _window(told: Any) -> Window | None:
+    if told is None:
+        return None
+    number, *times_s, is_last = told
+    start_s, end_s, duration_s = map(float, times_s)
+    return Window(_numbers([number])[0], start_s, end_s, duration_s, is_last is True)
+
+
+def _pictures(told: list[list[int]], behind: bytes) -> Pictures | None:
+    strips, place = [], 0
+    for one in told:
+        clip, frames, width, height, length = _numbers(one, 5)
+        strips.append(Strip(clip, frames, width, height, behind[place : place + length]))
+        place += length
+    return Pictures(strips[0], tuple(strips[1:])) if strips else None
+
+
+def _numbers(told: object, count: int | None = None) -> list[int]:
+    if not isinstance(told, list) or count not in (None, len(told)) or any(type(part) is not int for part in told):
+        raise ValueError("no whole numbers")
+    return told
+
+
+def _string(told: object) -> str:
+    if not isinstance(told, str):
+        raise TypeError("no text")
+    return told
