@@ -51,6 +51,8 @@ class Transform:
         interpolation: how pixels in between are made.
         antialias: low-pass before shrinking, as Pillow does.
         resize_dtype: "uint8" rounds the resized frame (torchvision, Pillow), "float" keeps fractions (PySlowFast).
+        rule: whose arithmetic gives the resized size and the places of crops: "torchvision" (PySlowFast's where the
+            resize keeps fractions) or "mmaction2".
     """
 
     mean: tuple[float, float, float]
@@ -60,6 +62,7 @@ class Transform:
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     antialias: bool = False
     resize_dtype: Literal["uint8", "float"] = "uint8"
+    rule: Literal["torchvision", "mmaction2"] = "torchvision"
 
     def __post_init__(self) -> None:
         if not 1 <= self.crop <= self.resize:
@@ -72,6 +75,8 @@ class Transform:
         ):
             how = f"{self.interpolation}, antialias={self.antialias}, on {self.resize_dtype}"
             raise ValueError(f"no known checkpoint resizes with {how}")
+        if self.rule not in ("torchvision", "mmaction2"):
+            raise ValueError(f"resize and crop rule {self.rule!r} is none of torchvision, mmaction2")
 
 
 @dataclass(frozen=True)

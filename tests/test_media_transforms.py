@@ -91,6 +91,33 @@ def test_three_crops_lie_along_the_long_side():
     assert crop_boxes(224, 224, PYSLOWFAST, 3) == [(0, 0, 224)] * 3
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "resized", "left"),
+    [
+        (426, 240, 398, 87),
+        (854, 480, 399, 87),
+        (1280, 720, 398, 87),
+        (340, 256, 298, 37),
+        (320, 240, 299, 37),
+    ],
+)
+def test_mmaction2_rounds_sizes_and_cuts_off_places(width, height, resized, left):
+    """MMCV's `rescale_size`, MMAction2's `CenterCrop` and `ThreeCrop`, computed by hand for common sizes."""
+    rule = Transform(GREY, GREY_STD, 224, 224, rule="mmaction2")
+    assert resized_size(height, width, rule) == (224, resized)
+    assert resized_size(width, height, rule) == (resized, 224)
+    assert crop_boxes(224, resized, rule, 1) == [(0, left, 224)]
+    assert crop_boxes(224, resized, rule, 3) == [(0, 0, 224), (0, left, 224), (0, 2 * left, 224)]
+    assert crop_boxes(resized, 224, rule, 3) == [(0, 0, 224), (left, 0, 224), (2 * left, 0, 224)]
+    assert crop_boxes(256, resized, rule, 1) == [(16, left, 224)]
+
+
+def test_three_crops_of_a_square_lie_beside_each_other():
+    # PySlowFast `uniform_crop` moves along the height only where the frame is higher than wide.
+    for rule in (PYSLOWFAST, Transform(GREY, GREY_STD, 256, 224, rule="mmaction2")):
+        assert crop_boxes(256, 256, rule, 3) == [(16, 0, 224), (16, 16, 224), (16, 32, 224)]
+
+
 def test_three_crops_show_left_centre_right():
     frame = np.zeros((256, 448, 3), np.uint8)
     frame[:, :, 0] = (np.arange(448) // 2).astype(np.uint8)
@@ -105,10 +132,11 @@ def test_three_crops_show_left_centre_right():
     [
         {"resize": 200, "crop": 224},
         {"resize": 256, "crop": 0},
+        {"resize": 256, "crop": 224, "rule": "mmaction"},
         {"resize": 256, "crop": 224, "interpolation": "bicubic"},
         {"resize": 256, "crop": 224, "antialias": True, "resize_dtype": "float"},
     ],
 )
 def test_transform_that_nobody_uses_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"does not fit|no known checkpoint"):
+    with pytest.raises(ValueError, match=r"does not fit|no known checkpoint|is none of"):
         Transform(GREY, GREY_STD, **wrong)

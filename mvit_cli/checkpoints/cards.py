@@ -37,6 +37,7 @@ field nobody knows is an error that names the file and the key. "?" marks what m
     interpolation = "bilinear"           # or "bicubic"
     antialias = false
     resize_dtype = "uint8"               # or "float": what the resize computes on
+    rule = "torchvision"                 # ? or "mmaction2": how sizes are rounded and crops are placed
 
     [sampling]
     method = "resampled"                 # "clip" | "resampled" | "segments" | "native" | "image"

@@ -34,10 +34,13 @@ def pixel_dtype(transform: Transform) -> type[Any]:
 def resized_size(height: int, width: int, transform: Transform) -> tuple[int, int]:
     """Returns height and width after resizing: the short side is `transform.resize`, the long one in proportion.
 
-    The long side is cut off to whole pixels, in another order of operations in either source, which can differ by one.
+    The long side is made whole pixels in another way in each source: cut off after either order of operations, or
+    rounded.
     """
     short, long = min(height, width), max(height, width)
-    if transform.resize_dtype == "uint8":  # torchvision `_compute_resized_output_size`
+    if transform.rule == "mmaction2":  # MMCV `rescale_size`
+        new_long = int(long * (transform.resize / short) + 0.5)
+    elif transform.resize_dtype == "uint8":  # torchvision `_compute_resized_output_size`
         new_long = int(transform.resize * long / short)
     else:  # PySlowFast `random_short_side_scale_jitter`
         new_long = math.floor(long / short * transform.resize)
@@ -47,10 +50,17 @@ def resized_size(height: int, width: int, transform: Transform) -> tuple[int, in
 def crop_boxes(height: int, width: int, transform: Transform, num_crops: int) -> list[Box]:
     """Returns the crops of a resized frame: the centre, or both ends of the long side with the centre between them.
 
-    The centre of an odd remainder is rounded to the even place by torchvision, and up by PySlowFast, whose three crops
-    are the only ones published.
+    The centre of an odd remainder is rounded to the even place by torchvision, up by PySlowFast and down by MMAction2,
+    whose last crop of three stands twice as far from the first as the centre. torchvision publishes no three crops.
     """
     side = transform.crop
+    if transform.rule == "mmaction2":  # MMAction2 `CenterCrop`, `ThreeCrop`
+        top, left = (height - side) // 2, (width - side) // 2
+        if num_crops == 1:
+            return [Box(top, left, side)]
+        if height > width:
+            return [Box(step * top, left, side) for step in range(3)]
+        return [Box(top, step * left, side) for step in range(3)]
     if num_crops == 1 and transform.resize_dtype == "uint8":  # torchvision `center_crop`
         return [Box(round((height - side) / 2), round((width - side) / 2), side)]
     top, left = math.ceil((height - side) / 2), math.ceil((width - side) / 2)  # PySlowFast `uniform_crop`

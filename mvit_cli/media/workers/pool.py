@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.request import AT_WORK, LULL, TIMEOUT_S, Decoded, is_last
 from mvit_cli.media.windows import outcomes_of
-from mvit_cli.media.workers.clock import Clock
 from mvit_cli.media.workers.process import SLOTS, SMALL_FILES_AHEAD, WorkerProcess, job_for
+from mvit_cli.media.workers.stopwatch import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
