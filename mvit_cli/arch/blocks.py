@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import prod
 
 from mvit_cli.arch.config import STRIDE_ONE, MViTConfig
+from mvit_cli.arch.fields import mlp_hidden
 from mvit_cli.arch.grid import THW, floor_div, is_strided, pooled_grid, widened
 
 
@@ -59,11 +60,7 @@ class BlockSpec:
 
 
 def block_specs(config: MViTConfig) -> tuple[BlockSpec, ...]:
-    """The blocks of the network, first to last, for clips of the configured size.
-
-    Raises:
-        ValueError: if a pooling window no longer fits the grid.
-    """
+    """The blocks of the network, first to last, for clips of the configured size."""
     specs: list[BlockSpec] = []
     thw = config.patch_thw
     nominal = thw  # the released code sizes its relative-position tables by floor division
@@ -85,7 +82,7 @@ def block_specs(config: MViTConfig) -> tuple[BlockSpec, ...]:
                     dim_in=dim_in,
                     dim_attn=dim_attn,
                     dim_out=config.stage_channels[stage + 1] if widens_here else dim_attn,
-                    mlp_hidden=int(dim_attn * config.mlp_ratio),
+                    mlp_hidden=mlp_hidden(dim_attn, config.mlp_ratio),
                     heads=config.stage_heads[stage],
                     kernel_q=kernel_q,
                     stride_q=stride_q,
@@ -135,8 +132,11 @@ def _or_none(kernel: THW, stride: THW) -> THW | None:
 
 
 def _rel_pos_thw(config: MViTConfig, nominal: THW, stride_q: THW, stride_kv: THW) -> THW:
-    """Rows of the tables: `2 max(q, k) - 1` distances, the longer side of the grid for both height and width."""
+    """Rows of the tables: `2 max(q, k) - 1` distances, the longer side of the grid for both height and width.
+
+    One at least: floor division of a grid smaller than the stride leaves nothing, where pooling leaves one position.
+    """
     q, k = floor_div(nominal, stride_q), floor_div(nominal, stride_kv)
-    time = 2 * max(q[0], k[0]) - 1 if config.rel_pos_time else 0
-    space = 2 * max(*q[1:], *k[1:]) - 1 if config.rel_pos_space else 0
+    time = 2 * max(q[0], k[0], 1) - 1 if config.rel_pos_time else 0
+    space = 2 * max(*q[1:], *k[1:], 1) - 1 if config.rel_pos_space else 0
     return time, space, space

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from mvit_cli.arch.grid import THW, floor_div, pooled_grid
+from mvit_cli.arch.fields import MOST_BLOCKS, MOST_CHANNELS, MOST_TOKENS, STAGE_FIELDS, check_fields, mlp_hidden
+from mvit_cli.arch.grid import THW, floor_div, pooled_grid, widened
 
 STRIDE_ONE: THW = (1, 1, 1)
 HALVE_SPACE: THW = (1, 2, 2)
@@ -85,26 +86,26 @@ class MViTConfig:
     head_pooling: Literal["cls", "mean", "mean_then_norm"] = "cls"
 
     def __post_init__(self) -> None:
-        self._check_stages()
-        if min(self.frames, self.height, self.width, self.num_classes) < 1:
-            raise ValueError("frames, height, width and num_classes must be at least 1")
-        if self.head_pooling == "cls" and not self.cls_token:
-            raise ValueError("head_pooling 'cls' needs a class token: use 'mean'")
-        if self.pool_first and self.expand_in == "attn":
-            raise ValueError("pool_first pools heads of the incoming width: use expand_in='mlp'")
+        """Refuses what no network can be built from.
 
-    def _check_stages(self) -> None:
-        counts = {
-            name: len(getattr(self, name))
-            for name in ("stage_depths", "stage_channels", "stage_heads", "stride_q", "stride_kv")
-        }
-        if len(set(counts.values())) != 1:
-            raise ValueError(f"one entry a stage is needed everywhere, but the lengths are {counts}")
-        if min(self.stage_depths) < 1:
-            raise ValueError(f"each stage needs a block: stage_depths={self.stage_depths}")
-        for channels, heads in zip(self.stage_channels, self.stage_heads, strict=True):
-            if channels % heads:
-                raise ValueError(f"{channels} channels cannot be shared by {heads} heads")
+        Raises:
+            ValueError: names the field, its value and what is allowed.
+        """
+        check_fields(self)
+        _check_stages(self)
+        _check_query_grids(self)
+        if self.head_pooling == "cls" and not self.cls_token:
+            raise ValueError(
+                "head_pooling='cls' needs cls_token=True; without one 'mean' or 'mean_then_norm' is allowed"
+            )
+        if self.pool_first and self.expand_in == "attn":
+            raise ValueError("pool_first=True pools heads of the incoming width: expand_in must be 'mlp', not 'attn'")
+        if self.num_patches > MOST_TOKENS:
+            t, h, w = self.patch_thw
+            raise ValueError(
+                f"patch_stride={self.patch_stride} cuts {self.frames} frames of {self.height}x{self.width} into "
+                f"{t}x{h}x{w} tokens; at most {MOST_TOKENS} are allowed"
+            )
 
     @property
     def depth(self) -> int:
@@ -133,3 +134,52 @@ class MViTConfig:
     def num_patches(self) -> int:
         """Tokens after `patch_embed`, without the class token."""
         return prod(self.patch_thw)
+
+
+def _check_stages(config: MViTConfig) -> None:
+    """One entry a stage everywhere; heads that share the channels; blocks that exist."""
+    counts = {name: len(getattr(config, name)) for name in STAGE_FIELDS}
+    if len(set(counts.values())) != 1:
+        raise ValueError(f"one entry a stage is needed everywhere, but the lengths are {counts}")
+    if config.depth > MOST_BLOCKS:
+        raise ValueError(
+            f"stage_depths={config.stage_depths} are {config.depth} blocks; at most {MOST_BLOCKS} are allowed"
+        )
+    for channels, heads in zip(config.stage_channels, config.stage_heads, strict=True):
+        if channels % heads:
+            raise ValueError(
+                f"{channels} channels cannot be shared by {heads} heads: stage_channels={config.stage_channels} must "
+                f"be multiples of stage_heads={config.stage_heads}"
+            )
+        hidden = mlp_hidden(channels, config.mlp_ratio)
+        if not 1 <= hidden <= MOST_CHANNELS:
+            raise ValueError(
+                f"mlp_ratio={config.mlp_ratio} gives {hidden} hidden channels to a stage of {channels}; "
+                f"1 to {MOST_CHANNELS} are allowed"
+            )
+    absent = [block for block in config.unpooled_kv_blocks if block >= config.depth]
+    if absent:
+        raise ValueError(
+            f"unpooled_kv_blocks={config.unpooled_kv_blocks} names block {absent[0]}; "
+            f"blocks 0 to {config.depth - 1} are allowed"
+        )
+
+
+def _check_query_grids(config: MViTConfig) -> None:
+    """The pooled query and the pooled skip connection must lie on one grid, whatever the clip.
+
+    With half the kernel as padding `L` positions become `(L - 1) // s + 1` for an odd kernel and `L // s + 1` for an
+    even one; the skip connection's window is one wider than the stride. MViT paper, equation 1 and Table A.1.
+    """
+    if config.kernel_q is None:
+        return
+    if any(k % 2 == 0 for k in config.kernel_q):
+        raise ValueError(
+            f"kernel_q={config.kernel_q} must be odd numbers: the output is as large as the skip connection"
+        )
+    for stride in config.stride_q:
+        if any(k % 2 == 0 for k in widened(stride)):
+            raise ValueError(
+                f"stride_q={config.stride_q} must be 1 or even where kernel_q={config.kernel_q} is given: with "
+                f"kernel_q=None any stride is allowed"
+            )

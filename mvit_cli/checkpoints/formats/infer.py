@@ -40,8 +40,20 @@ def infer_config(facts: Facts, layout: str, cfg: str | None = None, preset: str 
         preset: the architecture that the user named, if any.
 
     Raises:
-        CheckpointError: if the file contradicts the named preset, or nothing tells its strides.
+        CheckpointError: if the file contradicts the named preset, nothing tells its strides, or what it tells is no
+            network that can be built.
     """
+    try:
+        return _inferred(facts, layout, cfg, preset)
+    except ValueError as error:
+        raise CheckpointError(
+            f"what the file says of its network cannot be built: {error}",
+            "see whether the file is complete; else build the model from its own MViTConfig and load the file with"
+            " mvit_cli.load_state_dict",
+        ) from error
+
+
+def _inferred(facts: Facts, layout: str, cfg: str | None, preset: str | None) -> Inferred:
     named = get_preset(preset) if preset else None
     if named:
         _check_structure(facts, named)
