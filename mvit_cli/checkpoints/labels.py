@@ -1,55 +1,216 @@
 """Lists of class names, from the package or from the user."""
 
+import csv
 import json
+import re
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from mvit_cli.errors import CheckpointError
 
+MAX_BYTES = 16 << 20
+ID_COLUMNS = ("id", "index", "idx", "class_id", "class_index", "label_id", "category_id", "number")
+NAME_COLUMNS = ("name", "label", "class", "class_name", "label_name", "display_name", "category", "category_name")
+NESTED = ("id2label", "label_names", "names", "classes", "categories", "labels")
+"""Where configurations of the Hub, timm, MMEngine and others keep the list."""
+
+_HINT = "give one class name a line, or a JSON list, or a JSON object of index to name"
+_NUMBERED = re.compile(r"(\d{1,6})\s*(?:[,;:\t]|\s)\s*(\S.*)")
+_NUMBERED_BY_SIGN = re.compile(r"\d{1,6}\s*[,;:\t]")
+_CODED = re.compile(r"[a-z](\d{3}) (\S.*)")
+"""Charades: `c000 Holding some clothes`."""
+_SYNSET = re.compile(r"n\d{8}[ \t]+(\S.*)")
+
+
+class LabelList(NamedTuple):
+    """Class names in the order of the outputs, as they were given.
+
+    Attributes:
+        note: what was read otherwise than as it stands there; may be empty.
+    """
+
+    names: tuple[str, ...]
+    note: str = ""
+
 
 def read_labels(path: str | Path) -> tuple[str, ...]:
-    """Class names from a file: one a line, or a JSON list, or a JSON object of index to name or name to index.
+    """The names of `read_label_list`."""
+    return read_label_list(path).names
+
+
+def read_label_list(path: str | Path) -> LabelList:
+    """Class names from a file, in UTF-8 or UTF-16.
+
+    Lines: a name each, or `id,name`, `id name`, `id: name`, or columns under a header. JSON: a list, an object of index
+    to name or of name to index (Kinetics and Something-Something write these), or one that holds any of these under a
+    name of `NESTED`. Numbers decide the order; they begin at 0, or at 1 where they are complete.
 
     Raises:
-        CheckpointError: unreadable, empty, or indices that are not 0, 1, 2, ...
+        CheckpointError: unreadable, empty, or indices that are not complete.
     """
     path = Path(path)
-    hint = "give one class name a line, or a JSON list, or a JSON object of index to name"
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        names = _json_labels(text) if text.lstrip()[:1] in ("[", "{") else _line_labels(text)
+        text = _text(path)
+        found = _from_json(text) if text.lstrip()[:1] in ("[", "{") else _from_lines(text)
     except OSError as error:
-        raise CheckpointError(f"labels {path}: {error.strerror or error}", hint) from error
+        raise CheckpointError(f"labels {path}: {error.strerror or error}", _HINT) from error
+    except RecursionError:
+        raise CheckpointError(f"labels {path}: nested too deeply", _HINT) from None
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError too
-        raise CheckpointError(f"labels {path}: {error}", hint) from error
-    return names
+        raise CheckpointError(f"labels {path}: {error}", _HINT) from error
+    return found
 
 
-def _line_labels(text: str) -> tuple[str, ...]:
-    lines = [line.strip() for line in text.splitlines()]
+def _text(path: Path) -> str:
+    if stat.S_ISCHR(path.stat().st_mode):
+        raise ValueError("a device, not a file")
+    with path.open("rb") as stream:
+        data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES >> 20} MiB")
+    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # what PowerShell's > writes
+    return data.decode("utf-16" if utf16 else "utf-8-sig")
+
+
+# --- JSON
+
+
+def _from_json(text: str) -> LabelList:
+    data = json.loads(text, object_pairs_hook=_without_doubles)
+    while isinstance(data, dict):
+        inner = next((data[key] for key in NESTED if isinstance(data.get(key), (dict, list))), None)
+        if inner is None:
+            return _from_object(data)
+        data = inner
+    return _from_list(data)
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:80]!r} stands there twice")
+    return dict(pairs)
+
+
+def _from_list(entries: Sequence[Any]) -> LabelList:
+    if entries and all(isinstance(entry, dict) for entry in entries):
+        keys = set.intersection(*(set(entry) for entry in entries))
+        number, name = (next((key for key in known if key in keys), None) for known in (ID_COLUMNS, NAME_COLUMNS))
+        if number is None or name is None:
+            raise ValueError("its objects have no id and name")
+        return _ordered([(int(entry[number]), entry[name]) for entry in entries])
+    return LabelList(_checked(entries))
+
+
+def _from_object(data: Mapping[str, Any]) -> LabelList:
+    if data and all(_is_index(value) for value in data.values()):
+        return _ordered([(int(value), name) for name, value in data.items()])
+    if not all(_is_index(key) for key in data):
+        raise ValueError("its keys are not class indices")
+    # ImageNet's class index has [synset, name] for a name.
+    names = (value[-1] if isinstance(value, list) and value else value for value in data.values())
+    return _ordered(list(zip(map(int, data), names, strict=True)))
+
+
+# --- lines
+
+
+def _from_lines(text: str) -> LabelList:
+    lines = [line.strip() for line in re.split(r"\r\n|\n|\r", text)]
     while lines and not lines[-1]:
         lines.pop()
+    while lines and (lines[0].startswith("# ") or lines[0] == "names:"):  # a comment; the head of a YAML list
+        lines.pop(0)
     if not lines:
         raise ValueError("no class names in it")
     if "" in lines:
         raise ValueError(f"line {lines.index('') + 1} is empty")
-    return tuple(lines)
+    table = _under_a_header(lines)
+    if table:
+        return table
+    for pattern in (_NUMBERED, _CODED):
+        numbered = _all_matched(pattern, lines)
+        if numbered:
+            entries = [(int(match[1]), _name_of_cell(match[2])) for match in numbered]
+            if _is_complete([index for index, _ in entries]) or all(map(_NUMBERED_BY_SIGN.match, lines)):
+                return _ordered(entries)
+    synsets = _all_matched(_SYNSET, lines)
+    return LabelList(_checked([match[1] for match in synsets] if synsets else lines))
 
 
-def _json_labels(text: str) -> tuple[str, ...]:
-    data = json.loads(text)
-    if isinstance(data, dict) and data and all(type(value) is int for value in data.values()):
-        if len(set(data.values())) != len(data):
-            raise ValueError("two names have the same index")
-        data = {index: name for name, index in data.items()}
-    if isinstance(data, dict):
-        try:
-            by_index = {int(index): name for index, name in data.items()}
-        except ValueError:
-            raise ValueError("its keys are not class indices") from None
-        missing = [index for index in range(len(data)) if index not in by_index]
-        if missing:
-            raise ValueError(f"index {missing[0]} is missing")
-        data = [by_index[index] for index in range(len(by_index))]
-    if not data or not all(isinstance(name, str) and name.strip() for name in data):
+def _all_matched(pattern: re.Pattern[str], lines: Sequence[str]) -> list[re.Match[str]]:
+    """A match a line; nothing if one line has none."""
+    found = [match for match in map(pattern.fullmatch, lines) if match]
+    return found if len(found) == len(lines) else []
+
+
+def _under_a_header(lines: Sequence[str]) -> LabelList | None:
+    """The list of a table whose first line names a column of numbers; None if it is no such table."""
+    separator = next((sign for sign in "\t,;" if sign in lines[0]), None)
+    if separator is None:
+        return None
+    head, *rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    columns = [cell.strip().lower() for cell in head]
+    number = next((columns.index(name) for name in ID_COLUMNS if name in columns), None)
+    if number is None or not rows:
+        return None
+    name = next((columns.index(name) for name in NAME_COLUMNS if name in columns), None)
+    if name is None:
+        name = next(place for place in range(len(columns)) if place != number)
+    for line, row in enumerate(rows, 2):
+        if len(row) <= max(number, name) or not _is_index(row[number]):
+            raise ValueError(f"line {line} has no number and name as its header says")
+    return _ordered([(int(row[number]), row[name]) for row in rows])
+
+
+def _name_of_cell(text: str) -> str:
+    """A cell as it was meant: what stands in quotes was quoted for its comma."""
+    return text[1:-1].replace('""', '"') if len(text) > 2 and text[0] == text[-1] == '"' else text
+
+
+# --- both
+
+
+def _ordered(entries: list[tuple[int, Any]]) -> LabelList:
+    """Names by their numbers, from 0 on, or from 1 on where none is missing.
+
+    Raises:
+        ValueError: a number is missing or there twice.
+    """
+    by_index = dict(entries)
+    if len(by_index) < len(entries):
+        raise ValueError("two names have the same index")
+    if by_index and min(by_index) == 1 and _is_complete(by_index):
+        names = _checked([by_index[index + 1] for index in range(len(by_index))])
+        return LabelList(names, f"its classes are numbered from 1 to {len(names)}: 1 was taken for the first output")
+    first = 1 if by_index and min(by_index) == 1 else 0
+    missing = [index for index in range(first, first + len(by_index)) if index not in by_index]
+    if missing:
+        raise ValueError(f"index {missing[0]} is missing")
+    return LabelList(_checked([by_index[index] for index in range(len(by_index))]))
+
+
+def _is_complete(indices: Iterable[int]) -> bool:
+    """Whether these are 0 to N-1, or 1 to N, in any order."""
+    found = sorted(indices)
+    return found in (list(range(len(found))), list(range(1, len(found) + 1)))
+
+
+def _is_index(value: Any) -> bool:
+    return type(value) is int or (
+        isinstance(value, str) and re.fullmatch(r"\s*\d{1,9}\s*", value, re.ASCII) is not None
+    )
+
+
+def _checked(names: Sequence[Any]) -> tuple[str, ...]:
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
         raise ValueError("it holds something other than class names, or nothing")
-    return tuple(name.strip() for name in data)
+    return tuple(_unquoted(name.strip()) for name in names)
+
+
+def _unquoted(name: str) -> str:
+    """Kinetics' list has quotes within its names of several words."""
+    return name[1:-1] if len(name) > 2 and name[0] == name[-1] == '"' else name

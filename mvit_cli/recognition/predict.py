@@ -9,7 +9,7 @@ from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.arch.summary import preset_of, summarize_config
-from mvit_cli.checkpoints.labels import read_labels
+from mvit_cli.checkpoints.labels import LabelList, read_label_list
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.request import TIMEOUT_S, ReaderChoice, Windows
 from mvit_cli.recognition.choice import Choice, choose
@@ -126,13 +126,13 @@ def load_recogniser(
     """
     choice = choose(preset, weights)
     asked_views = parse_views(views) if views else None
-    names = read_labels(labels) if labels else None
+    listed = read_label_list(labels) if labels else LabelList(())
     _check_counts(top, batch_size)
     check_device_name(device)
     if dtype == INT8 and not fast:
         raise UsageError("--dtype int8 is part of the fast path", "leave --no-fast out")
     model, place, number_format, path = _network(choice, device, dtype, progress)
-    recipe = _recipe(choice, model.config, names, path)
+    recipe = _with_labels(_recipe(choice, model.config, path), model.config, listed.names, labels)
     if windows:
         recipe = in_windows(recipe, windows)
     recipe = with_views(recipe, asked_views or recipe.views)
@@ -154,7 +154,7 @@ def load_recogniser(
             "dtype": INT8 if dtype == INT8 else str(number_format).removeprefix("torch."),
             **({"activation": "sigmoid"} if recipe.activation == "sigmoid" else {}),
         },
-        tuple(filter(None, (recipe.assumed if choice.weights else RANDOM_WEIGHTS,))),
+        tuple(filter(None, (recipe.assumed if choice.weights else RANDOM_WEIGHTS, listed.note))),
         summary,
         choice.card,
     )
@@ -174,7 +174,7 @@ def known_run(
     known = str(parse_views(views)) if views else None
     if known is None and (choice.card or not choice.weights):
         assert choice.preset is not None
-        recipe = _recipe(choice, get_preset(choice.preset).config, None)
+        recipe = _recipe(choice, get_preset(choice.preset).config)
         known = str((in_windows(recipe, windows) if windows else recipe).views)
     return {"preset": choice.preset, "weights": choice.name, "views": known}
 
@@ -239,18 +239,23 @@ def _compiled(
     return runs
 
 
-def _recipe(choice: Choice, config: MViTConfig, names: tuple[str, ...] | None, path: Path | None = None) -> Recipe:
+def _recipe(choice: Choice, config: MViTConfig, path: Path | None = None) -> Recipe:
     if choice.card:
         recipe = recipe_of_card(choice.card)
     else:
         preset = get_preset(choice.preset) if choice.preset else preset_of(config)
         name = preset.name if preset else None
         recipe = recipe_of_file(path, config, name) if path else assumed_recipe(config, name)
-    if names is None:
+    return recipe
+
+
+def _with_labels(recipe: Recipe, config: MViTConfig, names: tuple[str, ...], labels: str | Path | None) -> Recipe:
+    """The recipe with the class names of the file `labels`; as it is where none was given."""
+    if not names:
         return recipe
     if len(names) != config.num_classes:
         raise CheckpointError(
-            f"--labels names {len(names)} classes, but the network tells {config.num_classes} apart",
+            f"--labels {labels} names {len(names)} classes, but the network tells {config.num_classes} apart",
             "give the list that belongs to these weights",
         )
     return replace(recipe, labels=names)
