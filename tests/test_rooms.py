@@ -28,11 +28,8 @@ ALLOWED = {  # imports inside functions and for type checkers count too
 }
 WITHOUT_TORCH = ("arch", "errors", "media", "protocol", "records", "report")
 FACES = {"__init__", "__main__"}  # of the whole package: may name every room
-ONE_CONCEPT = {"__init__.py", "attention.py", "predict.py", "profile.py", "summarize.py"}  # shared by several folders
+ONE_CONCEPT = {"__init__.py", "predict.py", "profile.py", "summarize.py"}  # shared by several folders
 MEASURES_START_UP = "mvit_cli.profiling.end_to_end"  # imports the package by its name, in a new process
-KNOWN_CYCLES = [  # each is being taken apart
-    {"mvit_cli.media.workers.pool", "mvit_cli.media.workers.run"},
-]
 KNOWN_LONG = {"predict.predict_command", "predict.predict", "measure.profile"}
 KNOWN_WIDE = {"predict.predict_command", "predict.predict", "predict.load_recogniser"}
 
@@ -199,7 +196,7 @@ def test_what_arch_may_import_passes(line: str) -> None:
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    assert [cycle for cycle in cycles(import_graph()) if cycle not in KNOWN_CYCLES] == []
+    assert cycles(import_graph()) == []
 
 
 def test_a_cycle_through_a_function_is_seen_and_one_for_types_is_none() -> None:
@@ -209,7 +206,7 @@ def test_a_cycle_through_a_function_is_seen_and_one_for_types_is_none() -> None:
         graph = import_graph()
         graph["mvit_cli.arch.grid"] = {"mvit_cli.arch.blocks"}
         graph["mvit_cli.arch.blocks"] = imports(source, "mvit_cli.arch.blocks", for_types=False)
-        assert [cycle for cycle in cycles(graph) if cycle not in KNOWN_CYCLES] == expected
+        assert cycles(graph) == expected
 
 
 def test_only_loading_touches_the_model_from_checkpoints() -> None:
