@@ -1,6 +1,7 @@
 """One file from its name to clips and crops: every kind of file, and the truth about what is missing."""
 
 import builtins
+import errno
 import os
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from media_clips import clip, draw, needs_decord, read_number, write_video
 from PIL import Image
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.decode import attempt, damage, decode
+from mvit_cli.media.decode import attempt, damage, decode, failure_of
 from mvit_cli.media.request import Decoded, DecodeRequest, Windows
 from mvit_cli.media.video.decord_reader import decord_is_installed
 from mvit_cli.media.windows import outcomes_of
@@ -276,3 +277,18 @@ def test_one_clean_frame_among_damaged_ones_is_shown_with_a_warning():
     assert damage(["decoded"] + ["damaged"] * 15) == [
         "15 of 16 frames are damaged; the decoder concealed what it could"
     ]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "word"),
+    [
+        (errno.ENOMEM, "memory", "memory"),
+        (errno.EMFILE, "internal", "too many open files"),
+        (errno.EOPNOTSUPP, "decode", "colours"),
+    ],
+)
+def test_errors_of_the_system_have_their_own_words(number, kind, word):
+    failure = failure_of(OSError(number, os.strerror(number)))
+    assert failure.kind == kind
+    assert word in failure.message
+    assert "space" not in failure.hint

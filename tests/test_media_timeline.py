@@ -213,6 +213,15 @@ class TestOnePass:
         assert len(outcomes) == counts["seeks"] == 2
         assert counts["decoded"] < 60
 
+    def test_every_window_says_that_the_file_is_cut_short(self, tmp_path: Path) -> None:
+        whole = Path(write_video(tmp_path / "whole.mkv", 100, **FAST))
+        half = tmp_path / "half.mkv"
+        half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+        outcomes = [outcome for outcome in seen(looked_at(str(half), 0.9, 0.9)) if isinstance(outcome, Decoded)]
+        assert outcomes
+        for outcome in outcomes:
+            assert any("announces 4.00 s" in warning for warning in outcome.warnings)
+
     def test_of_all_pictures_only_those_of_a_window_stay(self, film: str) -> None:
         job = looked_at(film, 0.8, 0.8)
         tracemalloc.start()

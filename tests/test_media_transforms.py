@@ -1,6 +1,7 @@
 """Resizing, cropping and normalising equal torch's and Pillow's, as each checkpoint's source uses them."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -140,3 +141,15 @@ def test_three_crops_show_left_centre_right():
 def test_transform_that_nobody_uses_is_refused(wrong):
     with pytest.raises(ValueError, match=r"does not fit|no known checkpoint|is none of"):
         Transform(GREY, GREY_STD, **wrong)
+
+
+@pytest.mark.parametrize("transform", [TORCHVISION, PYSLOWFAST])
+@pytest.mark.parametrize("size", [(1, 65000), (65000, 1)])
+def test_a_picture_of_one_row_takes_little_memory(transform, size):
+    frame = noise(*size)
+    tracemalloc.start()
+    pictures = crops_of(frame, transform, 3)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [picture.shape for picture in pictures] == [(224, 224, 3)] * 3
+    assert peak < 50 << 20

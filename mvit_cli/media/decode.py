@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -71,9 +72,14 @@ def failure_of(error: Exception) -> MediaError:
     """Returns what a file's row says of an exception."""
     if isinstance(error, MediaError):
         return error
-    if isinstance(error, MemoryError):
+    number = getattr(error, "errno", None)
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
         return MediaError("memory", "decoding needs more memory than there is", "scale the file down")
     said = next(iter(str(error).strip().splitlines()), "")
+    if number in (errno.EMFILE, errno.ENFILE):
+        return MediaError("internal", "too many open files", "raise the limit (ulimit -n), or use fewer --workers")
+    if number in (errno.EOPNOTSUPP, errno.EINVAL):  # of FFmpeg's scaler
+        return MediaError("decode", "its colours cannot be converted", "convert it to H.264 in MP4")
     return MediaError("internal", f"{type(error).__name__}: {said}", "please report this file")
 
 
