@@ -7,7 +7,8 @@ import pytest
 
 from mvit_cli import summarize
 from mvit_cli.report.predict.spans import Timelines
-from mvit_cli.report.predict.terminal import PredictionBlocks, Screen, printable
+from mvit_cli.report.predict.terminal import PredictionBlocks, Screen
+from mvit_cli.report.tables import Column, Table, markdown, printable, show, write_data
 
 
 class Terminal(io.StringIO):
@@ -173,3 +174,55 @@ class TestTimeline:
         assert "\n".join(self.shown(Terminal(), *rows)).isascii()
         plain = Terminal()
         assert re.search(r"0:00.0 -    0:01.0  #####", "\n".join(self.shown(plain, *rows)))
+
+
+STEERING = "\x1b]52;c;ZXZpbA==\x07 \x9b2J \u202egnp.exe \x00 <script>alert(1)</script>"
+"""Clipboard, screen, direction of writing, NUL and HTML, as names in a checkpoint may have them."""
+
+
+class OnTerminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def hostile_table() -> Table:
+    columns = (Column(f"{STEERING}\nname", numeric=False), Column("share"))
+    return Table(columns, ((STEERING, "<0.01"),), (STEERING, "1"), title=STEERING, notes=(STEERING,))
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, OnTerminal])
+def test_no_text_in_a_table_or_paragraph_steers_the_terminal(stream, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    told = stream()
+    show(hostile_table(), f"- {STEERING}", stream=told)
+    unstyled = re.sub(r"\x1b\[[0-9;]*m", "", told.getvalue())
+    assert r"\x1b]52;c;ZXZpbA==\x07" in unstyled
+    assert unstyled.replace("\n", "").isprintable()
+
+
+def test_markdown_has_neither_control_characters_nor_html():
+    text = markdown(hostile_table())
+    assert text.replace("\n", "").isprintable()
+    assert "&lt;script>" in text
+    assert "<script" not in text
+    assert "</" not in text
+    assert "<0.01" in text, "a number below the last digit is no HTML"
+
+
+def test_a_line_break_in_a_name_makes_no_row_of_markdown():
+    table = Table((Column("name"),), (("a\n| forged |",),))
+    assert len(markdown(table).splitlines()) == 3
+
+
+@pytest.mark.parametrize(("stream", "expected"), [(io.StringIO, f"{STEERING}\n"), (OnTerminal, None)])
+def test_data_is_exact_in_a_pipe_and_harmless_on_a_terminal(stream, expected, monkeypatch):
+    told = stream()
+    monkeypatch.setattr("sys.stdout", told)
+    write_data(f"{STEERING}\n")
+    if expected:
+        assert told.getvalue() == expected
+    else:
+        assert told.getvalue().endswith("\n")
+        assert told.getvalue()[:-1].isprintable()

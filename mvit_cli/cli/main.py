@@ -147,7 +147,7 @@ def _told(error: Exception) -> tuple[str, str, int]:
 
 
 def _write_error(message: str, hint: str) -> None:
-    from mvit_cli.report.predict.terminal import printable
+    from mvit_cli.report.tables import printable
 
     print(f"error: {printable(message)}", file=sys.stderr)
     if hint:

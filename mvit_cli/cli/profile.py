@@ -202,6 +202,7 @@ def _print(result: "Profile", setup: "Setup", output: Format) -> None:
     from mvit_cli.arch.presets import get_preset
     from mvit_cli.arch.summary import summarize_config
     from mvit_cli.report.profile import costs
+    from mvit_cli.report.tables import write_data
 
     summary = summarize_config(setup.config, get_preset(setup.preset))
     if output == "json":
@@ -209,9 +210,9 @@ def _print(result: "Profile", setup: "Setup", output: Format) -> None:
 
         typer.echo(json.dumps(result, indent=2))
     elif output == "csv":
-        typer.echo(costs.profile_csv(result), nl=False)
+        write_data(costs.profile_csv(result))
     elif output == "markdown":
-        typer.echo(costs.profile_markdown(result, summary), nl=False)
+        write_data(costs.profile_markdown(result, summary))
     else:
         costs.show_profile(result, summary)
 

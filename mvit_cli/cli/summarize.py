@@ -62,6 +62,7 @@ def summarize_command(
 
 def _print(summary: "Summary", config: "MViTConfig", output: Format, blocks: bool, explain: bool) -> None:
     from mvit_cli.report.summarize import stage_tables as stages
+    from mvit_cli.report.tables import write_data
 
     if output == "table":
         stages.show_summary(summary, config, blocks=blocks, explained=explain)
@@ -71,9 +72,9 @@ def _print(summary: "Summary", config: "MViTConfig", output: Format, blocks: boo
     if output == "json":
         _print_json(summary)
     elif output == "csv":
-        typer.echo(stages.summary_csv([summary], blocks=blocks), nl=False)
+        write_data(stages.summary_csv([summary], blocks=blocks))
     else:
-        typer.echo(stages.summary_markdown(summary, config, blocks=blocks, explained=explain), nl=False)
+        write_data(stages.summary_markdown(summary, config, blocks=blocks, explained=explain))
 
 
 def _print_json(document: object) -> None:
@@ -85,6 +86,7 @@ def _print_json(document: object) -> None:
 def _print_comparison(names: str, geometry: Geometry, output: Format, blocks: bool, plot: Path | None) -> None:
     from mvit_cli.report.summarize import compare
     from mvit_cli.report.summarize import stage_tables as stages
+    from mvit_cli.report.tables import write_data
 
     if blocks and output != "csv":
         raise UsageError("--compare has no rows for blocks", "--format csv lists them; json has them always")
@@ -96,9 +98,9 @@ def _print_comparison(names: str, geometry: Geometry, output: Format, blocks: bo
     elif output == "json":
         _print_json({"summaries": summaries})
     elif output == "csv":
-        typer.echo(stages.summary_csv(summaries, blocks=blocks), nl=False)
+        write_data(stages.summary_csv(summaries, blocks=blocks))
     else:
-        typer.echo(compare.comparison_markdown(summaries), nl=False)
+        write_data(compare.comparison_markdown(summaries))
 
 
 def _compared(text: str) -> list[str]:

@@ -70,8 +70,9 @@ def pull_command(
     What is on this machine already is checked and not downloaded again.
     """
     from mvit_cli.checkpoints.find import find, obtain
+    from mvit_cli.report.tables import write_data
 
-    typer.echo(obtain(find(name), progress=not quiet, again=force).path)
+    write_data(f"{obtain(find(name), progress=not quiet, again=force).path}\n")
 
 
 @app.command("verify")
@@ -100,10 +101,11 @@ def convert_command(
     """
     from mvit_cli.checkpoints.convert import convert
     from mvit_cli.checkpoints.find import resolve_weights
+    from mvit_cli.report.tables import write_data
 
     written = convert(resolve_weights(source), target, preset, force=force)
     typer.echo(f"layout {written.layout}, {written.params:,} parameters", err=True)
-    typer.echo(written.path)
+    write_data(f"{written.path}\n")
 
 
 @app.command("where")

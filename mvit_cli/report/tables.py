@@ -1,9 +1,9 @@
-"""A table as data, and its forms: for a terminal, as Markdown, as CSV."""
+"""A table as data, and its forms: for a terminal, as Markdown, as CSV; what is written cannot steer a terminal."""
 
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TextIO
@@ -64,8 +64,19 @@ def markdown(table: Table) -> str:
     rule = ["---:" if column.numeric else ":---" for column in table.columns]
     footer = [[f"**{cell}**" if cell else "" for cell in row] for row in _lines(table.footer)]
     lines = [_markdown_row(row) for row in (header, rule, *table.rows, *footer)]
-    notes = [f"- **{row[0]}**: {note}" for row, note in zip(table.rows, table.notes, strict=False)]
-    return "\n".join([f"**{table.title}**\n"] * bool(table.title) + lines + [""] * bool(notes) + notes) + "\n"
+    notes = [f"- **{row[0]}**: {printable(note)}" for row, note in zip(table.rows, table.notes, strict=False)]
+    title = [f"**{printable(table.title)}**\n"] * bool(table.title)
+    return in_markdown("\n".join(title + lines + [""] * bool(notes) + notes) + "\n")
+
+
+def in_markdown(text: str) -> str:
+    """Lines of Markdown in which a name is no HTML, and nothing steers the terminal that shows them.
+
+    A `<` begins HTML only before a letter, `/`, `!` or `?` (CommonMark 6.6): `<0.01` stays as it is.
+    """
+    import re
+
+    return printable_lines(re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text))
 
 
 def _lines(cells: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -74,7 +85,7 @@ def _lines(cells: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def _markdown_row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(printable(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -101,10 +112,11 @@ def show(*parts: Table | str, stream: TextIO | None = None) -> None:
     console = Console(file=text, width=width_of(stream), force_terminal=terminal or None, highlight=False)
     for part in parts:
         if isinstance(part, Table):
-            _print_table(part if unicode else in_ascii(part), console)
+            harmless = _translated(part, printable_lines)
+            _print_table(harmless if unicode else in_ascii(harmless), console)
         else:
-            indent = "  " if part.startswith("- ") else ""
-            _print_prose(part if unicode else ascii_text(part), console, PARAGRAPH, rest=indent)
+            indent, prose = "  " if part.startswith("- ") else "", printable_lines(part)
+            _print_prose(prose if unicode else ascii_text(prose), console, PARAGRAPH, rest=indent)
     write("\n".join(line.rstrip() for line in text.getvalue().split("\n")), stream)
 
 
@@ -146,6 +158,32 @@ def write(text: str, stream: TextIO | None = None) -> None:
     stream = stream or sys.stdout
     encoding = stream.encoding or "utf-8"
     stream.write(text.encode(encoding, "replace").decode(encoding))
+
+
+def write_data(text: str) -> None:
+    """Writes lines of a data format, or a path, to stdout: exact in a pipe or a file, harmless on a terminal."""
+    sys.stdout.write(printable_lines(text) if sys.stdout.isatty() else text)
+
+
+def printable(text: str, *, in_lines: bool = False) -> str:
+    r"""Text that cannot steer the terminal: control characters, C0, C1 and bidi, and stray bytes become `\x1b`.
+
+    Args:
+        in_lines: line breaks stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char
+        if char.isprintable() or (in_lines and char == "\n")
+        else char.encode("unicode_escape", "backslashreplace").decode()
+        for char in text
+    )
+
+
+def printable_lines(text: str) -> str:
+    """The same of several lines."""
+    return printable(text, in_lines=True)
 
 
 def speaks_unicode(stream: TextIO) -> bool:
@@ -218,12 +256,16 @@ def ascii_text(text: str) -> str:
 
 def in_ascii(table: Table) -> Table:
     """The same table for streams that have no other characters."""
+    return replace(_translated(table, ascii_text), unicode=False)
+
+
+def _translated(table: Table, translate: Callable[[str], str]) -> Table:
+    """The table with every text of it changed."""
     return replace(
         table,
-        columns=tuple(replace(column, title=column.title.translate(_ASCII)) for column in table.columns),
-        rows=tuple(tuple(cell.translate(_ASCII) for cell in row) for row in table.rows),
-        footer=tuple(cell.translate(_ASCII) for cell in table.footer),
-        notes=tuple(note.translate(_ASCII) for note in table.notes),
-        title=table.title.translate(_ASCII),
-        unicode=False,
+        columns=tuple(replace(column, title=translate(column.title)) for column in table.columns),
+        rows=tuple(tuple(map(translate, row)) for row in table.rows),
+        footer=tuple(map(translate, table.footer)),
+        notes=tuple(map(translate, table.notes)),
+        title=translate(table.title),
     )

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mvit_cli.report.predict.terminal import printable
 from mvit_cli.report.predict.writers import begins_input
-from mvit_cli.report.tables import speaks_unicode
+from mvit_cli.report.tables import printable, speaks_unicode
 
 if TYPE_CHECKING:
     from rich.console import Console

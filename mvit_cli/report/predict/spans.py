@@ -6,9 +6,9 @@ from typing import Any
 
 from mvit_cli.records import Summary
 from mvit_cli.report.formats import bar, clock, percent
-from mvit_cli.report.predict.terminal import Screen, error_lines, paragraphs, printable, shortened
+from mvit_cli.report.predict.terminal import Screen, error_lines, paragraphs, shortened
 from mvit_cli.report.predict.writers import begins_input, ends_input
-from mvit_cli.report.tables import ascii_text
+from mvit_cli.report.tables import ascii_text, printable
 
 Row = dict[str, Any]
 

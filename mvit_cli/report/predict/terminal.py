@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from mvit_cli.records import Summary
 from mvit_cli.report.formats import bar, percent
-from mvit_cli.report.tables import Column, Table, fitted, in_ascii, speaks_unicode, write
+from mvit_cli.report.tables import Column, Table, fitted, in_ascii, printable, speaks_unicode, write
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,15 +17,6 @@ SIDE_BY_SIDE = 110
 
 BAR_WIDTH = 16
 MAX_LABEL = 40
-
-
-def printable(text: str) -> str:
-    r"""Text that cannot steer the terminal: control characters and stray bytes of file names become `\x1b`."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
-    )
 
 
 class Screen:

@@ -6,7 +6,7 @@ from typing import Literal
 from mvit_cli.records import MachineRates, OperatorCost, Phases, Profile, ProfileFailure, ProfileResult, Summary
 from mvit_cli.report.formats import bar, decimals_for, percent, scaled, size_text
 from mvit_cli.report.summarize.stage_tables import BAR_WIDTH, headline
-from mvit_cli.report.tables import Column, Table, csv_text, markdown, show
+from mvit_cli.report.tables import Column, Table, csv_text, in_markdown, markdown, show
 
 Swept = Literal["dtype", "threads"]
 SWEPT: tuple[Swept, ...] = ("dtype", "threads")
@@ -25,7 +25,7 @@ def profile_markdown(profile: Profile, summary: Summary) -> str:
     """The same as GitHub renders it."""
     head = "\n\n".join((headline(summary), *head_lines(profile, summary)))
     notes = "".join(f"- {note}\n" for note in notes_of(profile))
-    return "\n".join((head + "\n", *map(markdown, tables_of(profile)), notes))
+    return in_markdown("\n".join((head + "\n", *map(markdown, tables_of(profile)), notes)))
 
 
 def profile_csv(profile: Profile) -> str:

@@ -10,7 +10,7 @@ from mvit_cli.arch.presets import Preset, get_preset
 from mvit_cli.records import Block, Stage, Summary
 from mvit_cli.report.formats import bar, decimals_for, difference, listed, percent, scaled, shape_text
 from mvit_cli.report.summarize.explain import block_sentences, stage_sentences
-from mvit_cli.report.tables import Column, Table, csv_text, markdown, show
+from mvit_cli.report.tables import Column, Table, csv_text, in_markdown, markdown, show
 
 BAR_WIDTH = 10
 MEGA, GIGA = 1e6, 1e9
@@ -285,7 +285,7 @@ def summary_markdown(summary: Summary, config: MViTConfig, *, blocks: bool = Fal
     """The same as GitHub renders it."""
     tables = _tables(summary, config, blocks, explained)
     notes = "".join(f"- {note.removeprefix('- ')}\n" for note in (*weights_lines(summary), *footnotes(summary)))
-    return "\n".join((headline(summary) + "\n", *map(markdown, tables), notes))
+    return in_markdown("\n".join((headline(summary) + "\n", *map(markdown, tables), notes)))
 
 
 def _tables(summary: Summary, config: MViTConfig, blocks: bool, explained: bool) -> list[Table]:

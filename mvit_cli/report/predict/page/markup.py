@@ -5,7 +5,7 @@ import html
 from collections.abc import Iterable
 
 from mvit_cli.report.formats import percent
-from mvit_cli.report.predict.terminal import printable
+from mvit_cli.report.tables import printable
 
 VOID = frozenset({"br", "img", "meta", "rect"})
 
