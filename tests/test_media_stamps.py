@@ -113,3 +113,11 @@ def test_rate_without_announcement_is_measured():
 
 def test_announced_rate_that_drifts_is_not_believed():
     assert frame_rate(np.arange(1000) / 24, [25.0])[0] == pytest.approx(24)
+
+
+@pytest.mark.parametrize("length", [3, 12, 31, 60])
+def test_a_restart_after_few_frames_is_told_by_the_order_of_decoding(length):
+    run = decoding_order([STEP * number for number in range(length - length % 3 + 1)])
+    line = time_line(run * 3, wraps=True, anew=[len(run), 2 * len(run)])
+    assert line.pts is None
+    assert line.ticks.tolist() == [STEP * number for number in range(3 * len(run))]

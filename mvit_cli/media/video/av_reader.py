@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.video.container import ERROR_BUDGET, open_video, packets_of
+from mvit_cli.media.video.packets import BEGINS_ANYWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -157,7 +158,7 @@ class AVReader:
             return False
         if by_time and self._index.pts is not None and frame.pts is not None:
             return bool(frame.pts < self._index.pts[0])
-        return bool(frame.is_corrupt)
+        return self._index.codec in BEGINS_ANYWHERE and not frame.key_frame
 
     def _place_of(self, pts: int | None, previous: int = -1) -> int:
         """Returns the place of a time stamp, of those that share it the first after `previous`; the number of frames
@@ -196,14 +197,17 @@ class _Playback:
         self._path = index.path
         self._size = index.width, index.height
         self._orientation = index.orientation
-        self._container, self._stream = open_video(index.path)
+        # Where the file begins with damage, all that the decoder conceals there would be shown: HEVC's even loses the
+        # first key frame over it.
+        self._only_whole = index.begins_late
+        self._container, self._stream = open_video(self._path, only_whole=self._only_whole)
         self._fresh = True
 
     def restart(self) -> None:
         """Goes back to the first packet, by opening again: some containers seek there only roughly."""
         if not self._fresh:
             self._container.close()
-            self._container, self._stream = open_video(self._path)
+            self._container, self._stream = open_video(self._path, only_whole=self._only_whole)
 
     def seek(self, pts: int) -> bool:
         """Goes to the key frame at or before a time stamp; false where the container cannot."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.guards import check_file
 from mvit_cli.media.video.container import open_video
-from mvit_cli.media.video.packets import Look, first_shown, scan
+from mvit_cli.media.video.packets import BEGINS_ANYWHERE, Look, beginning_of, scan
 from mvit_cli.media.video.stamps import FALLBACK_FPS, frame_rate, plausible, time_line
 
 if TYPE_CHECKING:
@@ -47,10 +48,6 @@ MATRIX_NAMES = {
     16: "YCgCo-Re",
     17: "YCgCo-Ro",
 }
-# Decoders that make pictures of a stream's middle without a word.
-BEGINS_ANYWHERE = frozenset(
-    {"mpeg4", "h263", "flv", "msmpeg4", "msmpeg4v2", "msmpeg4v1", "wmv1", "wmv2", "vp6f", "rv10"}
-)
 TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
@@ -125,13 +122,12 @@ def index_video(path: str | CheckedFile) -> VideoIndex:
 def _build(path: str, container: InputContainer, stream: VideoStream, packets: Packets) -> VideoIndex:
     import numpy as np
 
-    look = packets.look or Look()
-    _refuse(packets, look)
+    _refuse(packets)
     rates = _rates(container, stream)
-    line = None
-    if not ELEMENTARY.intersection(container.format.name.split(",")):
-        line = time_line(packets.pts, wraps=bool({"mpegts", "mpeg"}.intersection(container.format.name.split(","))))
+    line = _line(container, packets)
     left_out = _frames_left_out(path, stream, packets, line)
+    look = packets.look or Look()
+    _refuse_colours(look)
     tick_s = float(stream.time_base or 0)
     ticks_s = np.arange(len(packets.pts)) / plausible(rates) if line is None else line.ticks * tick_s
     before_s = float(ticks_s[left_out] - ticks_s[0])
@@ -171,11 +167,14 @@ def _build(path: str, container: InputContainer, stream: VideoStream, packets: P
     )
 
 
-def _refuse(packets: Packets, look: Look) -> None:
+def _refuse(packets: Packets) -> None:
     if packets.encrypted:
         raise MediaError("unsupported", "the video is encrypted", "decrypt it, or name a copy without protection")
     if not packets.pts:
         raise MediaError("empty", "the video stream holds no frame", "check that the file is whole")
+
+
+def _refuse_colours(look: Look) -> None:
     if look.colorspace not in CONVERTED_MATRICES:
         name = MATRIX_NAMES.get(look.colorspace, str(look.colorspace))
         raise MediaError(
@@ -190,6 +189,20 @@ def _rates(container: InputContainer, stream: VideoStream) -> list[float]:
     return [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
 
 
+def _line(container: InputContainer, packets: Packets) -> TimeLine | None:
+    formats = container.format.name.split(",")
+    if ELEMENTARY.intersection(formats):
+        return None
+    # Streams that are cut out of a broadcast and joined again: elsewhere the stamps of decoding are made by FFmpeg.
+    broadcast = bool({"mpegts", "mpeg"}.intersection(formats))
+    anew = [
+        number
+        for number, (one, other) in enumerate(pairwise(packets.dts), 1)
+        if broadcast and one is not None and other is not None and other < one
+    ]
+    return time_line(packets.pts, wraps=broadcast, anew=anew)
+
+
 def _frames_left_out(path: str, stream: VideoStream, packets: Packets, line: TimeLine | None) -> int:
     """Returns how many frames, in display order, stand before the first one that can be decoded.
 
@@ -197,20 +210,19 @@ def _frames_left_out(path: str, stream: VideoStream, packets: Packets, line: Tim
         MediaError: decode, where none can be.
     """
     pts = None if line is None else line.pts
-    first_key = packets.pts[packets.is_key.index(True)] if True in packets.is_key else None
+    first_key = None if packets.first_key is None else packets.pts[packets.first_key]
     if packets.begins_whole:
         leading = pts is not None and not packets.hidden and first_key is not None and first_key > pts[0]
         if not leading:
             return 0
-    found = first_shown(path, count_all=pts is None)
-    if found is None:
+    from_key = stream.codec_context.name in BEGINS_ANYWHERE
+    found = beginning_of(path, from_key=from_key, count_all=pts is None)
+    if found is None or (from_key and packets.first_key is None):
         raise MediaError("decode", "no frame could be decoded", "check that the file plays elsewhere")
-    first, shown = found
-    if pts is None or first is None:
-        return max(0, len(packets.pts) - shown)
-    if stream.codec_context.name in BEGINS_ANYWHERE and first_key is not None:
-        first = max(first, first_key)
-    return min(int(pts.searchsorted(first)), len(packets.pts) - 1)
+    packets.look = packets.look or found.look
+    if pts is None or found.pts is None:
+        return max(0, len(packets.pts) - found.frames)
+    return min(int(pts.searchsorted(found.pts)), len(packets.pts) - 1)
 
 
 def _last_frame_s(
@@ -298,7 +310,8 @@ def _doubt_decord(
         return "it may pick another of the file's video streams"
     if not packets.begins_whole or len(pts) < len(packets.pts):
         return "the file does not start with a key frame"
-    if packets.false_keys:
+    # It seeks by the container's table, which is not always what the packets say.
+    if packets.false_keys or sum(entry.is_keyframe for entry in stream.index_entries) > sum(packets.is_key):
         return "the packets do not prove that its key frames are some"
     if look.orientation.mirrors or look.orientation.warning:
         return "it does not follow such a display matrix"

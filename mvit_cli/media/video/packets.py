@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mvit_cli.media.video.bitstream import Pictures, is_proven_key
 from mvit_cli.media.video.container import open_video, packets_of
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+# Decoders that make pictures of a stream's middle without a word.
+BEGINS_ANYWHERE = frozenset(
+    {"mpeg4", "h263", "h263p", "flv", "msmpeg4", "msmpeg4v2", "msmpeg4v1", "wmv1", "wmv2", "vp6f", "rv10", "rv20"}
+)
 # Key frames that may be damaged before one gives a first picture.
 FIRST_LOOKS = 4
 
@@ -28,12 +32,14 @@ class Look:
         colorspace: number of the colour matrix (ITU-T H.273); 2 where it is not stated.
         transfer: number of the transfer characteristics (ITU-T H.273).
         interlaced: whether it is made of two fields.
+        refers_back: whether it is predicted from a picture before it.
     """
 
     orientation: Orientation = field(default_factory=Orientation)
     colorspace: int = 2
     transfer: int = 2
     interlaced: bool = False
+    refers_back: bool = False
 
 
 @dataclass
@@ -41,8 +47,10 @@ class Packets:
     """Packets that become frames, in decoding order, and what was odd about the others."""
 
     pts: list[int | None] = field(default_factory=list)
+    dts: list[int | None] = field(default_factory=list)
     durations: list[int] = field(default_factory=list)
     is_key: list[bool] = field(default_factory=list)
+    first_key: int | None = None
     look: Look | None = None
     looks: int = 0
     hidden: int = 0
@@ -66,7 +74,8 @@ def scan(container: InputContainer, stream: VideoStream) -> Packets:
         if packet.is_keyframe:
             _look_at_key(packet, stream, packets)
         if is_first:
-            packets.begins_whole = packet.is_keyframe and not _is_false_key(packet, stream)
+            packets.begins_whole = packets.look is not None and not packets.look.refers_back
+            packets.begins_whole &= not _is_false_key(packet, stream)
             packets.encrypted = packet.has_sidedata("encryption_info")
             is_first = False
         if packet.is_discard:
@@ -79,7 +88,10 @@ def scan(container: InputContainer, stream: VideoStream) -> Packets:
             packets.damaged += 1
             if not keeps_damaged:
                 continue
+        if packets.first_key is None and packet.is_keyframe and not _is_false_key(packet, stream):
+            packets.first_key = len(packets.pts)
         packets.pts.append(packet.pts)
+        packets.dts.append(packet.dts)
         packets.durations.append(packet.duration or 0)
         packets.is_key.append(packet.is_keyframe)
     return packets
@@ -102,21 +114,27 @@ def _look(packet: Packet[VideoStream], stream: VideoStream) -> Look | None:
     import av
 
     codec = stream.codec_context
+    # A frame that is hidden says as much as one that is shown, but the decoder keeps it to itself.
+    whole: Packet[Any] = av.Packet(bytes(packet)) if packet.is_discard else packet
     try:
-        frames = [*codec.decode(packet), *codec.decode(None)]
+        frames = [*codec.decode(whole), *codec.decode(None)]
         codec.flush_buffers()
     except MemoryError:
         raise
     except (av.error.FFmpegError, EOFError):
         return None
-    if not frames:
-        return None
-    first = frames[0]
+    return _look_of(frames[0]) if frames else None
+
+
+def _look_of(frame: VideoFrame) -> Look:
+    from av.video.frame import PictureType
+
     return Look(
-        orientation_of(_display_matrix(first)),
-        int(first.colorspace),
-        int(first.color_trc),
-        bool(first.interlaced_frame),
+        orientation_of(_display_matrix(frame)),
+        int(frame.colorspace),
+        int(frame.color_trc),
+        bool(frame.interlaced_frame),
+        refers_back=frame.pict_type in (PictureType.P, PictureType.B),
     )
 
 
@@ -128,22 +146,35 @@ def _display_matrix(frame: VideoFrame) -> bytes:
     return b"" if data is None else bytes(data)
 
 
-def first_shown(path: str, *, count_all: bool) -> tuple[int | None, int] | None:
-    """Returns the time stamp of the first frame that a decoder shows by its defaults, and the frames it shows.
+class Beginning(NamedTuple):
+    """What a decoder shows of a file by its defaults.
 
-    It shows nothing before the first frame that is whole: what stands before it refers to frames that the file lacks.
+    Attributes:
+        pts: time stamp of the first frame.
+        frames: how many it shows; 1 where only the first was asked for.
+        look: what the first frame says of the whole stream.
+    """
+
+    pts: int | None
+    frames: int
+    look: Look
+
+
+def beginning_of(path: str, *, from_key: bool, count_all: bool) -> Beginning | None:
+    """Decodes a file from its start up to the first frame that is shown; None where nothing can be decoded.
+
+    By its defaults a decoder shows nothing before the first frame that is whole: what stands before it refers to frames
+    that the file lacks.
 
     Args:
         path: of the file.
+        from_key: whether the decoder shows anything it can make up, so that only a key frame is known to be whole.
         count_all: whether to decode on after the first frame.
-
-    Returns:
-        None where nothing can be decoded; the count is 1 without `count_all`.
     """
     import av
 
     container, stream = open_video(path, only_whole=True)
-    shown, first = 0, None
+    found: Beginning | None = None
     try:
         for packet in packets_of(container, stream):
             try:
@@ -152,11 +183,13 @@ def first_shown(path: str, *, count_all: bool) -> tuple[int | None, int] | None:
                 raise
             except (av.error.FFmpegError, EOFError):
                 continue
-            if frames and not shown:
-                first = frames[0].pts
-            shown += len(frames)
-            if shown and not count_all:
+            for frame in frames:
+                if found:
+                    found = found._replace(frames=found.frames + 1)
+                elif frame.key_frame or not from_key:
+                    found = Beginning(frame.pts, 1, _look_of(frame))
+            if found and not count_all:
                 break
     finally:
         container.close()
-    return (first, shown) if shown else None
+    return found

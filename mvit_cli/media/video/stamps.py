@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class TimeLine:
     ticks: NDArray[np.float64]
 
 
-def time_line(stamps: Sequence[int | None], *, wraps: bool) -> TimeLine | None:
+def time_line(stamps: Sequence[int | None], *, wraps: bool, anew: Collection[int] = ()) -> TimeLine | None:
     """Keeps every stamp that is usable; None where there is none at all.
 
     Repeats are nudged apart, missing ones set between their neighbours, strays are taken as missing; after a real
@@ -47,6 +47,7 @@ def time_line(stamps: Sequence[int | None], *, wraps: bool) -> TimeLine | None:
     Args:
         stamps: in decoding order.
         wraps: whether the container's stamps begin anew after 2^33 ticks.
+        anew: numbers of the packets before which the stamps of decoding fall back: even a short fall is a restart.
     """
     import numpy as np
 
@@ -54,10 +55,10 @@ def time_line(stamps: Sequence[int | None], *, wraps: bool) -> TimeLine | None:
     if not len(known):
         return None
     step = _usual_step(known)
-    if len(known) == len(stamps) and not _falls_back(known, step):
+    if len(known) == len(stamps) and not anew and not _falls_back(known, step):
         pts = np.sort(known)
         return TimeLine(pts, _apart(pts.astype(np.float64), step))
-    whole = _in_line(stamps, step, wraps=wraps)
+    whole = _in_line(stamps, step, wraps=wraps, anew=anew)
     if None not in whole and whole == list(stamps):
         pts = np.sort(known)
         return TimeLine(pts, _apart(pts.astype(np.float64), step))
@@ -81,7 +82,7 @@ def _falls_back(known: NDArray[np.int64], step: float) -> bool:
     return bool(np.any(np.maximum.accumulate(known) - known > REORDERED_STEPS * step))
 
 
-def _in_line(stamps: Sequence[int | None], step: float, *, wraps: bool) -> list[float | None]:
+def _in_line(stamps: Sequence[int | None], step: float, *, wraps: bool, anew: Collection[int]) -> list[float | None]:
     """Moves what follows a restart behind what precedes it, and drops strays; in decoding order.
 
     Frames that are decoded before others they are shown after make stamps fall back as well, over a pause by far: then
@@ -90,19 +91,20 @@ def _in_line(stamps: Sequence[int | None], step: float, *, wraps: bool) -> list[
     line: list[float | None] = []
     run: list[float] = []  # since the last restart
     known = [stamp for stamp in stamps if stamp is not None]
-    number, shift, reach = 0, 0.0, REORDERED_STEPS * step
-    for stamp in stamps:
+    number, shift = 0, 0.0
+    for place, stamp in enumerate(stamps):
         if stamp is None:
             line.append(None)
             continue
+        reach, ahead = (0.0, STRAYS) if place in anew else (REORDERED_STEPS * step, REORDERED)
         coming = known[number : number + REORDERED]
         number += 1
         value = stamp + shift
         recent = run[-REORDERED:]
         top = max(recent, default=value)
         if top - value > reach:
-            goes_on = any(later + shift > top - reach for later in coming[1:])
-            in_line = any(abs(value - other) <= reach for other in recent)
+            goes_on = any(later + shift > top - reach for later in coming[1 : ahead + 1])
+            in_line = any(abs(value - other) <= REORDERED_STEPS * step for other in recent)
             if in_line and not goes_on and sum(other > value + reach for other in recent) <= STRAYS:
                 line = [*line[:-REORDERED], *(_at_most(other, value + reach) for other in line[-REORDERED:])]
                 run = [other for other in run if other <= value + reach]
