@@ -1,0 +1,184 @@
+"""The network as the papers' equations say it, token by token in numpy: an oracle that shares nothing with ours.
+
+It reads the configuration's fields and a dictionary of parameters, and none of `arch/` or `model/`.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import product
+from math import erf
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Parameters = Mapping[str, Array]
+Grid = tuple[int, ...]
+
+
+def logits(config: Any, parameters: Parameters, clip: Array) -> Array:
+    """`(3, T, H, W)` -> `(num_classes,)`; the clip has the configured size."""
+    x, thw = patches(config, parameters, clip)
+    if config.norm_stem:
+        x = norm(x, parameters, "norm_stem")
+    index = 0
+    for stage, depth in enumerate(config.stage_depths):
+        for position in range(depth):
+            x, thw = block(config, parameters, x, thw, stage, position, index)
+            index += 1
+    num_cls = int(config.cls_token)
+    if config.head_pooling == "cls":
+        seen = norm(x[0], parameters, "norm")
+    elif config.head_pooling == "mean":
+        seen = norm(x, parameters, "norm").mean(axis=0)
+    else:
+        seen = norm(x[num_cls:].mean(axis=0), parameters, "norm")
+    return linear(seen, parameters, "head.projection")
+
+
+def patches(config: Any, parameters: Parameters, clip: Array) -> tuple[Array, Grid]:
+    """Tokens of the cubes with their positions, and the grid."""
+    weight, bias = parameters["patch_embed.proj.weight"], parameters["patch_embed.proj.bias"]
+    frames = windows(np.moveaxis(clip, 0, 3), config.patch_kernel, config.patch_stride, config.patch_padding, 0.0)
+    tokens, thw = frames(lambda cube: np.einsum("othwc,thwc->o", np.moveaxis(weight, 1, 4), cube) + bias)
+    x = tokens.reshape(-1, tokens.shape[3])
+    if config.pos_embed == "separate":
+        for place, (t, h, w) in enumerate(product(*map(range, thw))):
+            x[place] += parameters["pos_embed_temporal"][0, t] + parameters["pos_embed_spatial"][0, h * thw[2] + w]
+    if config.cls_token:
+        cls = parameters["cls_token"][0]
+        x = np.concatenate((cls + parameters["pos_embed_class"][0] if config.pos_embed == "separate" else cls, x))
+    return (x + parameters["pos_embed"][0] if config.pos_embed == "joint" else x), thw
+
+
+def block(
+    config: Any, of: Parameters, x: Array, thw: Grid, stage: int, position: int, index: int
+) -> tuple[Array, Grid]:
+    """One block. MViT paper, section 3.2 and Table A.1; MViTv2 paper, equations 4 and 5."""
+    parameters = {name.removeprefix(f"blocks.{index}."): value for name, value in of.items()}
+    heads, dim = config.stage_heads[stage], config.stage_channels[stage]
+    stride_q = config.stride_q[stage] if position == 0 else (1, 1, 1)
+    strided = any(s > 1 for s in stride_q)
+    normed = norm(x, parameters, "norm1")
+    kernel_q = (config.kernel_q or wider(stride_q)) if strided or config.pool_q_everywhere else None
+    kernel_kv = None if index in config.unpooled_kv_blocks else config.kernel_kv or wider(config.stride_kv[stage])
+    q, q_thw = pooled(config, parameters, normed, thw, "q", heads, kernel_q, stride_q)
+    k, k_thw = pooled(config, parameters, normed, thw, "k", heads, kernel_kv, config.stride_kv[stage])
+    v, _ = pooled(config, parameters, normed, thw, "v", heads, kernel_kv, config.stride_kv[stage])
+
+    num_cls, attended = int(config.cls_token), np.zeros_like(q)
+    for head in range(heads):
+        scores = q[head] @ k[head].T / np.sqrt(dim // heads)
+        for (i, at), (j, key) in product(
+            enumerate(product(*map(range, q_thw))), enumerate(product(*map(range, k_thw)))
+        ):
+            for axis in range(3):
+                name = f"attn.rel_pos_{'thw'[axis]}"
+                if name in parameters:
+                    relative = distance(parameters[name], at[axis], key[axis], q_thw[axis], k_thw[axis])
+                    scores[num_cls + i, num_cls + j] += q[head, num_cls + i] @ relative
+        attended[head] = softmax(scores) @ v[head]
+        if config.residual_pooling:
+            first = 0 if config.residual_pooling_cls else num_cls
+            attended[head, first:] += q[head, first:]
+    out = linear(np.concatenate(list(attended), axis=1), parameters, "attn.proj")
+
+    skip = linear(normed, parameters, "proj") if x.shape[1] != dim else x
+    if strided:
+        window = wider(stride_q)
+        grid, _ = windows(skip[num_cls:].reshape(*thw, -1), window, stride_q, halves(window), -np.inf)(
+            lambda cube: cube.max(axis=(0, 1, 2))
+        )
+        skip = np.concatenate((skip[:num_cls], grid.reshape(-1, skip.shape[1])))
+    x = skip + out
+    normed = norm(x, parameters, "norm2")
+    hidden = linear(normed, parameters, "mlp.fc1")
+    out = linear(hidden * 0.5 * (1 + np.vectorize(erf)(hidden / np.sqrt(2))), parameters, "mlp.fc2")
+    return (linear(normed, parameters, "proj") if out.shape[1] != dim else x) + out, q_thw
+
+
+def pooled(
+    config: Any, parameters: Parameters, x: Array, thw: Grid, part: str, heads: int, kernel: Any, stride: Grid
+) -> tuple[Array, Grid]:
+    """Q, K or V of every head, `(H, N, D)`, and their grid."""
+    rows = "qkv".index(part) * (len(parameters["attn.qkv.weight"]) // 3)
+    chosen = slice(rows, rows + len(parameters["attn.qkv.weight"]) // 3)
+    weight, bias = parameters["attn.qkv.weight"][chosen], parameters["attn.qkv.bias"][chosen]
+    num_cls, out, grid = int(config.cls_token), [], thw
+    for head in np.split(x if config.pool_first else x @ weight.T + bias, heads, axis=1):
+        tokens = head
+        if kernel and (any(k > 1 for k in kernel) or any(s > 1 for s in stride)):
+            cubes = windows(head[num_cls:].reshape(*thw, -1), kernel, stride, halves(kernel), empty(config.pool_mode))
+            smaller, grid = cubes(pooling(config.pool_mode, parameters.get(f"attn.pool_{part}.weight")))
+            tokens = np.concatenate((head[:num_cls], smaller.reshape(-1, head.shape[1])))
+            if config.pool_mode == "conv":
+                tokens = norm(tokens, parameters, f"attn.norm_{part}")
+        out.append(tokens)
+    if config.pool_first:
+        out = np.split(np.concatenate(out, axis=1) @ weight.T + bias, heads, axis=1)
+    return np.stack(out), grid
+
+
+def empty(mode: str) -> float:
+    return -np.inf if mode == "max" else 0.0
+
+
+def pooling(mode: str, weight: Array | None) -> Callable[[Array], Array]:
+    """What becomes of a window `(t, h, w, D)`."""
+    if mode == "conv":
+        assert weight is not None
+        return lambda cube: np.einsum("dthw,thwd->d", weight[:, 0], cube)
+    return lambda cube: cube.max(axis=(0, 1, 2)) if mode == "max" else cube.mean(axis=(0, 1, 2))
+
+
+def windows(
+    grid: Array, kernel: Grid, stride: Grid, padding: Grid, outside: float
+) -> Callable[[Callable[[Array], Array]], tuple[Array, Grid]]:
+    """Gives a function of windows a channels-last grid, window by window; beyond the border everything is `outside`."""
+    padded = np.pad(grid, (*((p, p) for p in padding), (0, 0)), constant_values=outside)
+    starts = [range(0, n - k + 1, s) for n, k, s in zip(padded.shape[:3], kernel, stride, strict=True)]
+
+    def apply(function: Callable[[Array], Array]) -> tuple[Array, Grid]:
+        extents = tuple(map(len, starts))
+        results = [
+            function(padded[t : t + kernel[0], h : h + kernel[1], w : w + kernel[2]]) for t, h, w in product(*starts)
+        ]
+        return np.stack(results).reshape(*extents, -1), extents
+
+    return apply
+
+
+def distance(table: Array, i: int, j: int, q: int, k: int) -> Array:
+    """The embedding of query `i` of `q` and key `j` of `k` on one axis; the table is stretched linearly to fit."""
+    rows = 2 * max(q, k) - 1
+    row = int(
+        np.float32(i) * np.float32(max(k / q, 1))
+        - np.float32(j) * np.float32(max(q / k, 1))
+        + (k - 1) * np.float32(max(q / k, 1))
+    )
+    at = min(max((row + 0.5) * len(table) / rows - 0.5, 0), len(table) - 1)  # centres of cells lie on each other
+    low = int(at)
+    high = min(low + 1, len(table) - 1)
+    return table[low] * (1 - (at - low)) + table[high] * (at - low)
+
+
+def wider(stride: Grid) -> Grid:
+    return tuple(s + 1 if s > 1 else 1 for s in stride)
+
+
+def halves(kernel: Grid) -> Grid:
+    return tuple(k // 2 for k in kernel)
+
+
+def linear(x: Array, parameters: Parameters, name: str) -> Array:
+    return x @ parameters[f"{name}.weight"].T + parameters[f"{name}.bias"]
+
+
+def norm(x: Array, parameters: Parameters, name: str) -> Array:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    scaled = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-6)
+    return scaled * parameters[f"{name}.weight"] + parameters[f"{name}.bias"]
+
+
+def softmax(x: Array) -> Array:
+    powers = np.exp(x - x.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
