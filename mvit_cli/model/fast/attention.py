@@ -50,6 +50,7 @@ class FastAttention(nn.Module):
         self.pool_kv = FoldedPool([pools["k"], pools["v"]], block.heads) if pools["k"] and pools["v"] else None
         for of in "qkv":
             self.register_module(f"norm_{of}", getattr(attn, f"norm_{of}"))
+        # a plain dictionary: they stay the plain network's parameters, and are read once for each size of clip
         self.tables = {axis: getattr(attn, f"rel_pos_{axis}") for axis in "thw"}
         self.relative: dict[tuple[str, int, int], Tensor] = {}
 
@@ -61,6 +62,7 @@ class FastAttention(nn.Module):
         k, v, k_thw = self._keys_values(normed, layout)
         attended = []
         if cls_only:
+            # keys and values of all tokens are needed, the queries of the grid are not
             q_cls, layout = self.linear_q(layout.cls(normed)), layout.on((0, 0, 0))
         else:
             q_grid, q_cls, layout = self._queries(normed, layout)
@@ -87,11 +89,13 @@ class FastAttention(nn.Module):
             thw, stride = self.pool_kv.thw_out(layout.thw), None
             reads = read_positions(layout.thw, self.pool_kv.kernel, self.pool_kv.stride, normed.device)
             if reads:
+                # the projection acts on each token alone: it may as well come after the choice of tokens
                 read = layout.grid(normed).flatten(1, 3).index_select(1, reads.index)
                 normed = joined(read.flatten(0, 1), layout.cls(normed).flatten(0, 1))
                 layout, stride = layout.on(reads.thw), reads.stride
             kv = self.linear_kv(normed)
             grid = self.pool_kv(layout.grid(kv), stride)
+        # the order of the keys does not matter to a softmax; the class token is last, as it is in the rows
         k, v = joined(grid.flatten(1, 3), layout.cls(kv), dim=1).chunk(2, dim=2)
         k, v = self._normed_heads(k, self.norm_k), self._normed_heads(v, self.norm_v)
         return k.transpose(1, 2), v.transpose(1, 2), thw
@@ -118,13 +122,15 @@ class FastAttention(nn.Module):
                 attended = attended.add_(q)
             return attended.flatten(2).flatten(0, 1)
 
+        # One buffer of relative positions serves all steps: a new one each time would leave the cache, and all of
+        # them at once are the L x N matrix that must not exist (MViTv2-S, first block: 25,088 x 392 for each head).
         attended = torch.empty_like(q)
         step = queries_at_a_time(q, k.shape[2])
         bias = q.new_empty(q.shape[0], q.shape[2], step, k.shape[2])
         bias[..., prod(k_thw) :] = 0  # the class token has no relative position
         for start in range(0, q.shape[1], step):
             part = q[:, start : start + step]
-            mask = bias[:, :, : part.shape[1]]
+            mask = bias[:, :, : part.shape[1]]  # the last step has fewer queries
             fill_bias(mask, [scores[:, :, start : start + step] for scores in relative], k_thw)
             out = F.scaled_dot_product_attention(part.transpose(1, 2), k, v, attn_mask=mask, scale=self.scale)
             into = attended[:, start : start + step]
@@ -154,7 +160,7 @@ class FastAttention(nn.Module):
         if kept is None:
             table = resize_rel_pos(self.tables[axis], 2 * max(queries, keys) - 1)
             kept = table[relative_rows(queries, keys, table.device)]
-            if not torch.compiler.is_compiling():
+            if not torch.compiler.is_compiling():  # a traced tensor must not outlive its trace
                 self.relative[axis, queries, keys] = kept
         return kept
 

@@ -126,6 +126,7 @@ def read_positions(thw: THW, kernel: THW, stride: THW, device: torch.device) -> 
     for length, k, s in zip(thw, kernel, stride, strict=True):
         windows = range(pooled_length(length, k, s, k // 2))
         read = {i * s + offset - k // 2 for i in windows for offset in range(k)} & set(range(length))
+        # where windows touch or overlap they read everything but, perhaps, the end of the axis: not worth a gather
         axes.append(sorted(read) if s > k else list(range(length)))
         strides.append(min(s, k))
     t, h, w = (len(axis) for axis in axes)

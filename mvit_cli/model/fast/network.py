@@ -142,6 +142,7 @@ class FastMViT(nn.Module):
         """Patches as rows `(R, C)`; the positions are added while the channels are moved last."""
         tokens, thw = self.patch_embed(clips)
         layout, grid = RowLayout(len(clips), thw, int(self.config.cls_token)), tokens.unflatten(1, thw)
+        # one buffer for grid and class tokens, written once: concatenating them later would copy the largest tensor
         x = tokens.new_empty(layout.num_rows, tokens.shape[2])
         positions = absolute_positions(self.tables, self.config.patch_thw, layout.thw)
         if positions is None:
@@ -179,6 +180,7 @@ class FastBlock(nn.Module):
         self.attn = FastAttention(block.attn, spec)
         self.attn_proj = block.attn.proj
         self.kernel_skip, self.stride_skip = spec.kernel_skip, spec.stride_q
+        # biases that are added to the same rows are added as one
         bias_attn, bias_mlp = block.attn.proj.bias.detach(), block.mlp.fc2.bias.detach()
         if block.proj and self.widens_in_attn:
             bias_attn = bias_attn + block.proj.bias.detach()
@@ -218,6 +220,7 @@ class FastBlock(nn.Module):
 
     def _projected_and_mlp(self, x: Tensor, attended: list[Tensor]) -> Tensor:
         """`x + proj(attended)`, then the MLP with its skip connection; some rows at a time."""
+        # `x` is this block's own: where the width stays, its rows become the output one part after the other
         out = x.new_empty(len(x), self.dim_out) if self.widens_in_mlp else x
         start = 0
         for source in attended:
@@ -226,7 +229,7 @@ class FastBlock(nn.Module):
                 rows = slice(start, start + len(part))
                 add_product_(x[rows], part, self.attn_proj).add_(self.bias_attn)
                 normed = self.norm2(x[rows])
-                hidden = torch.ops.aten.gelu_(self.fc1(normed))
+                hidden = torch.ops.aten.gelu_(self.fc1(normed))  # in place, which F.gelu does not offer
                 if self.proj and self.widens_in_mlp:
                     product(normed, self.proj, out=out[rows])
                 add_product_(out[rows], hidden, self.fc2).add_(self.bias_mlp)

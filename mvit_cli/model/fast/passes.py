@@ -66,6 +66,7 @@ def _together(run: Pass, parts: Sequence[Tensor], threads_each: int, pool: Threa
 
     def one(part: Tensor) -> Tensor:
         torch.set_num_threads(threads_each)
+        # whether gradients are kept is a thread's own setting: one of the pool has it not from the thread that asks
         with torch.inference_mode(inference), torch.no_grad():
             return run(part, stop)
 
