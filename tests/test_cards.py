@@ -17,9 +17,10 @@ from mvit_cli.checkpoints.cards import (
     labels_of,
     load_card,
     read_card,
-    read_labels,
     weights_dir,
 )
+from mvit_cli.checkpoints.fetch.place import Source
+from mvit_cli.checkpoints.labels import read_labels
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.protocol import Sampling, Transform, Views
 
@@ -249,7 +250,7 @@ def test_the_documented_schema_is_the_one_that_is_read(tmp_path: Path) -> None:
 
     keys = set(re.findall(r"^    (\w+) = ", cards.__doc__ or "", re.MULTILINE))
     tables = set(re.findall(r"^    \[(\w+)\]", cards.__doc__ or "", re.MULTILINE))
-    parts = (cards.Card, cards.Source, cards.Labels, Transform, Sampling, Views, cards.Reported)
+    parts = (cards.Card, Source, cards.Labels, Transform, Sampling, Views, cards.Reported)
     assert keys | tables == {part.name for kind in parts for part in fields(kind)}
 
 

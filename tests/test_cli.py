@@ -248,7 +248,7 @@ class TestFormats:
     @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
     def test_a_name_that_is_no_utf8_comes_back(self, capsys: Captured, weights: str, tmp_path: Path) -> None:
         name = os.fsencode(tmp_path) + b"/caf\xe9.mp4"
-        shutil.copy(clip("rot90.mp4"), name)
+        shutil.copy(clip("rot90.mp4"), os.fsdecode(name))
         assert run(["predict", os.fsdecode(name), "--weights", weights, "-q"]) == 0
         (row,) = lines(capsys.readouterr().out)
         assert os.fsencode(row["path"]) == name

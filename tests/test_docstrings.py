@@ -12,7 +12,7 @@ PACKAGE = Path(mvit_cli.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def documented(path: Path) -> list[tuple[ast.AST, str, str]]:
+def documented(path: Path) -> list[tuple[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, str, str]]:
     """Classes and functions of a file: the node, where it stands, and its docstring."""
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

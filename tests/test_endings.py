@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from media_clips import clip, write_video
@@ -39,7 +40,7 @@ def start(weights: str) -> Iterator[Start]:
     """Starts `mvit predict` with one worker."""
     started = []
 
-    def begin(*arguments: str, **options: object) -> "subprocess.Popen[str]":
+    def begin(*arguments: str, **options: Any) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "mvit_cli", "predict", *arguments, "--weights", weights, "--workers", "1"]
         started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options))
         return started[-1]

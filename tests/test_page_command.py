@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     shutil.copy(clip("rot90.mp4"), folder / "a <b>good<b> & fine.mp4")
     (folder / "b text.mp4").write_text("not a video")
     Image.new("RGB", (60, 40), (200, 30, 90)).save(folder / "c still.png")
-    shutil.copy(clip("seventeen_frames.mp4"), os.fsencode(folder) + b"/d caf\xe9.mp4")
+    shutil.copy(clip("seventeen_frames.mp4"), os.fsdecode(os.fsencode(folder) + b"/d caf\xe9.mp4"))
     (folder / "e empty.mp4").touch()
     return folder
 

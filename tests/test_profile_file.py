@@ -78,7 +78,7 @@ def test_a_slow_network_is_what_the_model_phase_takes(monkeypatch: pytest.Monkey
     monkeypatch.setattr(file, "REPEATS", 1)
     recogniser = file._recogniser(SETUP)
     recogniser.scorer.batch_size = 1
-    recogniser.scorer.model.patch_embed.register_forward_hook(lambda *_: time.sleep(0.05))  # type: ignore[union-attr]
+    recogniser.scorer.model.patch_embed.register_forward_hook(lambda *_: time.sleep(0.05))
     pixels = np.zeros((3, 16, 96, 96, 3), np.uint8)
     phases = file._scoring(recogniser, pixels)
     assert phases["model"] > 3 * 50
