@@ -143,6 +143,7 @@ def truth_of(path: str, structure: Structure) -> Truth:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         truth.time_base = stream.time_base
+        begun = not structure.cut_packets or structure.codec not in SHOWS_ANYTHING
         for packet in container.demux(stream):
             try:
                 frames = packet.decode()
@@ -151,8 +152,8 @@ def truth_of(path: str, structure: Structure) -> Truth:
             except av.error.FFmpegError:
                 continue  # what it refers to was cut away
             for frame in frames:
-                lost = structure.cut_packets and structure.codec in SHOWS_ANYTHING and not frame.key_frame
-                if not truth.pixels and lost:
+                begun |= frame.key_frame or (structure.codec == "qtrle" and packet.is_keyframe)
+                if not begun:
                     continue
                 truth.pixels.append(frame.to_ndarray(format="rgb24", threads=1))
                 truth.pts.append(frame.pts)

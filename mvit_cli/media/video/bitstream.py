@@ -34,10 +34,40 @@ def is_proven_key(packet: Packet[Any], codec: VideoCodecContext) -> bool:
     return False
 
 
+def closes_behind(first: bytes, second: bytes, codec: VideoCodecContext) -> bool:
+    """Whether nothing after the key frame that a stream begins with refers to what stood before it.
+
+    Args:
+        first: the stream's first packet.
+        second: its second one.
+        codec: of the stream.
+
+    Source: ITU-T H.264 and H.265, tables 7-1: instantaneous decoding refresh. ISO/IEC 14496-2, 6.3.5, and 13818-2,
+        6.3.9: a picture of type B behind the first one refers across it.
+    """
+    extradata = codec.extradata or b""
+    match codec.name:
+        case "h264":
+            return any(unit[0] & 31 == 5 for unit in _nal_units(first, _length_bytes(extradata, 4)))
+        case "hevc":
+            return any(unit[0] >> 1 & 63 in (19, 20) for unit in _nal_units(first, _length_bytes(extradata, 21)))
+        case "mpeg4":
+            place = second.find(b"\0\0\1\xb6") + 4
+            return place < 4 or second[place : place + 1] < b"\x80" or second[place : place + 1] >= b"\xc0"
+        case "mpeg1video" | "mpeg2video":
+            place = second.find(b"\0\0\1\0") + 5
+            return place < 5 or place >= len(second) or second[place] >> 3 & 7 != 3
+    return True
+
+
+def _length_bytes(extradata: bytes, place: int) -> int:
+    """Returns the bytes of a unit's length (ISO/IEC 14496-15); 0 where start codes part units."""
+    return (extradata[place] & 3) + 1 if len(extradata) > place and extradata[0] == 1 else 0
+
+
 def _h264_key(data: bytes, extradata: bytes) -> bool:
     """ITU-T H.264, 7.3.1: the first slice is of an IDR picture, or intra (7.4.3, slice_type)."""
-    length_bytes = (extradata[4] & 3) + 1 if len(extradata) > 4 and extradata[0] == 1 else 0
-    for unit in _nal_units(data, length_bytes):
+    for unit in _nal_units(data, _length_bytes(extradata, 4)):
         kind = unit[0] & 31
         if kind == 5:
             return True
@@ -50,8 +80,7 @@ def _h264_key(data: bytes, extradata: bytes) -> bool:
 
 def _hevc_key(data: bytes, extradata: bytes) -> bool:
     """ITU-T H.265, table 7-1: the first slice is of an intra random access point."""
-    length_bytes = (extradata[21] & 3) + 1 if len(extradata) > 21 and extradata[0] == 1 else 0
-    kinds = (unit[0] >> 1 & 63 for unit in _nal_units(data, length_bytes))
+    kinds = (unit[0] >> 1 & 63 for unit in _nal_units(data, _length_bytes(extradata, 21)))
     return next((16 <= kind <= 23 for kind in kinds if kind < 32), False)
 
 
@@ -112,7 +141,8 @@ class Pictures:
     def _shows_vop(self, data: bytes) -> bool:
         """ISO/IEC 14496-2, 6.2.5: vop_coded. Where two pictures were packed into one packet (as DivX does in AVI), a
         packet that is not coded stands for the second of them."""
-        self._time_bits = _vop_time_bits(data) or self._time_bits
+        headers = data[: max(0, data.find(b"\0\0\1\xb6"))]
+        self._time_bits = _vop_time_bits(headers) or self._time_bits
         coded, found, at = 0, 0, 0
         while (at := data.find(b"\0\0\1\xb6", at)) >= 0:
             at += 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,8 @@ MATRIX_NAMES = {
     16: "YCgCo-Re",
     17: "YCgCo-Ro",
 }
+# Decoders that neither mark key frames nor keep anything to themselves.
+KEYS_UNTOLD = frozenset({"qtrle"})
 TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
@@ -200,7 +202,10 @@ def _line(container: InputContainer, packets: Packets) -> TimeLine | None:
         for number, (one, other) in enumerate(pairwise(packets.dts), 1)
         if broadcast and one is not None and other is not None and other < one
     ]
-    return time_line(packets.pts, wraps=broadcast, anew=anew)
+    line = time_line(packets.pts, wraps=broadcast, anew=anew)
+    if line and "avi" in formats and not (packets.begins_whole and packets.begins_closed):
+        return replace(line, pts=None)  # made of the order of decoding: no name of frames that may not be shown
+    return line
 
 
 def _frames_left_out(path: str, stream: VideoStream, packets: Packets, line: TimeLine | None) -> int:
@@ -211,10 +216,10 @@ def _frames_left_out(path: str, stream: VideoStream, packets: Packets, line: Tim
     """
     pts = None if line is None else line.pts
     first_key = None if packets.first_key is None else packets.pts[packets.first_key]
-    if packets.begins_whole:
-        leading = pts is not None and not packets.hidden and first_key is not None and first_key > pts[0]
-        if not leading:
-            return 0
+    if packets.begins_whole and pts is None and packets.begins_closed:
+        return 0
+    if packets.begins_whole and pts is not None and (packets.hidden or first_key is None or first_key <= pts[0]):
+        return 0
     from_key = stream.codec_context.name in BEGINS_ANYWHERE
     found = beginning_of(path, from_key=from_key, count_all=pts is None)
     if found is None or (from_key and packets.first_key is None):
@@ -222,7 +227,10 @@ def _frames_left_out(path: str, stream: VideoStream, packets: Packets, line: Tim
     packets.look = packets.look or found.look
     if pts is None or found.pts is None:
         return max(0, len(packets.pts) - found.frames)
-    return min(int(pts.searchsorted(found.pts)), len(packets.pts) - 1)
+    first = found.pts
+    if stream.codec_context.name in KEYS_UNTOLD and first_key is not None:
+        first = max(first, first_key)
+    return min(int(pts.searchsorted(first)), len(packets.pts) - 1)
 
 
 def _last_frame_s(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mvit_cli.media.video.bitstream import Pictures, is_proven_key
+from mvit_cli.media.video.bitstream import Pictures, closes_behind, is_proven_key
 from mvit_cli.media.video.container import open_video, packets_of
 from mvit_cli.media.video.orientation import Orientation, orientation_of
 
@@ -58,6 +58,7 @@ class Packets:
     empty: int = 0
     encrypted: bool = False
     begins_whole: bool = True
+    begins_closed: bool = True
     false_keys: bool = False
 
 
@@ -67,7 +68,7 @@ def scan(container: InputContainer, stream: VideoStream) -> Packets:
     # Transport streams mark whole packets as damaged after a gap; elsewhere the mark means cut short.
     keeps_damaged = bool({"mpegts", "mpeg"}.intersection(container.format.name.split(",")))
     pictures = Pictures(stream.codec_context)
-    is_first = True
+    is_first, first = True, b""
     for packet in packets_of(container, stream):
         if packet.size == 0:
             continue
@@ -76,8 +77,12 @@ def scan(container: InputContainer, stream: VideoStream) -> Packets:
         if is_first:
             packets.begins_whole = packets.look is not None and not packets.look.refers_back
             packets.begins_whole &= not _is_false_key(packet, stream)
+            first = bytes(packet)
             packets.encrypted = packet.has_sidedata("encryption_info")
             is_first = False
+        elif first:
+            packets.begins_closed = closes_behind(first, bytes(packet), stream.codec_context)
+            first = b""
         if packet.is_discard:
             packets.hidden += 1
             continue
