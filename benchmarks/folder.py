@@ -25,7 +25,8 @@ import torch
 from mvit_cli.media.request import Decoded, DecodeRequest
 from mvit_cli.media.workers.pool import DecodePool
 from mvit_cli.recognition.batching import Item, groups, scored
-from mvit_cli.recognition.predict import load_recogniser
+from mvit_cli.recognition.options import PredictOptions
+from mvit_cli.recognition.plan import plan
 from mvit_cli.recognition.recogniser import Recogniser
 
 END_TO_END, DECODING, NETWORK = "end to end", "decoding alone", "network alone"
@@ -70,11 +71,18 @@ def measure(parts: dict[str, Callable[[], object]], runs: int) -> dict[str, dict
 
 def result_of(preset: str, paths: list[str], workers: int, batch_size: int | None, runs: int) -> dict[str, Any]:
     """One preset on one folder."""
-    recogniser = load_recogniser(preset, None if preset == "camera" else "none", batch_size=batch_size or "auto")
-    readable = [row["path"] for row in recogniser.rows(paths, workers=workers) if row["status"] == "ok"]
+    recogniser = plan(
+        PredictOptions(
+            preset=preset,
+            weights=None if preset == "camera" else "none",
+            batch_size=batch_size or "auto",
+            workers=workers,
+        )
+    ).open()
+    readable = [row["path"] for row in recogniser.predict(paths) if row["status"] == "ok"]
     decoded = decode(recogniser, readable, workers)
     parts: dict[str, Callable[[], object]] = {
-        END_TO_END: lambda: list(recogniser.rows(readable, workers=workers)),
+        END_TO_END: lambda: list(recogniser.predict(readable)),
         DECODING: lambda: decode(recogniser, readable, workers),
         NETWORK: lambda: score(recogniser, decoded),
     }

@@ -29,7 +29,8 @@ from mvit_cli.media.decode import attempt
 from mvit_cli.media.request import DecodeRequest, Windows
 from mvit_cli.media.workers.pool import DecodePool
 from mvit_cli.protocol import Sampling, Transform
-from mvit_cli.recognition.predict import load_recogniser
+from mvit_cli.recognition.options import PredictOptions
+from mvit_cli.recognition.plan import plan
 
 GOAL = 0.9
 MAX_GROWTH = 1.2
@@ -167,8 +168,8 @@ def many_files(folder: Path, files: int) -> dict[str, Any]:
     kinds = [write_video(folder / f"tiny{number}.mp4", 25, 64, 64, number) for number in range(20)]
     for number in range(files):
         os.link(kinds[number % len(kinds)], clips / f"{number:06}.mp4")
-    recogniser = load_recogniser("camera", views="1x1")
-    return watch(recogniser.rows(clips, workers=1), files)
+    recogniser = plan(PredictOptions(preset="camera", views="1x1", workers=1)).open()
+    return watch(recogniser.predict(clips), files)
 
 
 def long_film(folder: Path, hours: float) -> dict[str, Any]:
@@ -178,9 +179,9 @@ def long_film(folder: Path, hours: float) -> dict[str, Any]:
     expected = 1
     while not windows.at(expected - 1, hours * 3600).is_last:
         expected += 1
-    recogniser = load_recogniser("camera", windows=windows)
+    recogniser = plan(PredictOptions(preset="camera", window_s=windows.length_s, hop_s=windows.hop_s, workers=1)).open()
     size = {"hours": hours, "megabytes": Path(film).stat().st_size / 1e6, "window_s": WINDOW_S, "hop_s": HOP_S}
-    return size | watch(recogniser.rows(film, workers=1), expected)
+    return size | watch(recogniser.predict(film), expected)
 
 
 def table(speed: dict[str, Any], runs: dict[str, dict[str, Any]]) -> str:

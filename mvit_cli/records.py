@@ -44,6 +44,8 @@ StageName = Annotated[str, Rule(pattern=r"^(cube1|scale[0-9]+|head)$")]
 ViewsText = Annotated[str, Rule("Clips x crops, whose scores are averaged.", pattern=r"^[1-9][0-9]*x[1-9][0-9]*$")]
 DtypeName = Literal["float32", "bfloat16", "float16", "int8"]
 ReaderName = Literal["decord", "av", "pillow"]
+Activation = Literal["softmax", "sigmoid"]
+ErrorKind = Literal["not_found", "unsupported", "empty", "decode", "timeout", "crash", "memory", "internal"]
 LayoutName = Literal[
     "pyslowfast", "pyslowfast-separate-qkv", "mvit-image", "torchvision", "pytorchvideo", "mmaction2", "timm"
 ]
@@ -152,6 +154,17 @@ class Comparison(TypedDict):
 # mvit predict
 
 
+class Run(TypedDict):
+    """What all rows of a run share."""
+
+    preset: str | None
+    weights: str
+    views: str
+    activation: Activation
+    device: str
+    dtype: DtypeName
+
+
 class Span(TypedDict):
     """Seconds of the video."""
 
@@ -183,7 +196,7 @@ class OkRow(TypedDict):
     preset: Annotated[str | None, Rule("Null for an architecture that is no preset.")]
     weights: str
     views: ViewsText
-    activation: NotRequired[Annotated[Literal["sigmoid"], Rule("Each score is for itself; they do not sum to 1.")]]
+    activation: Annotated[Activation, Rule("softmax: scores sum to 1; sigmoid: each score is for itself.")]
     predictions: Annotated[list[Prediction], Rule("Best first.", min_items=1)]
     clips: Annotated[list[Span], Rule("What was shown to the network.", min_items=1)]
     duration_s: Annotated[Amount, Rule("Of the whole file; 0 for a still image.")]
@@ -197,7 +210,7 @@ class OkRow(TypedDict):
 class RowError(TypedDict):
     """What was wrong with a file."""
 
-    kind: Literal["not_found", "unsupported", "empty", "decode", "timeout", "crash", "memory", "internal"]
+    kind: ErrorKind
     message: str
     hint: NotRequired[Annotated[str, Rule("What to do next.")]]
 

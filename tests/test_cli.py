@@ -152,7 +152,7 @@ class TestRunsThatCannotBeDone:
         def broken(*arguments: object, **options: object) -> None:
             raise KeyError("a bug")
 
-        monkeypatch.setattr("mvit_cli.recognition.predict.load_recogniser", broken)
+        monkeypatch.setattr("mvit_cli.recognition.plan.plan", broken)
         assert run(["predict", "x.mp4"]) == 1
         assert capsys.readouterr().err.startswith("error: unexpected: KeyError: 'a bug'\nhint: ")
 
@@ -160,7 +160,7 @@ class TestRunsThatCannotBeDone:
         def interrupted(*arguments: object, **options: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("mvit_cli.recognition.predict.load_recogniser", interrupted)
+        monkeypatch.setattr("mvit_cli.recognition.plan.plan", interrupted)
         assert run(["predict", "x.mp4"]) == 130
         assert capsys.readouterr().err == "interrupted\n"
 

@@ -235,5 +235,5 @@ def test_golden_names_are_there() -> None:
 
 def test_the_compiler_is_not_loaded_before_it_is_asked_for() -> None:
     """It takes longer to load than all the rest of torch."""
-    code = "import sys, mvit_cli.model, mvit_cli.recognition.predict; sys.exit('torch._dynamo' in sys.modules)"
+    code = "import sys, mvit_cli.model, mvit_cli.recognition.plan; sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

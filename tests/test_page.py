@@ -86,7 +86,7 @@ def page_of(tmp_path: Path, *rows: dict[str, Any], **changes: Any) -> Element:
     target = tmp_path / "report.html"
     with Page(target, about(**changes)) as page:
         for row in rows:
-            page.look(row, PICTURES if row["status"] == "ok" else None)
+            page.take(row, PICTURES if row["status"] == "ok" else None)
     return read_page(target)
 
 
@@ -230,7 +230,7 @@ class TestTrue:
         still = ok("a.png", duration_s=0.0, clips=[{"start_s": 0.0, "end_s": 0.0}], reader="pillow")
         target = tmp_path / "report.html"
         with Page(target, about()) as page:
-            page.look(still, Pictures(strip(0, 1, 64), (strip(0, 1, 224),)))
+            page.take(still, Pictures(strip(0, 1, 64), (strip(0, 1, 224),)))
         (part,) = files(read_page(target))
         assert "a still image" in part.text
         assert [image.attributes["alt"] for image in part.all("img")] == [
@@ -266,7 +266,7 @@ class TestWhileItIsWritten:
         with Page(target, about()) as page:
             assert "just begun" in read_page(target, complete=False).text
             for count in (1, 2, 3):
-                page.look(ok(f"{count}.mp4"), PICTURES)
+                page.take(ok(f"{count}.mp4"), PICTURES)
                 there = read_page(target, complete=False)
                 assert [part.all("span", "name")[0].text for part in files(there)][-1] == f"{count}.mp4"
                 (state,) = there.all("p", "unfinished")
@@ -281,7 +281,7 @@ class TestWhileItIsWritten:
 
         def interrupted() -> None:
             with Page(target, about()) as page:
-                page.look(ok(), PICTURES)
+                page.take(ok(), PICTURES)
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
@@ -328,7 +328,7 @@ class TestSize:
         with Page(target, about()) as page:
             start = target.stat().st_size
             for number in range(rows):
-                page.look(ok(f"some/folder/of/videos/{number:04}.mp4"), Pictures(self.WORST))
+                page.take(ok(f"some/folder/of/videos/{number:04}.mp4"), Pictures(self.WORST))
             return target.stat().st_size - start
 
     def test_a_thousand_rows_stay_small(self, tmp_path: Path) -> None:
@@ -352,6 +352,6 @@ class TestSize:
         said = f"Every clip is shown of the first {WHOLE_STRIPS} inputs"
         assert said not in page_of(tmp_path, ok(), error(), ok()).text
         with Page(tmp_path / "report.html", about()) as page:
-            page.look(ok(), PICTURES)
-            page.look(ok(), Pictures(PICTURES.poster))
+            page.take(ok(), PICTURES)
+            page.take(ok(), Pictures(PICTURES.poster))
         assert said in read_page(tmp_path / "report.html").text

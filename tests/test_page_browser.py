@@ -23,7 +23,7 @@ def browser() -> Iterator[Browser]:
 def write(target: Path, *rows: dict) -> Path:
     with Page(target, about()) as page:
         for row in rows:
-            page.look(row, PICTURES if row["status"] == "ok" else None)
+            page.take(row, PICTURES if row["status"] == "ok" else None)
     return target
 
 

@@ -16,9 +16,15 @@ from tiny_network import CONFIG, write_weights
 import mvit_cli
 from mvit_cli.errors import CheckpointError, MViTError, UsageError
 from mvit_cli.media.decode import decode
-from mvit_cli.media.request import DecodeRequest, Detail, Pictures, Windows
-from mvit_cli.recognition.predict import RANDOM_WEIGHTS, load_recogniser
-from mvit_cli.recognition.recogniser import Recogniser
+from mvit_cli.media.request import DecodeRequest, Detail, Windows
+from mvit_cli.recognition.options import PredictArguments, PredictOptions
+from mvit_cli.recognition.plan import RANDOM_WEIGHTS, plan
+from mvit_cli.recognition.recogniser import Inputs, Recogniser, sources_of
+
+
+def rows_of(recogniser: Recogniser, inputs: Inputs, workers: int) -> Iterator[dict]:
+    """The rows, with another number of decoding processes."""
+    return replace(recogniser, options=replace(recogniser.options, workers=workers)).predict(inputs)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +34,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def recogniser(weights: Path) -> Recogniser:
-    return load_recogniser(weights=weights, top=7)
+    return plan(PredictOptions(weights=weights, top=7)).open()
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def rows(recogniser: Recogniser, folder: Path) -> list[dict]:
     inputs = [str(folder), str(folder / "nowhere.mp4"), folder / "a good.mp4"]
-    return list(recogniser.rows(inputs, workers=2))
+    return list(rows_of(recogniser, inputs, workers=2))
 
 
 def test_each_input_has_one_row_in_input_order(rows: list[dict], folder: Path) -> None:
@@ -109,7 +115,7 @@ def test_a_still_image_stands_for_a_video_with_a_warning(rows: list[dict]) -> No
 
 def test_a_network_that_needs_motion_refuses_a_still_image(recogniser: Recogniser, folder: Path) -> None:
     moving = replace(recogniser, recipe=replace(recogniser.recipe, stills=False))
-    (row,) = moving.rows(folder / "e still.png", workers=0)
+    (row,) = rows_of(moving, folder / "e still.png", workers=0)
     assert (row["status"], row["error"]["kind"]) == ("error", "unsupported")
 
 
@@ -130,7 +136,7 @@ def test_rows_are_made_as_they_are_asked_for(recogniser: Recogniser) -> None:
             taken += 1
             yield name
 
-    rows = recogniser.rows(endless(), workers=1)
+    rows = rows_of(recogniser, endless(), workers=1)
     assert [next(rows)["status"] for _ in range(3)] == ["ok"] * 3
     rows.close()
     assert taken <= 3 + 16 + 4 + 1  # decoding runs ahead only so far
@@ -144,12 +150,12 @@ def test_rows_of_windows_are_those_of_the_same_seconds_as_files(
     lossless = {"codec": "ffv1"}
     film = write_video(tmp_path / "film.mkv", 130, **lossless)
     inputs = [film, str(folder / "b text.mp4"), film]
-    found = list(in_windows.rows(inputs, workers=1))
+    found = list(rows_of(in_windows, inputs, workers=1))
     assert [row["path"] for row in found] == [film] * 4 + inputs[1:2] + [film] * 4
     for row in found[:4]:
         first, last = (round(row["window"][end] * 25) for end in ("start_s", "end_s"))
         cut = write_video(tmp_path / "cut.mkv", last - first, **lossless, first=first)
-        (whole,) = alone.rows(cut, workers=0)
+        (whole,) = rows_of(alone, cut, workers=0)
         expected = {entry["index"]: entry["score"] for entry in whole["predictions"]}
         for entry in row["predictions"]:
             assert entry["score"] == pytest.approx(expected[entry["index"]], abs=1e-6)  # the same pixels
@@ -166,8 +172,8 @@ def test_impossible_windows_are_wrong_usage(weights: Path, wrong: dict) -> None:
 
 
 def test_a_single_path_is_one_input(recogniser: Recogniser, folder: Path) -> None:
-    assert len(list(recogniser.rows(folder / "c short.mp4", workers=0))) == 1
-    assert len(list(recogniser.rows(str(folder / "c short.mp4"), workers=0))) == 1
+    assert len(list(rows_of(recogniser, folder / "c short.mp4", workers=0))) == 1
+    assert len(list(rows_of(recogniser, str(folder / "c short.mp4"), workers=0))) == 1
 
 
 def test_an_error_inside_one_file_is_its_own_row(recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +186,7 @@ def test_an_error_inside_one_file_is_its_own_row(recogniser: Recogniser, monkeyp
         return forward(clips)
 
     monkeypatch.setattr(recogniser.scorer.model, "forward", fails_once)
-    first, second = recogniser.rows([clip("seventeen_frames.mp4")] * 2, workers=0)
+    first, second = rows_of(recogniser, [clip("seventeen_frames.mp4")] * 2, workers=0)
     assert first["error"] == {"kind": "internal", "message": "ArithmeticError: a bug"}
     assert second["status"] == "ok"
 
@@ -191,7 +197,7 @@ def test_a_gpu_that_fails_ends_the_run(recogniser: Recogniser, monkeypatch: pyte
 
     monkeypatch.setattr(recogniser.scorer.model, "forward", fails)
     with pytest.raises(MViTError, match=r"the GPU failed: CUDA error: an illegal memory access was encountered$"):
-        list(recogniser.rows([clip("seventeen_frames.mp4")] * 2, workers=0))
+        list(rows_of(recogniser, [clip("seventeen_frames.mp4")] * 2, workers=0))
 
 
 def test_views_of_the_user_replace_those_of_the_weights(weights: Path) -> None:
@@ -203,7 +209,7 @@ def test_views_of_the_user_replace_those_of_the_weights(weights: Path) -> None:
 
 def test_random_weights_say_so_in_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     preset = mvit_cli.arch.presets.get_preset("B")
-    monkeypatch.setattr(mvit_cli.recognition.predict, "get_preset", lambda name: replace(preset, config=CONFIG))
+    monkeypatch.setattr(mvit_cli.recognition.plan, "get_preset", lambda name: replace(preset, config=CONFIG))
     rows = list(mvit_cli.predict([clip("rot90.mp4")] * 2, preset="B", weights="none", workers=0))
     assert [row["warnings"][0] for row in rows] == [RANDOM_WEIGHTS] * 2
     assert {row["weights"] for row in rows} == {"none"}
@@ -244,24 +250,26 @@ class TestLabels:
 def network(tmp_path_factory: pytest.TempPathFactory) -> Recogniser:
     """A network for images."""
     config = replace(CONFIG, frames=1, patch_kernel=(1, 7, 7), patch_stride=(1, 4, 4), patch_padding=(0, 3, 3))
-    return load_recogniser(weights=write_weights(tmp_path_factory.mktemp("weights") / "image.safetensors", config))
+    return plan(
+        PredictOptions(weights=write_weights(tmp_path_factory.mktemp("weights") / "image.safetensors", config))
+    ).open()
 
 
 class TestImageNetwork:
     def test_sees_the_middle_frame_of_a_video(self, network: Recogniser) -> None:
-        (row,) = network.rows(clip("rot90.mp4"), workers=0)
+        (row,) = rows_of(network, clip("rot90.mp4"), workers=0)
         assert row["views"] == "1x1"
         middle = (row["clips"][0]["start_s"] + row["clips"][0]["end_s"]) / 2
         assert middle == pytest.approx(row["duration_s"] / 2, abs=0.05)  # a frame of 25 a second
 
     def test_sees_an_image_without_a_warning(self, network: Recogniser, folder: Path) -> None:
-        (row,) = network.rows(folder / "e still.png", workers=0)
+        (row,) = rows_of(network, folder / "e still.png", workers=0)
         assert row["status"] == "ok"
         assert not any("still" in text for text in row["warnings"])
 
     def test_several_clips_are_several_frames(self, network: Recogniser) -> None:
         three = replace(network, recipe=replace(network.recipe, views=replace(network.recipe.views, clips=3)))
-        (row,) = three.rows(clip("rot90.mp4"), workers=0)
+        (row,) = rows_of(three, clip("rot90.mp4"), workers=0)
         starts = [part["start_s"] for part in row["clips"]]
         assert len(starts) == 3
         assert starts == sorted(set(starts))
@@ -285,24 +293,19 @@ def test_the_plain_network_gives_the_scores_of_the_fast_path(weights: Path, fold
         assert entry["score"] == pytest.approx(expected[entry["index"]], abs=1e-5)  # other summation order in float32
 
 
-class Watching:
-    """Sees every second file in strips."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[dict, Pictures | None]] = []
-
-    def wanted(self, number: int) -> Detail:
+def test_each_row_comes_with_the_pictures_of_its_file(recogniser: Recogniser, folder: Path) -> None:
+    def every_second_in_strips(number: int) -> Detail:
         return "strips" if number % 2 else "poster"
 
-    def look(self, row: dict, pictures: Pictures | None) -> None:
-        self.seen.append((row, pictures))
-
-
-def test_a_viewer_sees_each_row_with_the_pictures_of_its_file(recogniser: Recogniser, folder: Path) -> None:
-    viewer = Watching()
     inputs = [folder / name for name in ("a good.mp4", "b text.mp4", "c short.mp4", "g small.mp4")]
-    rows = list(recogniser.rows(inputs, workers=1, viewer=viewer))
-    assert [row for row, _ in viewer.seen] == rows
-    strips = [pictures and len(pictures.strips) for _, pictures in viewer.seen]
+    seen = list(recogniser.rows(sources_of(inputs), every_second_in_strips))
+    strips = [pictures and len(pictures.strips) for _, pictures in seen]
     assert strips == [0, None, 0, 5]
-    assert "pictures" not in rows[0]
+    assert "pictures" not in seen[0][0]
+    assert [row["path"] for row, _ in seen] == [str(path) for path in inputs]
+
+
+def test_keyword_arguments_are_the_options() -> None:
+    assert PredictArguments.__annotations__ == PredictOptions.__annotations__
+    with pytest.raises(TypeError, match="colour"):
+        mvit_cli.predict([], colour="red")

@@ -78,7 +78,7 @@ class TestRunReport:
         report = RunReport(quiet=False, rows_are_seen=False)
         with report.showing():
             for row in rows:
-                report.count(row)
+                report.take(row)
         report.finish()
         assert capsys.readouterr().err == said
 

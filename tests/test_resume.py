@@ -16,7 +16,8 @@ from media_clips import clip
 from tiny_network import write_weights
 
 from mvit_cli.cli.main import run
-from mvit_cli.recognition.predict import known_run, load_recogniser
+from mvit_cli.recognition.options import PredictOptions
+from mvit_cli.recognition.plan import plan
 
 Captured = pytest.CaptureFixture[str]
 
@@ -25,13 +26,14 @@ class TestWhatIsKnownOfARun:
     @pytest.mark.parametrize("options", [("camera", None, None), ("camera", "none", None), ("camera", None, "2x3")])
     def test_is_what_the_rows_will_say(self, options: tuple[str | None, ...]) -> None:
         preset, weights, views = options
-        loaded = load_recogniser(preset, weights, views=views).run
-        assert known_run(*options) == {key: loaded[key] for key in RUN}
+        planned = plan(PredictOptions(preset=preset, weights=weights, views=views))
+        loaded = planned.open().run
+        assert planned.identity == {key: loaded[key] for key in RUN}
 
     def test_views_of_a_file_of_ones_own_are_not_known(self, tmp_path: Path) -> None:
         file = str(write_weights(tmp_path / "tiny.safetensors"))
-        assert known_run(None, file) == {"preset": None, "weights": file, "views": None}
-        assert known_run(None, file, "2x1")["views"] == "2x1"
+        assert plan(PredictOptions(weights=file)).identity == {"preset": None, "weights": file, "views": None}
+        assert plan(PredictOptions(weights=file, views="2x1")).identity["views"] == "2x1"
 
 
 @pytest.fixture
@@ -128,7 +130,7 @@ class TestCommand:
     ) -> None:
         self.predict(folder, weights, "-q")
         before = (folder / "rows.jsonl").read_bytes()
-        monkeypatch.setattr("mvit_cli.recognition.predict._network", lambda *_: pytest.fail("a network was loaded"))
+        monkeypatch.setattr("mvit_cli.recognition.plan.Plan.open", lambda *_, **__: pytest.fail("a network was loaded"))
         other = {"--views": "1x1", "--weights": str(shutil.copy(weights, tmp_path / "other.safetensors"))}
         assert self.predict(folder, weights, "--resume", "--retry-errors", changed, other[changed]) == 2
         assert f"and this run has {other[changed]}" in " ".join(capsys.readouterr().err.split())

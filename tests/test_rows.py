@@ -36,7 +36,7 @@ def written(kind: Any, rows: list[dict[str, Any]], *arguments: Any) -> bytes:
     stream = io.BytesIO()
     writer = kind(stream, *arguments)
     for row in rows:
-        writer.write(row)
+        writer.take(row)
     writer.close()
     return stream.getvalue()
 

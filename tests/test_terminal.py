@@ -118,7 +118,7 @@ class TestTimeline:
     def shown(self, screen: Terminal, *rows: dict, model: dict | None = None) -> list[str]:
         timelines = Timelines(Screen(screen), RUN, (), model)
         for row in rows:
-            timelines.write(row)
+            timelines.take(row)
         timelines.close()
         return re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
 

@@ -1,23 +1,29 @@
 """`mvit predict`: what is in videos and images."""
 
 import sys
-from collections.abc import Generator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mvit_cli.cli.arguments import taking
 from mvit_cli.cli.options import Compile, Device, NoFast, Preset, Quiet, RunDtype, Weights, count_or_auto
 from mvit_cli.cli.page import opened_page
 from mvit_cli.cli.processors import leave_processors, share_processors
 from mvit_cli.cli.sink import Format, check_output, check_report, check_resume, chosen_format, opened_writer
-from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from mvit_cli.media.request import Pictures
+    from mvit_cli.media.sources import Source
     from mvit_cli.recognition.journal import Journal
+    from mvit_cli.recognition.options import PredictOptions
+    from mvit_cli.recognition.plan import Plan
+    from mvit_cli.records import Row
     from mvit_cli.report.predict.progress import RunReport
-    from mvit_cli.report.predict.writers import RowWriter
+    from mvit_cli.report.predict.writers import Sink
 
 EXAMPLES = """\b
 Examples:
@@ -96,131 +102,168 @@ Null = Annotated[bool, typer.Option("--null", "-0", help="Paths of - and @list e
 NoStages = Annotated[bool, typer.Option("--no-stages", help="Leave the table of stages out.")]
 
 
-def predict_command(
-    inputs: Inputs,
-    preset: Preset = None,
-    weights: Weights = None,
-    labels: Labels = None,
-    top: Top = 5,
-    views: Views = None,
-    window: Window = None,
-    hop: Hop = None,
-    device: Device = "auto",
-    dtype: RunDtype = "auto",
-    batch_size: BatchSize = "auto",
-    workers: Workers = "auto",
-    timeout: Timeout = 60.0,
-    reader: Reader = "auto",
-    format: FormatOption = None,
-    output: Output = None,
-    page: Report = None,
-    resume: Resume = False,
-    retry_errors: RetryErrors = False,
-    fail_fast: FailFast = False,
-    null: Null = False,
-    no_fast: NoFast = False,
-    compiled: Compile = False,
-    no_stages: NoStages = False,
-    quiet: Quiet = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What stands behind `mvit predict`: each field is an option, with its default."""
+
+    inputs: Inputs
+    preset: Preset = None
+    weights: Weights = None
+    labels: Labels = None
+    top: Top = 5
+    views: Views = None
+    window: Window = None
+    hop: Hop = None
+    device: Device = "auto"
+    dtype: RunDtype = "auto"
+    batch_size: BatchSize = "auto"
+    workers: Workers = "auto"
+    timeout: Timeout = 60.0
+    reader: Reader = "auto"
+    format: FormatOption = None
+    output: Output = None
+    page: Report = None
+    resume: Resume = False
+    retry_errors: RetryErrors = False
+    fail_fast: FailFast = False
+    null: Null = False
+    no_fast: NoFast = False
+    compiled: Compile = False
+    no_stages: NoStages = False
+    quiet: Quiet = False
+
+    def options(self) -> "PredictOptions":
+        """What is asked of recognition."""
+        from mvit_cli.recognition.options import PredictOptions
+
+        return PredictOptions(
+            preset=self.preset,
+            weights=self.weights,
+            labels=self.labels,
+            top=self.top,
+            views=self.views,
+            window_s=self.window,
+            hop_s=self.hop,
+            device=self.device,
+            dtype=self.dtype,
+            batch_size=count_or_auto(self.batch_size, "--batch-size"),
+            workers=count_or_auto(self.workers, "--workers"),
+            timeout_s=self.timeout,
+            reader=self.reader,
+            fast=not self.no_fast,
+            compiled=self.compiled,
+        )
+
+
+def _predict(asked: Arguments) -> None:
     """Say what happens in videos and images.
 
     Each input gives one row: the best classes with their scores, or what was wrong with the file.
     With --window a video gives a row for each window: a timeline.
     """
-    if not timeout > 0:
-        raise UsageError(f"--timeout {timeout:g} is no time", "give seconds, as --timeout 60")
-    batch, processes = count_or_auto(batch_size, "--batch-size"), count_or_auto(workers, "--workers")
-    wanted = chosen_format(format, output)
-    read = [path for path in (*(name.removeprefix("@") for name in inputs), weights, labels) if path]
-    if output:
-        check_output(output, read)
-    if page:
-        check_report(page, output, read)
-    check_resume(resume, retry_errors, output, wanted)
+    from mvit_cli.recognition.plan import plan
 
+    options = asked.options()
+    format = _checked_places(asked)
+    planned = plan(options)
+    journal = _journal(asked, planned)
+    sources = _sources(asked, journal)
+    if sources is None and journal and not asked.page:
+        journal.repair()
+        raise typer.Exit(_finished(_report(asked, journal), journal))
+    share_processors()
+    recogniser = planned.open(progress=not asked.quiet)
+    leave_processors(recogniser.summary["macs"])
+    if journal and planned.identity["views"] is None:  # now the file has told what rows will say of it
+        journal.check(recogniser.run)
+    report = _report(asked, journal)
+    if format != "table":  # whose first lines say it
+        report.tell(recogniser.notes)
+    settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
+    with (
+        opened_page(asked.page, recogniser, settings, journal) as page,
+        opened_writer(
+            format, asked.output, recogniser, stages=not asked.no_stages, journal=journal, around=report.making_way
+        ) as writer,
+        closing(recogniser.rows(sources or (), page.wanted if page else no_pictures)) as rows,
+        report.showing(),
+    ):
+        sinks: tuple[Sink, ...] = (page, writer, report) if page else (writer, report)
+        _give_out(rows, sinks, asked.fail_fast)
+    raise typer.Exit(_finished(report, journal))
+
+
+predict_command = taking(Arguments, _predict)
+
+
+def no_pictures(number: int) -> Literal["none"]:
+    """Which pictures are made of an input where no page shows them."""
+    return "none"
+
+
+def _give_out(rows: "Iterable[tuple[Row, Pictures | None]]", sinks: "Sequence[Sink]", fail_fast: bool) -> None:
+    """Gives row after row to all sinks, as they come."""
+    for row, pictures in rows:
+        for sink in sinks:
+            sink.take(row, pictures)
+        if fail_fast and row["status"] == "error":
+            return
+
+
+def _checked_places(asked: Arguments) -> Format:
+    """The format of the rows, after all places that are written to were found fit."""
+    format = chosen_format(asked.format, asked.output)
+    read = [path for path in (*(name.removeprefix("@") for name in asked.inputs), asked.weights, asked.labels) if path]
+    if asked.output:
+        check_output(asked.output, read)
+    if asked.page:
+        check_report(asked.page, asked.output, read)
+    check_resume(asked.resume, asked.retry_errors, asked.output, format)
+    return format
+
+
+def _journal(asked: Arguments, planned: "Plan") -> "Journal | None":
+    """What the output has of earlier runs; None where a run does not go on with it.
+
+    Raises:
+        UsageError: its rows are of another network, of other weights or views.
+    """
     from mvit_cli.recognition.journal import read_journal
-    from mvit_cli.recognition.predict import known_run, load_recogniser
-    from mvit_cli.recognition.recipe import parse_windows
+
+    if not (asked.resume and asked.output):
+        return None
+    journal = read_journal(asked.output, planned.windows, retry_errors=asked.retry_errors)
+    journal.check(planned.identity)
+    return journal
+
+
+def _sources(asked: Arguments, journal: "Journal | None") -> "Iterator[Source] | None":
+    """The inputs that are still to be done; None if all have their row."""
+    from mvit_cli.recognition.recogniser import sources_of
+
+    if journal:
+        return journal.remaining(asked.inputs, null_separated=asked.null)
+    return sources_of(asked.inputs, null_separated=asked.null)
+
+
+def _report(asked: Arguments, journal: "Journal | None") -> "RunReport":
     from mvit_cli.recognition.recogniser import input_counter
     from mvit_cli.report.predict.progress import RunReport
 
-    windows = parse_windows(window, hop, reader)
-    journal, sources = None, None
-    if resume and output:
-        journal = read_journal(output, windows, retry_errors=retry_errors)
-        journal.check(known_run(preset, weights, views, windows))
-        sources = journal.remaining(inputs, null_separated=null)
-        if sources is None and not page:
-            journal.repair()
-            raise typer.Exit(_finished(RunReport(quiet=quiet, rows_are_seen=False), journal))
-    share_processors()
-    recogniser = load_recogniser(
-        preset,
-        weights,
-        labels=labels,
-        top=top,
-        views=views,
-        windows=windows,
-        device=device,
-        dtype=dtype,
-        batch_size=batch,
-        fast=not no_fast,
-        compiled=compiled,
-        progress=not quiet,
+    return RunReport(
+        quiet=asked.quiet,
+        rows_are_seen=asked.output is None and sys.stdout.isatty(),
+        count_inputs=input_counter(asked.inputs, null_separated=asked.null),
+        skipped=(lambda: journal.skipped) if journal else (lambda: 0),
     )
-    leave_processors(recogniser.summary["macs"])
-    if journal:
-        journal.check(recogniser.run)
-    report = RunReport(
-        quiet=quiet,
-        rows_are_seen=output is None and sys.stdout.isatty(),
-        count_inputs=input_counter(inputs, null_separated=null),
-    )
-    if wanted != "table":  # whose first lines say it
-        report.tell(recogniser.notes)
-    settings = {"workers": workers, "reader": reader, "timeout": f"{timeout:g} s a file"}
-    with (
-        opened_page(page, recogniser, settings, journal) as viewer,
-        opened_writer(wanted, output, recogniser, stages=not no_stages, journal=journal) as writer,
-    ):
-        if journal:
-            rows = recogniser.rows_of(sources or (), workers=processes, reader=reader, timeout_s=timeout, viewer=viewer)
-        else:
-            rows = recogniser.rows(
-                inputs, workers=processes, reader=reader, timeout_s=timeout, viewer=viewer, null_separated=null
-            )
-        _write_all(rows, writer, report, journal, fail_fast)
-    raise typer.Exit(_finished(report, journal))
 
 
 def _finished(report: "RunReport", journal: "Journal | None") -> int:
     """Sums the run up; returns the exit code: 1 if a row of it, or one that its file had before, is an error."""
-    earlier = 0
-    if journal:
-        report.tally.skipped, earlier = journal.skipped, journal.failed
     report.finish()
+    earlier = journal.failed if journal else 0
     if journal and earlier:
         rows = f"{earlier} row{'s' * (earlier != 1)}"
         done = "name their inputs" if journal.retry_errors else "--retry-errors does them"
         report.tell([f"{journal.path} has {rows} with errors of earlier runs; {done} again"])
     return 1 if report.tally.errors or earlier else 0
-
-
-def _write_all(
-    rows: Generator[dict[str, Any]],
-    writer: "RowWriter",
-    report: "RunReport",
-    journal: "Journal | None",
-    fail_fast: bool,
-) -> None:
-    """Writes row after row as they come; on the way out, whatever the reason, the decoding processes end."""
-    with closing(rows), report.showing():
-        for row in rows:
-            with report.making_way():
-                writer.write(row)
-            if journal:
-                report.tally.skipped = journal.skipped
-            report.count(row)
-            if fail_fast and row["status"] == "error":
-                return

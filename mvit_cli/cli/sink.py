@@ -4,16 +4,18 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from mvit_cli.errors import MViTError, UsageError
 
 if TYPE_CHECKING:
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.recogniser import Recogniser
-    from mvit_cli.report.predict.writers import RowWriter
+    from mvit_cli.records import Row
+    from mvit_cli.report.predict.page.inputs import Pictures
+    from mvit_cli.report.predict.writers import RowWriter, Sink
 
 Format = Literal["table", "jsonl", "json", "csv", "tsv"]
 
@@ -115,12 +117,20 @@ def check_resume(resume: bool, retry_errors: bool, output: Path | None, format: 
 
 @contextmanager
 def opened_writer(
-    format: Format, output: Path | None, recogniser: "Recogniser", stages: bool, journal: "Journal | None" = None
-) -> "Iterator[RowWriter]":
+    format: Format,
+    output: Path | None,
+    recogniser: "Recogniser",
+    *,
+    stages: bool,
+    journal: "Journal | None",
+    around: Callable[[], AbstractContextManager[None]],
+) -> "Iterator[Sink]":
     """Gives the writer of rows; what comes after the last row is written when it is closed, also on the way out.
 
     Args:
+        stages: whether a table has the stages beside it.
         journal: of the rows that `output` has and keeps.
+        around: entered around each row that is written.
     """
     from mvit_cli.report.predict.spans import Timelines
     from mvit_cli.report.predict.terminal import PredictionBlocks, Screen
@@ -144,9 +154,9 @@ def opened_writer(
     elif format == "jsonl":
         writer = JsonLines(stream.buffer)
     else:
-        top = min(recogniser.top, model["num_classes"])
+        top = min(recogniser.options.top, model["num_classes"])
         writer = SeparatedValues(stream.buffer, SEPARATORS[format], top, in_windows=in_windows)
-    attributed = _Attributed(writer, f"--output {output}" if output else "stdout")
+    attributed = _Attributed(writer, f"--output {output}" if output else "stdout", around)
     try:
         yield attributed
         attributed.close()
@@ -163,18 +173,20 @@ def opened_writer(
 class _Attributed:
     """A writer whose failures name the place: a full disk must not look like a bad input."""
 
-    def __init__(self, writer: "RowWriter", place: str) -> None:
+    def __init__(self, writer: "RowWriter", place: str, around: Callable[[], AbstractContextManager[None]]) -> None:
         self._writer = writer
         self._place = place
+        self._around = around
 
-    def write(self, row: dict[str, Any]) -> None:
+    def take(self, row: "Row", pictures: "Pictures | None" = None) -> None:
         """Writes a row.
 
         Raises:
             BrokenPipeError: nobody reads any more.
             MViTError: the row could not be written.
         """
-        self._do(lambda: self._writer.write(row))
+        with self._around():
+            self._do(lambda: self._writer.take(row, pictures))
 
     def close(self) -> None:
         """Writes what comes after the last row; raises as `write` does."""

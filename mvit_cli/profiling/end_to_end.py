@@ -98,11 +98,15 @@ def _as_json(phases: PhaseTimes) -> Phases:
 def _recogniser(setup: FileSetup) -> "Recogniser":
     import torch
 
-    from mvit_cli.recognition.predict import load_recogniser
+    from mvit_cli.recognition.options import PredictOptions
+    from mvit_cli.recognition.plan import plan
 
     if setup.threads:
         torch.set_num_threads(setup.threads)
-    return load_recogniser(setup.preset, setup.weights, device=setup.device, dtype=setup.dtype, fast=setup.fast)
+    options = PredictOptions(
+        preset=setup.preset, weights=setup.weights, device=setup.device, dtype=setup.dtype, fast=setup.fast
+    )
+    return plan(options).open()
 
 
 def _request(setup: FileSetup, recogniser: "Recogniser") -> "DecodeRequest":
@@ -192,7 +196,7 @@ def _scored(recogniser: "Recogniser", pixels: "NDArray[Any]") -> PhaseTimes:
     try:
         now()
         scores = scorer.scores(pixels)
-        prediction_list(scores, recogniser.recipe.labels, recogniser.top)
+        prediction_list(scores, recogniser.recipe.labels, recogniser.options.top)
         now()
     finally:
         for handle in handles:
@@ -254,7 +258,7 @@ def _main() -> None:
     lap("load torch")
     recogniser = _recogniser(setup)
     lap("load the network")
-    (row,) = recogniser.rows([setup.path])
+    (row,) = recogniser.predict([setup.path])
     lap("start the decoder")
     if row["status"] == "error":
         print(json.dumps({"error": row["error"]}))

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -18,6 +18,7 @@ from mvit_cli.errors import MediaError, MViTError, UsageError
 from mvit_cli.media.request import Windows
 from mvit_cli.media.sources import Source, iter_sources
 from mvit_cli.recognition.kept_rows import IDENTITY, OTHER_FILE, KeptRows, digest_of, read_rows, staying_rows
+from mvit_cli.records import Row
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Journal:
         """Rows with status error that stay."""
         return self._kept.failed
 
-    def check(self, run: dict[str, Any]) -> None:
+    def check(self, run: Mapping[str, Any]) -> None:
         """Refuses to mix runs.
 
         Args:
@@ -105,7 +106,7 @@ class Journal:
             else:
                 yield source
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[Row]:
         """Yields the rows that the file keeps, in its order."""
         for _, _, row in staying_rows(self.path, self._retried) if self.path.exists() else ():
             if row:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from mvit_cli.errors import UsageError
 from mvit_cli.media.request import Window, Windows
+from mvit_cli.records import Row, Span
 
 IDENTITY = ("preset", "weights", "views")
 """What must be the same for all rows of a file."""
@@ -21,8 +22,6 @@ IDENTITY = ("preset", "weights", "views")
 OTHER_FILE = "name another file with --output, or leave --resume out to begin anew"
 
 _ROW_BEGINS = b'{"path": '
-
-Row = dict[str, Any]
 
 
 @dataclass
@@ -53,7 +52,7 @@ class KeptRows:
         """Notes the status of a row."""
         if row["status"] == "ok":
             self.ok += 1
-            self.first_of.setdefault(tuple(str(row[name]) for name in IDENTITY), number)
+            self.first_of.setdefault((str(row["preset"]), row["weights"], row["views"]), number)
         else:
             self.failed += 1
             self.failing.add(digest_of(row["path"]))
@@ -64,7 +63,7 @@ class KeptRows:
         if (windows is None) != ("window" not in row):
             return False
         number = self._take_begun(digest) if window is None or window["start_s"] > 0 else 0
-        last = _last_window(windows, number, row) if windows and window else None
+        last = _last_window(windows, number, row, window) if windows and window else None
         if window and not last:
             return False
         if last and not last.is_last:
@@ -104,9 +103,9 @@ def read_rows(path: Path, windows: Windows | None = None, retried: Set[bytes] = 
     return kept
 
 
-def _last_window(windows: Windows, number: int, row: Row) -> Window | None:
+def _last_window(windows: Windows, number: int, row: Row, span: Span) -> Window | None:
     """The window that a row is about, of several lost ones the last; None where the first is not `number`."""
-    start_s, end_s, duration_s = row["window"]["start_s"], row["window"]["end_s"], row["duration_s"]
+    start_s, end_s, duration_s = span["start_s"], span["end_s"], row["duration_s"]
     if number and number * windows.hop_s >= duration_s:
         return None
     first = windows.at(number, duration_s)
@@ -164,8 +163,7 @@ def _row(path: Path, number: int, line: bytes) -> Row:
         whole = False
     if not whole:
         raise _no_row(path, number)
-    assert isinstance(row, dict)
-    return row
+    return cast("Row", row)
 
 
 def _no_row(path: Path, number: int) -> UsageError:

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mvit_cli.records import ErrorRow, Row
 from mvit_cli.report.predict.writers import begins_input
 from mvit_cli.report.tables import printable, speaks_unicode
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-Row = dict[str, Any]
+    from mvit_cli.report.predict.page.inputs import Pictures
 
 PATH_WIDTH = 40
 
@@ -46,21 +47,22 @@ class Tally:
     skipped: int = 0
     ahead: float = 0.0
     last: Row | None = None
-    last_failed: Row | None = None
+    last_failed: ErrorRow | None = None
     started: float = field(default_factory=time.perf_counter)
 
     def count(self, row: Row) -> None:
         """Notes one row."""
         self.inputs += begins_input(row, self.last)
         self.rows += 1
-        self.clips += len(row.get("clips", ()))
         if row["status"] == "ok":
             self.ok += 1
+            self.clips += len(row["clips"])
         else:
             self.errors[row["error"]["kind"]] += 1
             self.last_failed = row
         window = row.get("window")
-        self.ahead = window["end_s"] / row["duration_s"] if window and row["duration_s"] else 1.0
+        duration_s = row.get("duration_s", 0.0)
+        self.ahead = window["end_s"] / duration_s if window and duration_s else 1.0
         self.last = row
 
     def standing(self, total: int | None) -> str:
@@ -105,16 +107,25 @@ class RunReport:
         quiet: nothing is written.
         rows_are_seen: rows appear on a terminal too: the progress makes way for each.
         count_inputs: counts the inputs that are named, in a thread of its own; None where they can be read only once.
+        skipped: tells how many inputs were left out so far because they had their row before.
 
     Attributes:
         tally: what was counted so far.
     """
 
-    def __init__(self, *, quiet: bool, rows_are_seen: bool, count_inputs: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: bool,
+        rows_are_seen: bool,
+        count_inputs: Callable[[], int] | None = None,
+        skipped: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.tally = Tally()
         self._quiet = quiet
         self._rows_are_seen = rows_are_seen
         self._count_inputs = count_inputs
+        self._skipped = skipped
         self._total: int | None = None
         self._progress: Progress | None = None
         self._task: TaskID | None = None
@@ -152,9 +163,10 @@ class RunReport:
         for note in notes if not self._quiet else ():
             print(f"note: {printable(note)}", file=sys.stderr)
 
-    def count(self, row: Row) -> None:
+    def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
         """Notes one row."""
         self.tally.count(row)
+        self.tally.skipped = self._skipped()
         if self._progress and self._task is not None:
             path = printable(row["path"])[-PATH_WIDTH:]
             self._progress.update(self._task, standing=self.tally.standing(self._total), path=path)
@@ -162,6 +174,7 @@ class RunReport:
     def finish(self) -> None:
         """Writes the summary, where somebody looks or something failed; of a single row only what failed."""
         tally = self.tally
+        tally.skipped = self._skipped()
         if self._quiet:
             return
         if tally.skipped:

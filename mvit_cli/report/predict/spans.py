@@ -2,15 +2,16 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from mvit_cli.records import Summary
+from mvit_cli.records import ErrorRow, OkRow, Row, Run, Summary
 from mvit_cli.report.formats import bar, clock, percent
 from mvit_cli.report.predict.terminal import Screen, error_lines, paragraphs, shortened
 from mvit_cli.report.predict.writers import begins_input, ends_input
 from mvit_cli.report.tables import ascii_text, printable
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from mvit_cli.report.predict.page.inputs import Pictures
 
 BAR_WIDTH = 10
 MAX_WARNINGS = 5
@@ -40,7 +41,7 @@ class Timelines:
     It is told what `PredictionBlocks` is told; the stages come below.
     """
 
-    def __init__(self, screen: Screen, run: Row, notes: tuple[str, ...], model: Summary | None) -> None:
+    def __init__(self, screen: Screen, run: Run, notes: tuple[str, ...], model: Summary | None) -> None:
         self._screen = screen
         self._notes = notes
         self._model = model
@@ -49,7 +50,7 @@ class Timelines:
         self._warnings: Counter[str] = Counter()
         screen.show_heading(run, notes)
 
-    def write(self, row: Row) -> None:
+    def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
         """Takes one row in; writes what is complete."""
         if begins_input(row, self._previous):
             self._end_input()
@@ -71,7 +72,7 @@ class Timelines:
             self._screen.show("")
             self._screen.show(self._screen.drawn_stages(self._model))
 
-    def _add(self, row: Row) -> None:
+    def _add(self, row: OkRow) -> None:
         best, window = row["predictions"][0], row["window"]
         if self._span and self._span.label != best["label"]:
             self._write_span(until_s=window["start_s"])
@@ -93,7 +94,7 @@ class Timelines:
         line += shortened(printable(span.label), max(self._screen.console.width - len(line), 10))
         self._screen.show(Text(ascii_text(line) if self._screen.is_ascii else line, no_wrap=True, overflow="crop"))
 
-    def _write_error(self, row: Row) -> None:
+    def _write_error(self, row: ErrorRow) -> None:
         (what, style), *hint = error_lines(row["error"])
         if row["window"]:
             what = f"{self._period(row['window']['start_s'], row['window']['end_s'])}  {what}"

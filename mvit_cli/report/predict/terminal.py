@@ -1,16 +1,16 @@
 """Predictions for a person at a terminal, the network's stages beside them."""
 
 import shutil
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from mvit_cli.records import Summary
+from mvit_cli.records import OkRow, Prediction, Row, RowError, Run, Summary
 from mvit_cli.report.formats import bar, percent
 from mvit_cli.report.tables import Column, Table, fitted, in_ascii, printable, speaks_unicode, write
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-Row = dict[str, Any]
+    from mvit_cli.report.predict.page.inputs import Pictures
 
 SIDE_BY_SIDE = 110
 """Columns from which on the stages stand beside the predictions; below them otherwise."""
@@ -47,7 +47,7 @@ class Screen:
         write("\n".join(lines), self._stream)
         self._stream.flush()
 
-    def show_heading(self, run: Row, notes: tuple[str, ...]) -> None:
+    def show_heading(self, run: Run, notes: tuple[str, ...]) -> None:
         """Writes what all rows share: see `Recogniser.run`, and warnings."""
         weights = "random weights" if run["weights"] == "none" else f"weights {printable(run['weights'])}"
         name = run["preset"] or "architecture of its own"
@@ -72,13 +72,13 @@ class PredictionBlocks:
         model: the object of `mvit summarize`, for the table of stages; None: no such table.
     """
 
-    def __init__(self, screen: Screen, run: Row, notes: tuple[str, ...], model: Summary | None) -> None:
+    def __init__(self, screen: Screen, run: Run, notes: tuple[str, ...], model: Summary | None) -> None:
         self._screen = screen
         self._notes = notes
         self._stages = screen.drawn_stages(model) if model else None
         screen.show_heading(run, notes)
 
-    def write(self, row: Row) -> None:
+    def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
         """Writes one block; the first has the stages beside it where there is room."""
         from rich.table import Table as RichTable
 
@@ -108,7 +108,7 @@ class PredictionBlocks:
         scores = Padding(self._scores(row["predictions"]), (0, 0, 0, 2))
         return Group(title, paragraphs((_facts(row), "dim"), indent=2), scores, paragraphs(*told, indent=2))
 
-    def _scores(self, predictions: list[Row]) -> "RenderableType":
+    def _scores(self, predictions: list[Prediction]) -> "RenderableType":
         """The classes with a bar and per cent each."""
         from rich.table import Table as RichTable
         from rich.text import Text
@@ -137,13 +137,13 @@ def paragraphs(*told: tuple[str, str], indent: int = 0) -> "RenderableType":
     return Padding(Group(*(Text(text, style=style, overflow="fold") for text, style in told)), (0, 0, 0, indent))
 
 
-def error_lines(error: Row) -> list[tuple[str, str]]:
+def error_lines(error: RowError) -> list[tuple[str, str]]:
     """What is wrong and what to do, for `paragraphs`."""
     told = [(f"error ({error['kind']}): {printable(error['message'])}", "red")]
     return [*told, (printable(error["hint"]), "dim")] if "hint" in error else told
 
 
-def _facts(row: Row) -> str:
+def _facts(row: OkRow) -> str:
     """Length, and what the file cost."""
     length = f"{row['duration_s']:.1f} s, " if row["duration_s"] else ""
     timing = row["timing_ms"]

@@ -3,32 +3,37 @@
 import csv
 import io
 import json
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from mvit_cli.records import Summary
+from mvit_cli.records import Row, Summary
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from mvit_cli.report.predict.page.inputs import Pictures
 
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 
 
 def begins_input(row: Row, previous: Row | None) -> bool:
     """Whether a row is the first of its input, which gives several where it is cut into windows."""
-    if previous is None or row["path"] != previous["path"] or not row.get("window"):
-        return True
-    return bool(row["window"]["start_s"] == 0)
+    window = row.get("window")
+    return previous is None or row["path"] != previous["path"] or not window or window["start_s"] == 0
 
 
 def ends_input(row: Row) -> bool:
     """Whether a row is known to be the last of its input."""
-    return not row.get("window") or bool(row["window"]["end_s"] >= row["duration_s"])
+    window = row.get("window")
+    return not window or window["end_s"] >= row["duration_s"]
 
 
-class RowWriter(Protocol):
-    """Writes rows as they come."""
+class Sink(Protocol):
+    """Where rows go: a writer, the page, the progress. All are called in one place, one after the other."""
 
-    def write(self, row: Row) -> None:
-        """Writes one row, and gives it on at once."""
+    def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
+        """Takes one row, with the pictures of its file where there are any, and gives it on at once."""
+
+
+class RowWriter(Sink, Protocol):
+    """A sink that writes rows into a stream."""
 
     def close(self) -> None:
         """Writes what comes after the last row; the stream stays open."""
@@ -57,7 +62,7 @@ class JsonLines:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
-    def write(self, row: Row) -> None:
+    def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
         """Writes and flushes a line."""
         self._stream.write(to_json(row) + b"\n")
         self._stream.flush()
@@ -74,7 +79,7 @@ class JsonDocument:
         self._counts = {"ok": 0, "error": 0}
         self._stream.write(b'{"model": ' + to_json(model) + b',\n"results": [')
 
-    def write(self, row: Row) -> None:
+    def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
         """Writes and flushes one element of `results`."""
         self._stream.write((b",\n" if sum(self._counts.values()) else b"\n") + to_json(row))
         self._stream.flush()
@@ -100,26 +105,27 @@ class SeparatedValues:
         self._stream = stream
         self._separator = separator
         self._top = top
-        self._bounds = ("start_s", "end_s") if in_windows else ()
+        self._in_windows = in_windows
         ranks = [f"{name}_{rank}" for rank in range(1, top + 1) for name in ("label", "score")]
-        columns = ["path", "status", *self._bounds, "preset", "weights", "views"]
+        columns = ["path", "status", *(("start_s", "end_s") if in_windows else ()), "preset", "weights", "views"]
         self._write([*columns, *ranks, "error_kind", "error_message"])
 
-    def write(self, row: Row) -> None:
+    def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
         """Writes and flushes a line; quoted where the values need it."""
-        best = [cell for entry in row.get("predictions", ()) for cell in (entry["label"], entry["score"])]
-        error = row.get("error", {"kind": "", "message": ""})
-        window = row.get("window") or {}
-        self._write(
-            [
-                *(row[key] for key in ("path", "status")),
-                *(window.get(key, "") for key in self._bounds),
-                *(row.get(key, "") for key in ("preset", "weights", "views")),
-                *(best + [""] * (2 * self._top - len(best))),
-                error["kind"],
-                error["message"],
-            ]
-        )
+        told: list[object]
+        if row["status"] == "ok":
+            best = [cell for entry in row["predictions"] for cell in (entry["label"], entry["score"])]
+            told = [row["preset"], row["weights"], row["views"], *best, *[""] * (2 * self._top - len(best)), "", ""]
+        else:
+            told = [*[""] * (3 + 2 * self._top), row["error"]["kind"], row["error"]["message"]]
+        self._write([row["path"], row["status"], *self._bounds_of(row), *told])
+
+    def _bounds_of(self, row: Row) -> tuple[object, ...]:
+        """When the window of a row begins and ends; nothing where the run has no windows."""
+        window = row.get("window")
+        if not self._in_windows:
+            return ()
+        return (window["start_s"], window["end_s"]) if window else ("", "")
 
     def close(self) -> None:
         """Nothing comes after the last line."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mvit_cli.records import Summary
+from mvit_cli.records import Run, Summary
 from mvit_cli.report.formats import size_text
 from mvit_cli.report.predict.page.markup import Html, bar, bars, definitions, lines, tag, text
 from mvit_cli.report.summarize.stage_tables import footnotes, stage_table
@@ -29,7 +29,7 @@ class About:
         settings: other settings of the run, by name.
     """
 
-    run: Record
+    run: Run
     notes: tuple[str, ...]
     model: Summary
     card: Record | None = None

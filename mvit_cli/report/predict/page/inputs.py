@@ -1,12 +1,11 @@
 """One input in the table: a line of the index, and below it its frames, classes and timings."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
+from mvit_cli.records import OkRow, Row, RowError
 from mvit_cli.report.formats import percent
 from mvit_cli.report.predict.page.markup import Html, bar, bars, definitions, jpeg, number, tag
-
-Row = Mapping[str, Any]
 
 COLUMNS = (  # title, class, what it is
     ("#", "n", "place in the input"),
@@ -20,7 +19,8 @@ COLUMNS = (  # title, class, what it is
     ("state", "", "ok, warnings or error"),
 )
 
-TIMES = {"model": "network"}
+PARTS: tuple[Literal["decode", "model"], ...] = ("decode", "model")
+TIMES = {"decode": "decode", "model": "network"}
 
 
 class Strip(Protocol):
@@ -99,19 +99,19 @@ def _path(row: Row) -> list[object]:
     return parts
 
 
-def _best_cells(row: Row, warnings: Sequence[str]) -> list[Html]:
+def _best_cells(row: OkRow, warnings: Sequence[str]) -> list[Html]:
     best, length, timing = row["predictions"][0], row["duration_s"], row["timing_ms"]
     told = f"{len(warnings)} warning{'s' * (len(warnings) > 1)}" if warnings else "ok"
     return [
         tag("td", tag("span", best["label"], class_="label"), bar(best["score"]), class_="class"),
         tag("td", number(best["score"], percent(best["score"])), class_="n score"),
         tag("td", number(length, f"{length:.1f} s") if length else "", class_="n extra"),
-        *(tag("td", number(timing[name], f"{timing[name]:,.0f} ms"), class_="n extra") for name in ("decode", "model")),
+        *(tag("td", number(timing[name], f"{timing[name]:,.0f} ms"), class_="n extra") for name in PARTS),
         tag("td", told, class_="state warned" if warnings else "state"),
     ]
 
 
-def _error_cells(error: Row) -> list[Html]:
+def _error_cells(error: RowError) -> list[Html]:
     nothing = [tag("td", class_="n extra")] * 3
     return [
         tag("td", class_="class"),
@@ -121,7 +121,7 @@ def _error_cells(error: Row) -> list[Html]:
     ]
 
 
-def _details(row: Row, pictures: Pictures | None, warnings: Sequence[str]) -> list[object]:
+def _details(row: OkRow, pictures: Pictures | None, warnings: Sequence[str]) -> list[object]:
     strips = pictures.strips if pictures else ()
     films = [_film(strip, row) for strip in strips]
     few = len(strips) < len(row["clips"]) and len(strips) > 1
@@ -134,7 +134,7 @@ def _details(row: Row, pictures: Pictures | None, warnings: Sequence[str]) -> li
     return [*films, missing, tag("div", classes, tag("div", _facts(row), told), class_="side")]
 
 
-def _film(strip: Strip, row: Row) -> Html:
+def _film(strip: Strip, row: OkRow) -> Html:
     clip = row["clips"][strip.clip]
     frames = f"{strip.num_frames} frame{'s' * (strip.num_frames > 1)}"
     told = f"clip {strip.clip + 1} of {len(row['clips'])}, {clip['start_s']:.2f} to {clip['end_s']:.2f} s, {frames}"
@@ -151,7 +151,7 @@ def _film(strip: Strip, row: Row) -> Html:
     return tag("figure", film, tag("figcaption", told))
 
 
-def _facts(row: Row) -> Html:
+def _facts(row: OkRow) -> Html:
     timing = row["timing_ms"]
     return definitions(
         [
@@ -159,6 +159,6 @@ def _facts(row: Row) -> Html:
             ("clips", f"{len(row['clips'])}"),
             ("length", f"{row['duration_s']:.2f} s" if row["duration_s"] else "a still image"),
             ("read by", row["reader"]),
-            *((TIMES.get(name, name), number(ms, f"{ms:,.1f} ms")) for name, ms in timing.items()),
+            *((TIMES[name], number(timing[name], f"{timing[name]:,.1f} ms")) for name in PARTS),
         ]
     )

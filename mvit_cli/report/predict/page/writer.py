@@ -6,17 +6,16 @@ from collections import Counter
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.records import Row
 from mvit_cli.report.predict.page.about import About, classes_section, network_section, run_section, weights_section
 from mvit_cli.report.predict.page.inputs import Pictures, file_rows, head
 from mvit_cli.report.predict.page.markup import Html, join, tag
 from mvit_cli.report.predict.progress import Tally
 from mvit_cli.report.predict.writers import begins_input, encoded
 from mvit_cli.report.summarize.stage_tables import headline
-
-Row = dict[str, Any]
 
 WHOLE_STRIPS = 24
 """Inputs of which every clip is shown; of those after them a poster, so that a page of thousands stays small."""
@@ -79,7 +78,7 @@ class Page:
         """Which pictures the page takes of an input, numbered from 0."""
         return "strips" if number < WHOLE_STRIPS else "poster"
 
-    def look(self, row: Row, pictures: Pictures | None = None) -> None:
+    def take(self, row: Row, pictures: Pictures | None = None) -> None:
         """Writes what the page has of one row, and gives it on at once.
 
         Raises:

@@ -1,0 +1,38 @@
+"""A command whose options are the fields of one record."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
+from typing import Any, TypeVar, get_type_hints
+
+Record = TypeVar("Record")
+
+
+def taking(record: type[Record], command: Callable[[Record], None]) -> Callable[..., None]:
+    """The command as typer wants it: a function with a parameter for each field of the record.
+
+    Args:
+        record: a dataclass; the type of a field is `Annotated` with its `typer.Option` or `typer.Argument`.
+        command: what is done with the record.
+    """
+    hints = get_type_hints(record, include_extras=True)
+
+    def called(**values: Any) -> None:
+        command(record(**values))
+
+    called.__doc__ = command.__doc__
+    called.__name__ = command.__name__
+    called.__annotations__ = hints
+    called.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                part.name, inspect.Parameter.KEYWORD_ONLY, default=_default(part), annotation=hints[part.name]
+            )
+            for part in fields(record)  # type: ignore[arg-type]
+        ]
+    )
+    return called
+
+
+def _default(part: "Field[Any]") -> Any:
+    return inspect.Parameter.empty if part.default is MISSING else part.default

@@ -1,0 +1,68 @@
+"""What the user asks of `predict`, from Python, from the command line, or from another engine: plain values."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from mvit_cli.media.request import TIMEOUT_S, ReaderChoice
+
+Auto = Literal["auto"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """What was asked, as it was said; `plan` checks it.
+
+    Attributes:
+        preset: architecture; None: that of the weights, or B.
+        weights: name of published weights, file or address; `none` for random ones; None: the preset's.
+        labels: file of class names, one a line or JSON; None: those of the weights.
+        top: classes a row.
+        views: clips x crops, as `5x1`; None: the test protocol of the weights; with windows one clip of each.
+        window_s: seconds of a window: a video gives a row for each; None: one row for the whole video.
+        hop_s: seconds from the start of a window to that of the next; None: as long as a window.
+        device: auto, cpu, cuda, cuda:N or mps.
+        dtype: auto, float32, bfloat16, float16 or int8; auto is float32 except on a GPU.
+        batch_size: views that go through the network together.
+        workers: processes that decode; 0: this process.
+        reader: library that fetches frames.
+        timeout_s: seconds that one file, or one window, may take to decode.
+        fast: run the network's fast path, which gives the same logits; False: the plain network.
+        compiled: run it through torch's compiler, which takes minutes the first time.
+    """
+
+    preset: str | None = None
+    weights: str | Path | None = None
+    labels: str | Path | None = None
+    top: int = 5
+    views: str | None = None
+    window_s: float | None = None
+    hop_s: float | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_size: int | Auto = "auto"
+    workers: int | Auto = "auto"
+    reader: ReaderChoice = "auto"
+    timeout_s: float = TIMEOUT_S
+    fast: bool = True
+    compiled: bool = False
+
+
+class PredictArguments(TypedDict, total=False):
+    """The fields of `PredictOptions` as keyword arguments, for type checkers; a test says that they are the same."""
+
+    preset: str | None
+    weights: str | Path | None
+    labels: str | Path | None
+    top: int
+    views: str | None
+    window_s: float | None
+    hop_s: float | None
+    device: str
+    dtype: str
+    batch_size: int | Auto
+    workers: int | Auto
+    reader: ReaderChoice
+    timeout_s: float
+    fast: bool
+    compiled: bool

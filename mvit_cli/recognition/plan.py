@@ -1,0 +1,222 @@
+"""From what was asked to a network that is ready for files, in two steps.
+
+`plan` does what needs neither torch nor the network: it finds the weights, checks all that can be checked, and knows
+what the rows will say of themselves. A plan is plain values: another process can be handed it. `Plan.open` fetches the
+weights and puts the network on its device.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, cast
+
+from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.cost import RGB
+from mvit_cli.arch.presets import Preset, get_preset
+from mvit_cli.arch.summary import preset_of, summarize_config
+from mvit_cli.checkpoints.labels import read_labels
+from mvit_cli.errors import CheckpointError, UsageError
+from mvit_cli.media.request import Windows
+from mvit_cli.protocol import Views
+from mvit_cli.recognition.choice import Choice, choose
+from mvit_cli.recognition.device import INT8, check_device_name, pick_device, pick_dtype
+from mvit_cli.recognition.options import Auto, PredictOptions
+from mvit_cli.recognition.recipe import (
+    Recipe,
+    assumed_recipe,
+    in_windows,
+    parse_views,
+    parse_windows,
+    recipe_of_card,
+    recipe_of_file,
+    with_views,
+)
+from mvit_cli.recognition.recogniser import Recogniser
+from mvit_cli.recognition.scoring import Scorer, auto_batch_size, free_memory, memory_of_view
+from mvit_cli.records import DtypeName
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from mvit_cli.model import MViT
+
+RANDOM_WEIGHTS = "random weights: the predictions mean nothing"
+
+
+class Identity(TypedDict):
+    """What is the same for all rows of a file, and must be for those that a later run adds; None: not known yet."""
+
+    preset: str | None
+    weights: str
+    views: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, as far as it is known before anything heavy is done.
+
+    Attributes:
+        options: what was asked.
+        choice: the network and its weights.
+        preset: the architecture; None: the checkpoint file tells it.
+        names: class names that were asked for; None: those of the weights.
+        views: views that were asked for; None: those of the protocol.
+        windows: how videos are cut; None: they are taken whole.
+    """
+
+    options: PredictOptions
+    choice: Choice
+    preset: Preset | None
+    names: tuple[str, ...] | None
+    views: Views | None
+    windows: Windows | None
+
+    @property
+    def identity(self) -> Identity:
+        """What the rows will say of themselves; of a file of one's own, what the file alone tells is None."""
+        views = self.views
+        if views is None and self.preset and (self.choice.card or not self.choice.weights):
+            views = self._recipe(self.preset.config).views
+        return {
+            "preset": self.preset.name if self.preset else None,
+            "weights": self.choice.name,
+            "views": str(views) if views else None,
+        }
+
+    def open(self, *, progress: bool = False) -> Recogniser:
+        """The network with its weights on its device: the weights are fetched first, then torch is loaded.
+
+        Args:
+            progress: show a download on stderr.
+
+        Raises:
+            CheckpointError: weights that cannot be read or do not fit.
+            DownloadError: weights that cannot be fetched.
+            MViTError: a device that is not there.
+        """
+        options = self.options
+        model, device, dtype, path = self._network(progress)
+        recipe = self._recipe(model.config, path)
+        summary = summarize_config(model.config, self.preset or preset_of(model.config))
+        batch_size = options.batch_size
+        if batch_size == "auto":
+            side_by_side = options.fast and not options.compiled
+            batch_size = _auto_batch_size(model.config, summary["macs"], device, dtype, side_by_side)
+        runs, reference = _way_to_run(model, options)
+        if options.compiled:
+            runs = _compiled(runs, model.config, batch_size, device, dtype)
+        note = recipe.assumed if self.choice.weights else RANDOM_WEIGHTS
+        return Recogniser(
+            options,
+            Scorer(runs, recipe.transform, device, dtype, batch_size, reference, options.compiled, recipe.activation),
+            recipe,
+            {
+                "preset": summary["preset"],
+                "weights": self.choice.name,
+                "views": str(recipe.views),
+                "activation": recipe.activation,
+                "device": str(device),
+                "dtype": cast("DtypeName", INT8 if options.dtype == INT8 else str(dtype).removeprefix("torch.")),
+            },
+            (note,) if note else (),
+            summary,
+            self.choice.card,
+        )
+
+    def _network(self, progress: bool) -> "tuple[MViT, torch.device, torch.dtype, Path | None]":
+        """The network on its device, and the file of its weights; the file is fetched before torch is loaded."""
+        from mvit_cli.checkpoints.find import resolve_weights
+        from mvit_cli.checkpoints.load import build_model, load_file
+
+        options, weights = self.options, self.choice.weights
+        if options.device not in ("auto", "cpu"):
+            pick_device(options.device)  # a GPU that is not there is told before anything is downloaded
+        found = resolve_weights(weights, progress=progress) if weights else None
+        device = pick_device(options.device)
+        dtype = pick_dtype(options.dtype, device)
+        if found:
+            name = self.preset.name if self.preset else None
+            model = load_file(found.path, name, overrides=found.overrides, device=device, dtype=dtype)
+        else:
+            assert self.preset is not None
+            model = build_model(self.preset.config).to(device, dtype)
+        return model, device, dtype, found.path if found else None
+
+    def _recipe(self, config: MViTConfig, path: Path | None = None) -> Recipe:
+        """How files are shown to the network: the weights' protocol, and what was asked otherwise."""
+        if self.choice.card:
+            recipe = recipe_of_card(self.choice.card)
+        else:
+            preset = self.preset or preset_of(config)
+            name = preset.name if preset else None
+            recipe = recipe_of_file(path, config, name) if path else assumed_recipe(config, name)
+        if self.names is not None:
+            if len(self.names) != config.num_classes:
+                raise CheckpointError(
+                    f"--labels names {len(self.names)} classes, but the network tells {config.num_classes} apart",
+                    "give the list that belongs to these weights",
+                )
+            recipe = replace(recipe, labels=self.names)
+        if self.windows:
+            recipe = in_windows(recipe, self.windows)
+        return with_views(recipe, self.views or recipe.views)
+
+
+def plan(options: PredictOptions) -> Plan:
+    """Finds and checks what was asked. Needs neither torch nor the network.
+
+    Raises:
+        UsageError: an unknown preset, weights, device or other value.
+        CheckpointError: weights or labels that are not there or cannot be read.
+    """
+    if not options.timeout_s > 0:
+        raise UsageError(f"--timeout {options.timeout_s:g} is no time", "give seconds, as --timeout 60")
+    windows = parse_windows(options.window_s, options.hop_s, options.reader)
+    choice = choose(options.preset, options.weights)
+    views = parse_views(options.views) if options.views else None
+    names = read_labels(options.labels) if options.labels else None
+    _check_counts(options.top, options.batch_size)
+    check_device_name(options.device)
+    if options.dtype == INT8 and not options.fast:
+        raise UsageError("--dtype int8 is part of the fast path", "leave --no-fast out")
+    return Plan(options, choice, get_preset(choice.preset) if choice.preset else None, names, views, windows)
+
+
+def _check_counts(top: int, batch_size: int | Auto) -> None:
+    for name, value in (("--top", top), ("--batch-size", batch_size)):
+        if value != "auto" and value < 1:
+            raise UsageError(f"{name} {value} is less than 1", "give a whole number from 1 on")
+
+
+def _way_to_run(model: "MViT", options: PredictOptions) -> "tuple[nn.Module, nn.Module | None]":
+    """What shows clips to the network, and what tells how exact that is."""
+    from mvit_cli.model.fast.network import FastMViT
+
+    if options.dtype != INT8:
+        return (FastMViT(model) if options.fast else model), None
+    if model.config.pool_first:
+        raise UsageError("--dtype int8: this network pools before it projects", "use --dtype float32")
+    return FastMViT(model).to_int8(), FastMViT(model)
+
+
+def _auto_batch_size(
+    config: MViTConfig, macs: int, device: "torch.device", dtype: "torch.dtype", side_by_side: bool
+) -> int:
+    import torch
+
+    threads = torch.get_num_threads() if side_by_side and device.type == "cpu" else 1
+    view_bytes = memory_of_view(config, dtype.itemsize)
+    return auto_batch_size(macs, device.type, view_bytes, free_memory(device), threads)
+
+
+def _compiled(
+    network: "nn.Module", config: MViTConfig, batch_size: int, device: "torch.device", dtype: "torch.dtype"
+) -> "nn.Module":
+    """The network compiled for whole batches."""
+    import torch
+
+    from mvit_cli.recognition.compiling import compiled
+
+    clips = torch.zeros(batch_size, RGB, *config.input_thw, device=device, dtype=dtype)
+    runs: nn.Module = compiled(network, clips)
+    return runs
