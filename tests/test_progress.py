@@ -85,7 +85,7 @@ class TestRunReport:
     def test_is_silent_where_that_is_asked(self, capsys: pytest.CaptureFixture[str]) -> None:
         report = RunReport(quiet=True, rows_are_seen=False, count_inputs=lambda: pytest.fail("counted for nobody"))
         with report.showing():
-            report.count(failed("a"))
+            report.take(failed("a"))
         report.tell(["a note"])
         report.finish()
         assert capsys.readouterr().err == ""

@@ -75,7 +75,7 @@ class Unflushed(io.BytesIO):
 @pytest.mark.parametrize("kind", [JsonLines, lambda stream: SeparatedValues(stream, ",", 1)])
 def test_each_row_is_given_on_at_once(kind: Any) -> None:
     stream = Unflushed()
-    kind(stream).write(ok("first.mp4"))
+    kind(stream).take(ok("first.mp4"))
     assert b"first.mp4" in stream.given_on
     assert stream.given_on.endswith(b"\n")
 

@@ -49,8 +49,8 @@ class TestTerminal:
 
     def shown(self, screen: Terminal, model: dict | None) -> list[str]:
         blocks = PredictionBlocks(Screen(screen), RUN, ("random weights: the predictions mean nothing",), model)
-        blocks.write(OK_ROW)
-        blocks.write(ERROR_ROW)
+        blocks.take(OK_ROW)
+        blocks.take(ERROR_ROW)
         blocks.close()
         return re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
 
@@ -134,9 +134,9 @@ class TestTimeline:
 
     def test_a_span_is_written_as_soon_as_the_class_changes(self, screen: Terminal) -> None:
         timelines = Timelines(Screen(screen), RUN, (), None)
-        timelines.write(piece(0, "dancing", 0.5))
+        timelines.take(piece(0, "dancing", 0.5))
         assert "dancing" not in screen.getvalue()
-        timelines.write(piece(1, "singing", 0.5))
+        timelines.take(piece(1, "singing", 0.5))
         assert "dancing" in screen.getvalue()
         assert "singing" not in screen.getvalue()
 

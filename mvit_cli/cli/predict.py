@@ -1,7 +1,7 @@
 """`mvit predict`: what is in videos and images."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mvit_cli.cli.arguments import taking
-from mvit_cli.cli.options import Compile, Device, NoFast, Preset, Quiet, RunDtype, Weights, count_or_auto
+from mvit_cli.cli.flags import Compile, Device, NoFast, Preset, Quiet, RunDtype, Weights, count_or_auto
 from mvit_cli.cli.page import opened_page
 from mvit_cli.cli.processors import leave_processors, share_processors
 from mvit_cli.cli.sink import Format, check_output, check_report, check_resume, chosen_format, opened_writer
 
 if TYPE_CHECKING:
-    from mvit_cli.media.request import Pictures
-    from mvit_cli.media.sources import Source
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.options import PredictOptions
     from mvit_cli.recognition.plan import Plan
+    from mvit_cli.recognition.recogniser import Sources
     from mvit_cli.records import Row
+    from mvit_cli.report.predict.page.inputs import Pictures
     from mvit_cli.report.predict.progress import RunReport
     from mvit_cli.report.predict.writers import Sink
 
@@ -237,7 +237,7 @@ def _journal(asked: Arguments, planned: "Plan") -> "Journal | None":
     return journal
 
 
-def _sources(asked: Arguments, journal: "Journal | None") -> "Iterator[Source] | None":
+def _sources(asked: Arguments, journal: "Journal | None") -> "Sources | None":
     """The inputs that are still to be done; None if all have their row."""
     from mvit_cli.recognition.recogniser import sources_of
 

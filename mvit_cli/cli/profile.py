@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
+from mvit_cli.cli.flags import Compile, Device, NoFast, Plot, Preset, Quiet, RunDtypeName
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
-from mvit_cli.cli.options import Compile, Device, NoFast, Plot, Preset, Quiet, RunDtypeName
 from mvit_cli.cli.processors import share_processors
 from mvit_cli.cli.sink import check_plot
 from mvit_cli.errors import MViTError, UsageError

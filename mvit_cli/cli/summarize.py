@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mvit_cli.cli.flags import Plot, Preset
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
-from mvit_cli.cli.options import Plot, Preset
 from mvit_cli.cli.sink import check_plot
 from mvit_cli.errors import UsageError
 

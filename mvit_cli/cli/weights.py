@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mvit_cli.cli.options import Quiet
+from mvit_cli.cli.flags import Quiet
 from mvit_cli.errors import UsageError
 
 Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How the result is written.")]

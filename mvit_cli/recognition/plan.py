@@ -125,13 +125,13 @@ class Plan:
 
     def _network(self, progress: bool) -> "tuple[MViT, torch.device, torch.dtype, Path | None]":
         """The network on its device, and the file of its weights; the file is fetched before torch is loaded."""
-        from mvit_cli.checkpoints.find import resolve_weights
+        from mvit_cli.checkpoints.find import obtain
         from mvit_cli.checkpoints.load import build_model, load_file
 
-        options, weights = self.options, self.choice.weights
+        options, meant = self.options, self.choice.found
         if options.device not in ("auto", "cpu"):
             pick_device(options.device)  # a GPU that is not there is told before anything is downloaded
-        found = resolve_weights(weights, progress=progress) if weights else None
+        found = obtain(meant, progress=progress) if meant else None
         device = pick_device(options.device)
         dtype = pick_dtype(options.dtype, device)
         if found:

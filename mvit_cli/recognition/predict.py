@@ -1,6 +1,8 @@
 """The main job from Python: name a preset or weights and some files, get rows."""
 
+import inspect
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Unpack
 
 from mvit_cli.recognition.options import PredictArguments, PredictOptions
@@ -27,3 +29,17 @@ def predict(inputs: Inputs, **options: Unpack[PredictArguments]) -> Iterator[Row
         MViTError: a device that is not there.
     """
     return plan(PredictOptions(**options)).open().predict(inputs)
+
+
+predict.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # each option with its default, for `help`
+    [
+        inspect.Parameter("inputs", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Inputs),
+        *(
+            inspect.Parameter(
+                option.name, inspect.Parameter.KEYWORD_ONLY, default=option.default, annotation=option.type
+            )
+            for option in fields(PredictOptions)
+        ),
+    ],
+    return_annotation=Iterator[Row],
+)

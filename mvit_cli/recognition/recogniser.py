@@ -27,6 +27,7 @@ from mvit_cli.recognition.rows import error_row, ok_row, prediction_list
 from mvit_cli.recognition.scoring import Scorer
 from mvit_cli.records import Row, Run, Summary
 
+Sources = Iterable[Source]
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
@@ -62,7 +63,7 @@ class Recogniser:
                 yield row
 
     def rows(
-        self, sources: Iterable[Source], wanted: Callable[[int], Detail] = no_pictures
+        self, sources: Sources, wanted: Callable[[int], Detail] = no_pictures
     ) -> "Generator[tuple[Row, Pictures | None], None, None]":
         """Yields one row for each source, or for each of its windows, in their order, with the pictures of its file.
 

@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from mvit_cli import records
-from mvit_cli.records import Rule
+from mvit_cli.rules import Rule
 
 PREFIX = "urn:mvit:schema:"
 
