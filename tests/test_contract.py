@@ -12,7 +12,19 @@ from mvit_cli.cli.main import run
 
 CLIP = str(Path(__file__).parent / "data" / "pan_left.mp4")
 OK_KEYS = [
-    *("path", "status", "preset", "weights", "views", "predictions", "clips", "duration_s", "reader", "warnings"),
+    *(
+        "path",
+        "status",
+        "preset",
+        "weights",
+        "views",
+        "activation",
+        "predictions",
+        "clips",
+        "duration_s",
+        "reader",
+        "warnings",
+    ),
     *("device", "dtype", "timing_ms"),
 ]
 KINDS = {"not_found", "unsupported", "empty", "decode", "timeout", "crash", "memory", "internal"}
