@@ -177,6 +177,7 @@ def test_rows_of_a_sigmoid_say_so_and_their_scores_stand_alone(tmp_path: Path) -
     path, config = own_file(tmp_path, **full_cfg(own_file(tmp_path)[1]))
     clip = Path(__file__).parent / "data" / "pan_left.mp4"
     (row,) = mvit_cli.predict([str(clip)], weights=str(path), top=config.num_classes, workers=0)
+    assert row["status"] == "ok"
     assert row["activation"] == "sigmoid"
     assert row["warnings"] == []
     assert abs(sum(each["score"] for each in row["predictions"]) - 1) > 0.1

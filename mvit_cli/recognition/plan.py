@@ -13,7 +13,7 @@ from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.presets import Preset, get_preset
 from mvit_cli.arch.summary import preset_of, summarize_config
-from mvit_cli.checkpoints.labels import read_labels
+from mvit_cli.checkpoints.labels import LabelList, read_label_list
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.request import Windows
 from mvit_cli.protocol import Views
@@ -59,7 +59,7 @@ class Plan:
         options: what was asked.
         choice: the network and its weights.
         preset: the architecture; None: the checkpoint file tells it.
-        names: class names that were asked for; None: those of the weights.
+        labels: class names that were asked for; none: those of the weights.
         views: views that were asked for; None: those of the protocol.
         windows: how videos are cut; None: they are taken whole.
     """
@@ -67,7 +67,7 @@ class Plan:
     options: PredictOptions
     choice: Choice
     preset: Preset | None
-    names: tuple[str, ...] | None
+    labels: LabelList
     views: Views | None
     windows: Windows | None
 
@@ -105,7 +105,7 @@ class Plan:
         runs, reference = _way_to_run(model, options)
         if options.compiled:
             runs = _compiled(runs, model.config, batch_size, device, dtype)
-        note = recipe.assumed if self.choice.weights else RANDOM_WEIGHTS
+        assumed = recipe.assumed if self.choice.weights else RANDOM_WEIGHTS
         return Recogniser(
             options,
             Scorer(runs, recipe.transform, device, dtype, batch_size, reference, options.compiled, recipe.activation),
@@ -118,7 +118,7 @@ class Plan:
                 "device": str(device),
                 "dtype": cast("DtypeName", INT8 if options.dtype == INT8 else str(dtype).removeprefix("torch.")),
             },
-            (note,) if note else (),
+            tuple(filter(None, (assumed, self.labels.note))),
             summary,
             self.choice.card,
         )
@@ -150,13 +150,14 @@ class Plan:
             preset = self.preset or preset_of(config)
             name = preset.name if preset else None
             recipe = recipe_of_file(path, config, name) if path else assumed_recipe(config, name)
-        if self.names is not None:
-            if len(self.names) != config.num_classes:
+        if names := self.labels.names:
+            if len(names) != config.num_classes:
                 raise CheckpointError(
-                    f"--labels names {len(self.names)} classes, but the network tells {config.num_classes} apart",
+                    f"--labels {self.options.labels} names {len(names)} classes, "
+                    f"but the network tells {config.num_classes} apart",
                     "give the list that belongs to these weights",
                 )
-            recipe = replace(recipe, labels=self.names)
+            recipe = replace(recipe, labels=names)
         if self.windows:
             recipe = in_windows(recipe, self.windows)
         return with_views(recipe, self.views or recipe.views)
@@ -174,12 +175,12 @@ def plan(options: PredictOptions) -> Plan:
     windows = parse_windows(options.window_s, options.hop_s, options.reader)
     choice = choose(options.preset, options.weights)
     views = parse_views(options.views) if options.views else None
-    names = read_labels(options.labels) if options.labels else None
+    labels = read_label_list(options.labels) if options.labels else LabelList(())
     _check_counts(options.top, options.batch_size)
     check_device_name(options.device)
     if options.dtype == INT8 and not options.fast:
         raise UsageError("--dtype int8 is part of the fast path", "leave --no-fast out")
-    return Plan(options, choice, get_preset(choice.preset) if choice.preset else None, names, views, windows)
+    return Plan(options, choice, get_preset(choice.preset) if choice.preset else None, labels, views, windows)
 
 
 def _check_counts(top: int, batch_size: int | Auto) -> None:
