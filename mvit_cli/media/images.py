@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.guards import check_file
+from mvit_cli.media.video.webp import animation_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,7 +109,7 @@ def _is_still(head: bytes) -> bool:
 
 
 def _is_animation(file: CheckedFile) -> bool:
-    """Whether pictures follow the first one: APNG with more than one frame, AVIF sequences, JPEG after JPEG."""
+    """Whether pictures follow the first one: APNG and WebP of several, AVIF sequences, JPEG after JPEG."""
     head = file.head
     if head.startswith(b"\x89PNG"):
         control, pixels = head.find(b"acTL"), head.find(b"IDAT")
@@ -116,6 +117,8 @@ def _is_animation(file: CheckedFile) -> bool:
         return control > 0 and (pixels < 0 or control < pixels) and int.from_bytes(frames, "big") > 1
     if head[4:12] == b"ftypavis":
         return True
+    if head.startswith(b"RIFF"):
+        return animation_of(file) is not None
     return head.startswith(_JPEG) and b"MPF\x00" not in head and _is_jpeg_stream(file.path)
 
 

@@ -17,8 +17,8 @@ from mvit_cli.media.images import probe
 from mvit_cli.media.request import AT_WORK, Decoded, LostWindowError, Window
 from mvit_cli.media.strips import MAX_STRIPS, pictures_of
 from mvit_cli.media.transforms import crops_of, pixel_dtype
-from mvit_cli.media.video.av_reader import AVReader
 from mvit_cli.media.video.index import index_video
+from mvit_cli.media.video.readers import readers_for
 from mvit_cli.media.video.sampling import sample, short_video_warning
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mvit_cli.media.request import AtWork, Clip, DecodeRequest, Outcome, Pictures
     from mvit_cli.media.video.av_reader import State
     from mvit_cli.media.video.index import VideoIndex
+    from mvit_cli.media.video.readers import FrameReader
 
 # Windows that are planned, and frames where a file can only be read from its start, between two signs of life.
 SIGN_OF_LIFE = 500
@@ -103,7 +104,12 @@ def _plan(request: DecodeRequest, index: VideoIndex) -> Iterator[_Planned]:
         number, is_last = number + 1, window.is_last
 
 
-def _wanted(request: DecodeRequest, index: VideoIndex, reader: AVReader) -> Generator[AtWork, None, list[int]]:
+def _reader(index: VideoIndex) -> type[FrameReader]:
+    """Returns the reader that goes through a file in one pass; decord is none."""
+    return readers_for(index, "av")[0]
+
+
+def _wanted(request: DecodeRequest, index: VideoIndex, reader: FrameReader) -> Generator[AtWork, None, list[int]]:
     """Returns the frames that the windows need, ascending; and some on the way where there is no seeking."""
     import numpy as np
 
@@ -125,7 +131,7 @@ def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate |
         yield MediaError("decode", "the video ends before the window it was to go on with", "begin its rows anew")
         return
     try:
-        reader = AVReader(index)
+        reader = _reader(index)(index)
         try:
             for outcome in _shown(request, index, reader, allocate):
                 yield outcome
@@ -137,7 +143,7 @@ def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate |
 
 
 def _shown(
-    request: DecodeRequest, index: VideoIndex, reader: AVReader, allocate: Allocate | None
+    request: DecodeRequest, index: VideoIndex, reader: FrameReader, allocate: Allocate | None
 ) -> Iterator[Outcome | AtWork]:
     plan = _plan(request, index)
     pictures: dict[int, tuple[list[NDArray[Any]], State]] = {}  # by frame of the file
@@ -186,7 +192,7 @@ def _assembled(
         pixels,
         tuple(planned.clips),
         index.duration_s,
-        reader=AVReader.name,
+        reader=_reader(index).name,
         warnings=tuple(note for note in (*index.warnings, short, *damaged) if note),
         decode_ms=elapsed_s * 1000,
         pictures=_pictures(pixels, planned, request),

@@ -40,7 +40,7 @@ def open_video(path: str, *, only_whole: bool = False) -> tuple[InputContainer, 
     # Tags in another encoding than UTF-8 are an error by default before PyAV 19, and no question from it on.
     lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     try:
-        container = av.open(path, mode="r", options={"protocol_whitelist": "file"}, **lenient)
+        container = av.open(path, mode="r", format=_format(path), options={"protocol_whitelist": "file"}, **lenient)
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -54,6 +54,12 @@ def open_video(path: str, *, only_whole: bool = False) -> tuple[InputContainer, 
     except BaseException:
         container.close()
         raise
+
+
+def _format(path: str) -> str | None:
+    """Returns FFmpeg's name of a format that it would not find: by a photo's name it takes JPEG after JPEG for one."""
+    with open(path, "rb") as stream:
+        return "mjpeg" if stream.read(3) == b"\xff\xd8\xff" else None
 
 
 def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[Any]]:

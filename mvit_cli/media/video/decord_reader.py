@@ -37,6 +37,7 @@ class DecordReader:
     """
 
     name = "decord"
+    seeks = True
     overhears: ClassVar[bool] = False
 
     def __init__(self, index: VideoIndex) -> None:

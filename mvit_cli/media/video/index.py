@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from mvit_cli.errors import MediaError
 from mvit_cli.media.guards import check_file
 from mvit_cli.media.video.container import open_video
+from mvit_cli.media.video.orientation import Orientation
 from mvit_cli.media.video.packets import BEGINS_ANYWHERE, Look, beginning_of, scan
 from mvit_cli.media.video.stamps import FALLBACK_FPS, frame_rate, plausible, time_line
+from mvit_cli.media.video.webp import animation_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvit_cli.media.guards import CheckedFile
-    from mvit_cli.media.video.orientation import Orientation
     from mvit_cli.media.video.packets import Packets
     from mvit_cli.media.video.stamps import TimeLine
+    from mvit_cli.media.video.webp import Animation
 
 # A last frame that claims to stand longer is a damaged header, not a picture, unless the file's length agrees.
 MAX_LAST_FRAME_S = 60.0
@@ -51,6 +53,8 @@ MATRIX_NAMES = {
 # Decoders that neither mark key frames nor keep anything to themselves.
 KEYS_UNTOLD = frozenset({"qtrle"})
 TRANSFERS = {16: "PQ", 18: "HLG"}
+# The container and codec of an animation that Pillow reads.
+WEBP = "webp"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +63,8 @@ class VideoIndex:
 
     Attributes:
         path: absolute.
-        container: FFmpeg's name of the format.
-        codec: FFmpeg's name of the decoder.
+        container: FFmpeg's name of the format; WEBP for animated WebP.
+        codec: FFmpeg's name of the decoder; WEBP for animated WebP.
         width: coded pixels; display turns them where the file says so.
         height: coded pixels.
         orientation: how coded pictures become upright.
@@ -108,12 +112,14 @@ def why_not_decord(index: VideoIndex) -> str | None:
 
 
 def index_video(path: str | CheckedFile) -> VideoIndex:
-    """Reads every packet of the video stream once, and decodes one picture.
+    """Reads every packet of the video stream once, and decodes one picture; of animated WebP the headers alone.
 
     Raises:
         MediaError: not_found, unsupported, empty, decode.
     """
     file = check_file(path)
+    if animation := animation_of(file):
+        return _of_animation(file.path, animation)
     container, stream = open_video(file.path)
     try:
         return _build(file.path, container, stream, scan(container, stream))
@@ -166,6 +172,30 @@ def _build(path: str, container: InputContainer, stream: VideoStream, packets: P
         begins_late=left_out > 0 or not packets.begins_whole,
         decord_doubt=_doubt_decord(path, container, stream, packets, look, pts),
         warnings=tuple(note for note in notes if note),
+    )
+
+
+def _of_animation(path: str, animation: Animation) -> VideoIndex:
+    import numpy as np
+
+    times_s = np.array(animation.starts_s)
+    fps, variable = frame_rate(times_s, [])
+    return VideoIndex(
+        path=path,
+        container=WEBP,
+        codec=WEBP,
+        width=animation.width,
+        height=animation.height,
+        orientation=Orientation(),
+        times_s=times_s,
+        duration_s=animation.duration_s,
+        fps=fps,
+        variable_rate=variable,
+        pts=None,
+        key_pts=np.empty(0, np.int64),
+        begins_late=False,
+        decord_doubt="it does not read animated WebP",
+        warnings=(),
     )
 
 

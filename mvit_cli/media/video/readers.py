@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 from mvit_cli.errors import MediaError
 from mvit_cli.media.video.av_reader import AVReader
 from mvit_cli.media.video.decord_reader import DecordReader, decord_is_installed
-from mvit_cli.media.video.index import why_not_decord
+from mvit_cli.media.video.index import WEBP, why_not_decord
+from mvit_cli.media.video.webp_reader import WebPReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +27,10 @@ class FrameReader(Protocol):
 
     name: str
 
+    @property
+    def seeks(self) -> bool:
+        """Whether a frame can be reached without all before it."""
+
     def __init__(self, index: VideoIndex) -> None: ...
 
     def frames(self, indices: Sequence[int]) -> Iterator[Fetched]:
@@ -37,9 +42,13 @@ class FrameReader(Protocol):
 def readers_for(index: VideoIndex, choice: ReaderChoice) -> tuple[type[FrameReader], ...]:
     """Returns the readers to try, in this order: a decord that gives up on a file is followed by PyAV under "auto".
 
+    Animated WebP is Pillow's, as stills are: PyAV does not read it.
+
     Raises:
         MediaError: unsupported, where decord was demanded and is missing or would be wrong.
     """
+    if choice != "decord" and index.container == WEBP:
+        return (WebPReader,)
     if choice == "av":
         return (AVReader,)
     doubt = why_not_decord(index) if decord_is_installed() else "decord is not installed"
