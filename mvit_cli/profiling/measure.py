@@ -80,6 +80,11 @@ def profile(
         write_trace(case.prepared, sample.batch_size, trace)
     for case in cases:
         case.measure_limits()
+    return _document(setup, cases, samples)
+
+
+def _document(setup: Setup, cases: "list[_Case]", samples: "list[tuple[_Case, Samples]]") -> Profile:
+    """What was measured, as the JSON of the command."""
     summary = summarize_config(setup.config)
     device = cases[0].prepared.device
     return {
@@ -87,7 +92,7 @@ def profile(
         "device": cast(
             "ProfiledDevice", {"type": device.type, "name": device_name(device), "threads": cases[0].threads}
         ),
-        "dtype": cast("DtypeName", setups[0].dtype),
+        "dtype": cast("DtypeName", cases[0].setup.dtype),
         "network": "fast" if setup.fast else "plain",
         "compiled": setup.compiled,
         "input": summary["input"],
