@@ -135,7 +135,7 @@ def truth_of(path: str, structure: Structure) -> Truth:
     truth = Truth()
     try:
         opened = av.open(path)
-    except av.error.InvalidDataError:
+    except av.error.FFmpegError:
         return truth  # so much was cut away that it is no video
     with opened as container:
         if not container.streams.video:
