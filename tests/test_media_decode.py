@@ -4,6 +4,7 @@ import builtins
 import errno
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -14,7 +15,9 @@ from PIL import Image
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import attempt, damage, decode, failure_of
 from mvit_cli.media.request import Decoded, DecodeRequest, Windows
+from mvit_cli.media.video import av_reader
 from mvit_cli.media.video.decord_reader import decord_is_installed
+from mvit_cli.media.video.index import index_video
 from mvit_cli.media.windows import outcomes_of
 from mvit_cli.protocol import Sampling, Transform
 
@@ -284,11 +287,31 @@ def test_one_clean_frame_among_damaged_ones_is_shown_with_a_warning():
     [
         (errno.ENOMEM, "memory", "memory"),
         (errno.EMFILE, "internal", "too many open files"),
-        (errno.EOPNOTSUPP, "decode", "colours"),
+        (errno.EINVAL, "internal", "OSError"),
     ],
 )
 def test_errors_of_the_system_have_their_own_words(number, kind, word):
-    failure = failure_of(OSError(number, os.strerror(number)))
+    failure = failure_of(OSError(number, os.strerror(number)), "a.mp4")
     assert failure.kind == kind
     assert word in failure.message
     assert "space" not in failure.hint
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP, errno.EIO])
+def test_errors_of_ffmpeg_speak_of_colours_only_where_it_converts_them(tmp_path, monkeypatch, number):
+    def fails(*_, **__):
+        av.error.err_check(-number)
+
+    path = square(tmp_path / "a.mp4", 5)
+    with monkeypatch.context() as patched:
+        patched.setattr("mvit_cli.media.decode.index_video", fails)
+        failure = attempt(request(path))
+    assert failure.kind == "decode"
+    assert os.strerror(number) in failure.message
+    assert "colour" not in failure.message
+    frame = SimpleNamespace(to_ndarray=fails, format=SimpleNamespace(name="yuv420p"), colorspace=8)
+    playback = av_reader._Playback(index_video(path))
+    with pytest.raises((MediaError, av.error.FFmpegError)) as error:
+        playback.to_rgb(frame)
+    playback.close()
+    assert ("colour matrix 8" in failure_of(error.value, path).message) == (number != errno.EIO)

@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -13,12 +15,13 @@ from PIL import Image
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import attempt
-from mvit_cli.media.images import probe, read_image
+from mvit_cli.media.images import BYTES_A_PIXEL, FILE_COPIES, probe, read_image
 from mvit_cli.media.request import DecodeRequest
 from mvit_cli.media.video.index import index_video
 from mvit_cli.protocol import Sampling, Transform
 
 RED = (200, 30, 30)
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def save(tmp_path, image: Image.Image, name: str = "a.png", **options) -> str:
@@ -122,6 +125,82 @@ def test_giant_image_is_refused_from_its_header(tmp_path):
     assert error.value.kind == "unsupported"
 
 
+IMAGES = {
+    "a.jpg": {},
+    "turned.jpg": {"exif": True},
+    "all.jpg": {"progressive": True, "subsampling": 0},
+    "a.png": {"compress_level": 1, "mode": "RGBA"},
+    "a.tif": {"exif": True, "mode": "I"},
+    "a.webp": {"quality": 10, "method": 0, "mode": "RGBA", "exif": True},
+    "a.avif": {"speed": 10, "quality": 30, "exif": True},
+    "a.jp2": {"mode": "RGBA"},
+    "a.bmp": {},
+}
+IN_LITTLE_MEMORY = """
+import resource, sys
+import av
+from PIL import Image
+from mvit_cli.media import images
+from mvit_cli.media.decode import failure_of
+
+Image.init()
+for path in (*sys.argv[2:3], *sys.argv[2:]):  # the first one loads what is loaded late
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    if path != sys.argv[2]:
+        resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[1]), resource.RLIM_INFINITY))
+    try:
+        print(images.read_image(path).shape)
+    except Exception as error:
+        print(failure_of(error, path).kind)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit of memory on this system")
+def test_no_image_needs_more_memory_than_its_bound_says(tmp_path):
+    width, height = 3000, 2000
+    ramp = np.arange(width * height * 3, dtype=np.uint32).astype(np.uint8).reshape(height, width, 3)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    paths = [save(tmp_path, Image.new("RGB", (8, 8)), "first.png")]
+    for name, options in IMAGES.items():
+        exif = {"exif": turned} if options.pop("exif", False) else {}
+        mode = options.pop("mode", "RGB")
+        paths.append(save(tmp_path, Image.fromarray(ramp).convert(mode), name, **exif, **options))
+    without_end = tmp_path / "b.jpg"
+    without_end.write_bytes((tmp_path / "all.jpg").read_bytes()[:-2])
+    paths.append(str(without_end))
+    pixels_bytes = width * height * BYTES_A_PIXEL
+
+    def said(limit_bytes: int) -> list[str]:
+        command = [sys.executable, "-c", IN_LITTLE_MEMORY, str(limit_bytes), *paths]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **ONE_THREAD})
+        return done.stdout.splitlines()[2:]
+
+    room = FILE_COPIES * max(os.path.getsize(path) for path in paths[1:] if "tif" not in path and "bmp" not in path)
+    shapes = said(pixels_bytes + min(room, pixels_bytes))
+    assert [shape in ("(2000, 3000, 3)", "(3000, 2000, 3)") for shape in shapes] == [True] * len(paths[1:]), shapes
+    assert "memory" in said(pixels_bytes // 4)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.webp", "a.jpg", "a.avif"])
+def test_memory_is_asked_for_before_a_pixel_is_decoded(tmp_path, name, monkeypatch):
+    path = save(tmp_path, Image.new("RGB", (100, 80), RED), name)
+    monkeypatch.setattr("mvit_cli.media.images.MEMORY_BYTES", 100 * 80 * BYTES_A_PIXEL - 1)
+    monkeypatch.setattr("mvit_cli.media.images._to_rgb", None)
+    with pytest.raises(MediaError, match="GB of memory") as error:
+        read_image(path)
+    assert (error.value.kind, error.value.hint) == ("unsupported", "scale the image down")
+
+
+def test_a_file_that_is_read_whole_counts_itself(tmp_path, monkeypatch):
+    path = Path(save(tmp_path, Image.new("RGB", (8, 8), RED), "a.webp"))
+    with path.open("ab") as behind:
+        behind.truncate(2 << 30)  # takes no room on the disk
+    monkeypatch.setattr(Image, "open", None)
+    with pytest.raises(MediaError, match="GB of memory"):
+        read_image(str(path))
+
+
 def test_large_photo_is_no_bomb(tmp_path, monkeypatch):
     # Pillow warns above this size and refuses above twice of it; warnings are errors in this run.
     path = save(tmp_path, Image.new("L", (50, 40), 128))
@@ -188,14 +267,44 @@ def test_message_names_no_object_of_python(tmp_path, name):
         assert str(tmp_path) not in error.value.message
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.log", "a.nfo", "a.ans", "a.bin", "a.xb", "a.adf", "a.idf", "a"])
-def test_text_is_no_video(tmp_path, name):
-    path = tmp_path / name
-    path.write_text("".join(f"clips/{number}.mp4\n" for number in range(3000)))
+LONG_LIST = "".join(f"clips/{number}.mp4\n" for number in range(3000)).encode()
+TEXTS = {
+    "long": LONG_LIST,
+    "one line": b"clips/1.mp4\n",
+    "one letter": b"a",
+    "no line break": b"/data/clips/1.mp4",
+    "utf-8": "ビデオ/Übung 1.mp4\n".encode() * 40,
+    "utf-8 with a mark": b"\xef\xbb\xbf" + LONG_LIST[:500],
+    "utf-16": "clips/Ü.mp4\r\n".encode("utf-16") * 30,
+    "latin-1": "Größe/Übung.avi\r\n".encode("latin-1") * 60,
+    "with control characters": b"clips/\x01\x02.mp4\n\x1b[1mbold\x1b[0m\n" * 50,
+    "with a NUL": b"clips/1.mp4\0clips/2.mp4\0" * 50,
+    "binary further on": LONG_LIST[:6000] + bytes(range(256)) * 4,
+    "like an image": b"BMX/clip 1.mp4\nBMX/clip 2.mp4\n",
+    "subtitles": b"1\n00:00:01,000 --> 00:00:02,000\nhello\n\n",
+    "blank": b" \n\n\t\n",
+}
+
+
+def read_as_one(path: Path) -> MediaError:
     outcome = attempt(DecodeRequest(str(path), Sampling("image", 1), Transform((0.5,) * 3, (0.5,) * 3, 32, 32)))
     assert isinstance(outcome, MediaError)
-    if outcome.kind == "unsupported":
-        assert "@list.txt" in outcome.hint
+    return outcome
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_list_named_without_its_letter_says_how(tmp_path, text):
+    (tmp_path / "clips.txt").write_bytes(TEXTS[text])
+    outcome = read_as_one(tmp_path / "clips.txt")
+    assert outcome.kind in ("unsupported", "decode")
+    assert "@list.txt" in outcome.hint
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.log", "a.nfo", "a.ans", "a.bin", "a.xb", "a.adf", "a.idf", "a", "a.mp4"])
+def test_text_is_no_video_whatever_its_name(tmp_path, name):
+    (tmp_path / name).write_bytes(LONG_LIST)
+    outcome = read_as_one(tmp_path / name)
+    assert outcome.message.startswith(("text, not a video", "neither a video nor an image"))
 
 
 @pytest.mark.parametrize(("name", "options"), [("a.apng", {"duration": 200}), ("b.png", {"duration": 200})])

@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.guards import check_file
+from mvit_cli.media.guards import NAME_VIDEOS, check_file
 from mvit_cli.media.images import probe, read_image
 from mvit_cli.media.request import Clip, Decoded
 from mvit_cli.media.strips import pictures_of
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from mvit_cli.media.video.readers import FrameReader
 
     Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
+
+# Names under which people keep lists of files.
+LIST_SUFFIXES = (".txt", ".lst", ".list")
 
 
 def decode(request: DecodeRequest, allocate: Allocate | None = None, file: CheckedFile | None = None) -> Decoded:
@@ -65,11 +68,21 @@ def attempt(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded
     try:
         return decode(request, allocate)
     except Exception as error:
-        return failure_of(error)
+        return failure_of(error, request.path)
 
 
-def failure_of(error: Exception) -> MediaError:
-    """Returns what a file's row says of an exception."""
+def failure_of(error: Exception, path: str) -> MediaError:
+    """Returns what a file's row says of an exception; of a list of files, however it fails, how lists are named."""
+    failure = _failure_of(error)
+    is_list = path.lower().endswith(LIST_SUFFIXES) and failure.hint != NAME_VIDEOS
+    if is_list and failure.kind in ("decode", "unsupported"):
+        return MediaError(failure.kind, failure.message, "write @ before the name of a list of files (@list.txt)")
+    return failure
+
+
+def _failure_of(error: Exception) -> MediaError:
+    import av
+
     if isinstance(error, MediaError):
         return error
     number = getattr(error, "errno", None)
@@ -78,8 +91,10 @@ def failure_of(error: Exception) -> MediaError:
     said = next(iter(str(error).strip().splitlines()), "")
     if number in (errno.EMFILE, errno.ENFILE):
         return MediaError("internal", "too many open files", "raise the limit (ulimit -n), or use fewer --workers")
-    if number in (errno.EOPNOTSUPP, errno.EINVAL):  # of FFmpeg's scaler
-        return MediaError("decode", "its colours cannot be converted", "convert it to H.264 in MP4")
+    if isinstance(error, av.error.FFmpegError):
+        return MediaError(
+            "decode", f"FFmpeg cannot decode it ({error.strerror})", "check that the file plays elsewhere"
+        )
     return MediaError("internal", f"{type(error).__name__}: {said}", "please report this file")
 
 

@@ -9,7 +9,11 @@ from mvit_cli.errors import MediaError
 # 8K (7680x4320) and spherical 8K (8192x4096) pass. A few hundred kilobytes can claim far larger frames.
 MAX_VIDEO_PIXELS = 8192 * 4352
 
+# What decoding one file may take.
+MEMORY_BYTES = 4 << 30
+
 HEAD_BYTES = 4096
+NAME_VIDEOS = "name the video files themselves"
 # Scripts that name other files or addresses: FFmpeg would follow them.
 PLAYLISTS = ((b"#EXTM3U", "an HLS playlist"), (b"ffconcat", "an ffconcat script"), (b"[playlist]", "a PLS playlist"))
 
@@ -62,6 +66,6 @@ def refuse_playlist(head: bytes) -> None:
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for mark, what in PLAYLISTS:
         if start[: len(mark)].lower() == mark.lower():
-            raise MediaError("unsupported", f"{what}, not a video", "name the video files themselves")
+            raise MediaError("unsupported", f"{what}, not a video", NAME_VIDEOS)
     if start.startswith(b"<") and b"<MPD" in start:
-        raise MediaError("unsupported", "a DASH manifest, not a video", "name the video files themselves")
+        raise MediaError("unsupported", "a DASH manifest, not a video", NAME_VIDEOS)

@@ -60,7 +60,7 @@ def outcomes_of(request: DecodeRequest, allocate: Allocate | None = None) -> Ite
             return
         index = index_video(file)
     except Exception as error:
-        yield failure_of(error)
+        yield failure_of(error, request.path)
         return
     yield from _joined(_in_one_pass(request, index, allocate))
 
@@ -139,7 +139,7 @@ def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate |
         finally:
             reader.close()
     except Exception as error:
-        yield request.windows.lost_from(number, index.duration_s, failure_of(error))
+        yield request.windows.lost_from(number, index.duration_s, failure_of(error, request.path))
 
 
 def _shown(

@@ -243,10 +243,12 @@ class _Playback:
 
     def to_rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Returns `(H, W, 3)` RGB, turned upright; where the size changes in mid-stream, scaled to the first."""
+        import av
+
         width, height = self._size
         try:
             pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
-        except OSError as error:
+        except (OSError, av.error.FFmpegError) as error:  # an invalid argument is no OSError of PyAV's
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
                 raise
             raise MediaError(

@@ -39,8 +39,12 @@ def open_video(path: str, *, only_whole: bool = False) -> tuple[InputContainer, 
 
     # Tags in another encoding than UTF-8 are an error by default before PyAV 19, and no question from it on.
     lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+    options = {"protocol_whitelist": "file"}
     try:
-        container = av.open(path, mode="r", format=_format(path), options={"protocol_whitelist": "file"}, **lenient)
+        container = av.open(path, mode="r", options=options, **lenient)
+        if container.format.name in ("image2", "jpeg_pipe") and _is_jpeg(path):  # JPEG after JPEG under a photo's name
+            container.close()
+            container = av.open(path, mode="r", format="mjpeg", options=options, **lenient)
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -56,10 +60,9 @@ def open_video(path: str, *, only_whole: bool = False) -> tuple[InputContainer, 
         raise
 
 
-def _format(path: str) -> str | None:
-    """Returns FFmpeg's name of a format that it would not find: by a photo's name it takes JPEG after JPEG for one."""
+def _is_jpeg(path: str) -> bool:
     with open(path, "rb") as stream:
-        return "mjpeg" if stream.read(3) == b"\xff\xd8\xff" else None
+        return stream.read(3) == b"\xff\xd8\xff"
 
 
 def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[Any]]:

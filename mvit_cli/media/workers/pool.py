@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from mvit_cli.errors import MediaError, MViTError
+from mvit_cli.media.guards import MEMORY_BYTES
 from mvit_cli.media.request import AT_WORK, LULL, TIMEOUT_S, Decoded, is_last
 from mvit_cli.media.windows import outcomes_of
 from mvit_cli.media.workers.process import SLOTS, SMALL_FILES_AHEAD, WorkerProcess, job_for
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from mvit_cli.media.request import DecodeRequest, Lull, Outcome
     from mvit_cli.media.workers.process import Job
 
-MEMORY_BYTES = 4 << 30
 # FFmpeg and Pillow keep what they once took; a fresh process starts from nothing.
 FILES_A_WORKER = 2000
 MAX_AUTO_WORKERS = 16
