@@ -260,7 +260,7 @@ class TestOutput:
     ) -> None:
         target = tmp_path / "rows.jsonl"
         target.write_text("older rows\n")
-        assert run(["predict", str(folder), "--weights", weights, "--output", str(target)]) == 1
+        assert run(["predict", str(folder), "--weights", weights, "--force", "--output", str(target)]) == 1
         assert capsys.readouterr().out == ""
         assert [row["status"] for row in lines(target.read_text())] == ["ok", "error"]
 
@@ -289,7 +289,7 @@ class TestOutput:
     def test_a_failed_start_leaves_the_older_rows(self, weights: str, tmp_path: Path) -> None:
         target = tmp_path / "rows.jsonl"
         target.write_text("older rows\n")
-        assert run(["predict", "x.mp4", "--preset", "B", "--weights", weights, "--output", str(target)]) == 1
+        assert run(["predict", "x.mp4", "--preset", "B", "--weights", weights, "--force", "-o", str(target)]) == 1
         assert target.read_text() == "older rows\n"
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")

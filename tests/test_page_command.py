@@ -84,7 +84,7 @@ def test_without_the_option_the_rows_are_the_same(capsys: Captured, weights: str
 def test_a_page_of_an_earlier_run_is_replaced(weights: str, tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     target.write_text("older " * 1_000_000)
-    assert run(["predict", clip("rot90.mp4"), "--weights", weights, "-q", "--report", str(target)]) == 0
+    assert run(["predict", clip("rot90.mp4"), "--weights", weights, "-q", "--force", "--report", str(target)]) == 0
     assert names(read_page(target)) == ["rot90.mp4"]
 
 
@@ -193,5 +193,5 @@ class TestPlaces:
     def test_a_failed_start_leaves_the_older_page(self, weights: str, tmp_path: Path) -> None:
         target = tmp_path / "report.html"
         target.write_text("older")
-        assert run(["predict", "x.mp4", "--preset", "B", "--weights", weights, "--report", str(target)]) == 1
+        assert run(["predict", "x.mp4", "--preset", "B", "--weights", weights, "--force", "--report", str(target)]) == 1
         assert target.read_text() == "older"

@@ -84,7 +84,7 @@ class TestCommand:
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size - 100, limits[1]))
         try:
-            assert self.predict(folder, weights, "-q") == 1
+            assert self.predict(folder, weights, "-q", "--force") == 1
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert f"error: --output {file}: File too large\n" in capsys.readouterr().err

@@ -36,6 +36,7 @@ Plot = Annotated[
 ]
 NoFast = Annotated[bool, typer.Option("--no-fast", help="Run the plain network: same scores, more time and memory.")]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the network with torch.compile.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that are there, whatever they have.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary on stderr.")]
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvit_cli import __version__
 
 if TYPE_CHECKING:
+    from mvit_cli.cli.outputs import Place
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.recipe import Recipe
     from mvit_cli.recognition.recogniser import Recogniser
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened_page(
-    path: Path | None, recogniser: "Recogniser", settings: Mapping[str, str], journal: "Journal | None" = None
+    place: "Place | None", recogniser: "Recogniser", settings: Mapping[str, str], journal: "Journal | None" = None
 ) -> "Iterator[Page | None]":
     """Gives the page, begun, with the rows that earlier runs left; on the way out it is completed.
 
     Args:
-        path: where to; None: no page is wanted.
+        place: where to; None: no page is wanted.
         settings: of the run, beside what the recogniser knows.
         journal: of the rows that are there already.
     """
     from mvit_cli.report.predict.page.writer import Page
 
-    if path is None:
+    if place is None:
         yield None
         return
-    with Page(path, _about(recogniser, settings)) as page:
+    with place.opened(), Page(place.path, _about(recogniser, settings)) as page:
         for row in journal.rows() if journal else ():
             page.look_back(row)
         yield page

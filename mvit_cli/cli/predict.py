@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mvit_cli.cli.arguments import taking
-from mvit_cli.cli.flags import Compile, Device, NoFast, Preset, Quiet, RunDtype, Weights, count_or_auto
+from mvit_cli.cli.flags import Compile, Device, Force, NoFast, Preset, Quiet, RunDtype, Weights, count_or_auto
+from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
 from mvit_cli.cli.page import opened_page
 from mvit_cli.cli.processors import leave_processors, share_processors
-from mvit_cli.cli.sink import Format, check_output, check_report, check_resume, chosen_format, opened_writer
+from mvit_cli.cli.sink import Format, check_resume, chosen_format, opened_writer
 
 if TYPE_CHECKING:
     from mvit_cli.recognition.journal import Journal
@@ -125,12 +126,26 @@ class Arguments:
     page: Report = None
     resume: Resume = False
     retry_errors: RetryErrors = False
+    force: Force = False
     fail_fast: FailFast = False
     null: Null = False
     no_fast: NoFast = False
     compiled: Compile = False
     no_stages: NoStages = False
     quiet: Quiet = False
+
+    def rows_place(self) -> Place | None:
+        """The file of the rows."""
+        return Place("--output", self.output, "rows", self.force, keeps=self.resume) if self.output else None
+
+    def page_place(self) -> Place | None:
+        """The file of the page."""
+        return Place("--report", self.page, "page", self.force) if self.page else None
+
+    @property
+    def places(self) -> list[Place]:
+        """All files that are written."""
+        return [place for place in (self.rows_place(), self.page_place()) if place]
 
     def options(self) -> "PredictOptions":
         """What is asked of recognition."""
@@ -162,6 +177,7 @@ def _predict(asked: Arguments) -> None:
     With --window a video gives a row for each window: a timeline.
     """
     from mvit_cli.recognition.plan import plan
+    from mvit_cli.recognition.written import sparing
 
     options = asked.options()
     format = _checked_places(asked)
@@ -179,13 +195,19 @@ def _predict(asked: Arguments) -> None:
     report = _report(asked, journal)
     if format != "table":  # whose first lines say it
         report.tell(recogniser.notes)
+    spared = sparing(by_option(asked.places), sources or ())
     settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
     with (
-        opened_page(asked.page, recogniser, settings, journal) as page,
+        opened_page(asked.page_place(), recogniser, settings, journal) as page,
         opened_writer(
-            format, asked.output, recogniser, stages=not asked.no_stages, journal=journal, around=report.making_way
+            format,
+            asked.rows_place(),
+            recogniser,
+            stages=not asked.no_stages,
+            journal=journal,
+            around=report.making_way,
         ) as writer,
-        closing(recogniser.rows(sources or (), page.wanted if page else no_pictures)) as rows,
+        closing(recogniser.rows(spared, page.wanted if page else no_pictures)) as rows,
         report.showing(),
     ):
         sinks: tuple[Sink, ...] = (page, writer, report) if page else (writer, report)
@@ -214,11 +236,11 @@ def _checked_places(asked: Arguments) -> Format:
     """The format of the rows, after all places that are written to were found fit."""
     format = chosen_format(asked.format, asked.output)
     read = [path for path in (*(name.removeprefix("@") for name in asked.inputs), asked.weights, asked.labels) if path]
-    if asked.output:
-        check_output(asked.output, read)
-    if asked.page:
-        check_report(asked.page, asked.output, read)
     check_resume(asked.resume, asked.retry_errors, asked.output, format)
+    for place in asked.places:
+        place.check(read)
+    check_apart(asked.places)
+    check_named(asked.places, asked.inputs, null_separated=asked.null)
     return format
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from mvit_cli.cli.flags import Compile, Device, NoFast, Plot, Preset, Quiet, RunDtypeName
+from mvit_cli.cli.flags import Compile, Device, Force, NoFast, Plot, Preset, Quiet, RunDtypeName
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
+from mvit_cli.cli.outputs import Place, check_apart, check_plot
 from mvit_cli.cli.processors import share_processors
-from mvit_cli.cli.sink import check_plot
 from mvit_cli.errors import MViTError, UsageError
 
 if TYPE_CHECKING:
@@ -76,15 +76,13 @@ def profile_command(
     output: FormatOption = "table",
     trace: Trace = None,
     plot: Plot = None,
+    force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Measure latency, throughput, memory and the time of each stage and operator, against this machine's limits."""
     batch_sizes = parse_counts(batch_size, "--batch-size", "numbers of clips, such as 1,4,16")
     counts = parse_counts(threads, "--threads", "numbers of threads, such as 1,2") if threads else ()
-    if trace and not trace.absolute().parent.is_dir():
-        raise UsageError(f"--trace {trace}: there is no folder {trace.absolute().parent}", "make it, or name another")
-    if plot:
-        check_plot(plot)
+    _check_places(trace, plot, [name for name in (path, weights) if name], force)
     _check_input(path, weights, frames, size, quiet)
     if path and compiled:
         raise UsageError("--input times predict as it is, without --compile", "leave one of them out")
@@ -108,6 +106,18 @@ def profile_command(
         _draw(result, plot)
     if all("error" in entry for entry in result["results"]):
         raise typer.Exit(1)
+
+
+def _check_places(trace: Path | None, plot: Path | None, read: "list[str | Path]", force: bool) -> None:
+    """Refuses what cannot be written or must not be, before anything is measured."""
+    if trace and not trace.absolute().parent.is_dir():
+        raise UsageError(f"--trace {trace}: there is no folder {trace.absolute().parent}", "make it, or name another")
+    if trace:
+        Place("--trace", trace, "trace", force).check(read)
+    if plot:
+        check_plot(plot, read, force=force)
+    if trace and plot:
+        check_apart([Place("--trace", trace, "trace"), Place("--plot", plot, "picture")])
 
 
 def parse_counts(text: str, option: str, hint: str) -> tuple[int, ...]:

@@ -1,16 +1,16 @@
 """Where results go: data to stdout or a file, in one of the formats."""
 
 import io
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from mvit_cli.errors import MViTError, UsageError
 
 if TYPE_CHECKING:
+    from mvit_cli.cli.outputs import Place
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.recogniser import Recogniser
     from mvit_cli.records import Row
@@ -29,74 +29,6 @@ def chosen_format(named: Format | None, output: Path | None) -> Format:
     if output:
         return _BY_SUFFIX.get(output.suffix.lower(), "jsonl")
     return "table" if sys.stdout.isatty() else "jsonl"
-
-
-def check_output(
-    output: Path, read: Iterable[str | Path], option: str = "--output", example: str = "rows.jsonl"
-) -> None:
-    """Refuses a file that cannot be written, before anything heavy is done; touches nothing.
-
-    Args:
-        read: what the run reads and must not overwrite.
-        option: what named the file.
-        example: a name for a file of its kind.
-
-    Raises:
-        UsageError: a folder, or one of the files that are read.
-        MViTError: not writable.
-    """
-    check_place(option, output, example)
-    for path in filter(os.path.isfile, read):
-        if output.exists() and os.path.samefile(output, path):
-            raise UsageError(f"{option} {output} would overwrite {path}, which this run reads", "name another file")
-
-
-def check_report(report: Path, output: Path | None, read: Iterable[str | Path]) -> None:
-    """Refuses a page that cannot be written, as `check_output` does, or that would stand where the rows go.
-
-    Raises:
-        UsageError: a folder, no regular file, the file of the rows, or one that is read.
-        MViTError: not writable.
-    """
-    check_output(report, read, "--report", "report.html")
-    if report.exists() and not report.is_file():
-        raise UsageError(f"--report {report} is no regular file", "name a file, as --report report.html")
-    if output and report.resolve() == output.resolve():
-        raise UsageError(f"--report and --output are both {report}", "name two files")
-
-
-def check_place(option: str, path: Path, example: str) -> None:
-    """Refuses a file that cannot be written; touches nothing.
-
-    Args:
-        example: a name for a file of this kind.
-
-    Raises:
-        UsageError: a folder.
-        MViTError: in no folder, or not writable.
-    """
-    if path.is_dir():
-        raise UsageError(f"{option} {path} is a folder", f"name a file in it: {path / example}")
-    if not path.parent.is_dir():
-        raise MViTError(f"{option} {path}: there is no folder {path.parent}", f"mkdir -p {path.parent}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise MViTError(f"{option} {path}: no permission to write it", "choose another place")
-
-
-def check_plot(path: Path) -> None:
-    """Refuses a picture that could not be written, before anything is measured for it; touches nothing.
-
-    Raises:
-        UsageError: a folder, or neither SVG nor PNG by its suffix.
-        MViTError: not writable, or matplotlib is not installed.
-    """
-    from importlib.util import find_spec
-
-    if path.suffix.lower() not in (".svg", ".png"):
-        raise UsageError(f"--plot {path}: a picture is .svg or .png", f"name it {path.stem or 'picture'}.svg")
-    check_place("--plot", path, "picture.svg")
-    if not find_spec("matplotlib"):
-        raise MViTError("--plot needs matplotlib, which is not installed", "pip install 'mvit[plot]' brings it")
 
 
 def check_resume(resume: bool, retry_errors: bool, output: Path | None, format: Format) -> None:
@@ -118,7 +50,7 @@ def check_resume(resume: bool, retry_errors: bool, output: Path | None, format: 
 @contextmanager
 def opened_writer(
     format: Format,
-    output: Path | None,
+    output: "Place | None",
     recogniser: "Recogniser",
     *,
     stages: bool,
@@ -136,36 +68,44 @@ def opened_writer(
     from mvit_cli.report.predict.terminal import PredictionBlocks, Screen
     from mvit_cli.report.predict.writers import SEPARATORS, JsonDocument, JsonLines, SeparatedValues
 
-    stream: TextIO
-    try:
-        if journal:
-            stream = io.TextIOWrapper(journal.open(), encoding="utf-8")
+    with _opened_stream(output, journal) as stream:
+        model, in_windows = recogniser.summary, recogniser.recipe.windows is not None
+        writer: RowWriter
+        if format == "table":
+            blocks = Timelines if in_windows else PredictionBlocks
+            writer = blocks(Screen(stream), recogniser.run, recogniser.notes, model if stages else None)
+        elif format == "json":
+            writer = JsonDocument(stream.buffer, model)
+        elif format == "jsonl":
+            writer = JsonLines(stream.buffer)
         else:
-            stream = output.open("w", encoding="utf-8", newline="\n") if output else sys.stdout
-    except OSError as error:
-        raise MViTError(f"--output {output}: {error.strerror}", "choose another place") from error
-    model, in_windows = recogniser.summary, recogniser.recipe.windows is not None
-    writer: RowWriter
-    if format == "table":
-        blocks = Timelines if in_windows else PredictionBlocks
-        writer = blocks(Screen(stream), recogniser.run, recogniser.notes, model if stages else None)
-    elif format == "json":
-        writer = JsonDocument(stream.buffer, model)
-    elif format == "jsonl":
-        writer = JsonLines(stream.buffer)
-    else:
-        top = min(recogniser.options.top, model["num_classes"])
-        writer = SeparatedValues(stream.buffer, SEPARATORS[format], top, in_windows=in_windows)
-    attributed = _Attributed(writer, f"--output {output}" if output else "stdout", around)
-    try:
-        yield attributed
-        attributed.close()
-    except BaseException:
-        with suppress(OSError):  # the first failure is the one to tell
-            writer.close()
-        raise
-    finally:
-        if output:
+            top = min(recogniser.options.top, model["num_classes"])
+            writer = SeparatedValues(stream.buffer, SEPARATORS[format], top, in_windows=in_windows)
+        attributed = _Attributed(writer, str(output) if output else "stdout", around)
+        try:
+            yield attributed
+            attributed.close()
+        except BaseException:
+            with suppress(OSError):  # the first failure is the one to tell
+                writer.close()
+            raise
+
+
+@contextmanager
+def _opened_stream(output: "Place | None", journal: "Journal | None") -> Iterator[TextIO]:
+    """Gives the text stream that rows go to; a file is closed on the way out."""
+    if not output:
+        yield sys.stdout
+        return
+    with ExitStack() as held:
+        try:
+            file = journal.open() if journal else held.enter_context(output.opened())
+        except OSError as error:
+            raise MViTError(f"{output}: {error.strerror}", "choose another place") from error
+        stream = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+        try:
+            yield stream
+        finally:
             with suppress(OSError):  # every row was flushed
                 stream.close()
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mvit_cli.cli.flags import Plot, Preset
+from mvit_cli.cli.flags import Force, Plot, Preset
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
-from mvit_cli.cli.sink import check_plot
+from mvit_cli.cli.outputs import check_plot
 from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ def summarize_command(
     explain: Annotated[bool, typer.Option("--explain", help="Say below each row how its numbers come about.")] = False,
     output: Annotated[Format, typer.Option("--format", help="How the result is written.")] = "table",
     plot: Plot = None,
+    force: Force = False,
 ) -> None:
     """Show what the network does to a clip: shapes, sequence lengths, parameters and GMACs of every stage."""
     if plot:
-        check_plot(plot)
+        check_plot(plot, [weights] if weights else [], force=force)
     geometry = frames, parse_size(size)
     if compare is not None:
         _refuse_beside_compare({"--preset": preset, "--weights": weights, "--explain": explain})

@@ -134,7 +134,7 @@ class Journal:
     def _claimed(self) -> BinaryIO:
         """The file without a torn last line: what looks torn may be the row that another run is just writing."""
         stream = self.path.open("ab")
-        if not _lock(stream) or stream.tell() != self._kept.size:
+        if not lock(stream) or stream.tell() != self._kept.size:
             stream.close()
             raise MViTError(f"--output {self.path}: another run writes to it", "let it end, then --resume")
         if self._kept.size > self._kept.end:
@@ -194,7 +194,7 @@ def _restored(stored: IO[str]) -> Iterator[Source]:
             yield Source(path, MediaError(*error) if error else None)
 
 
-def _lock(stream: BinaryIO) -> bool:
+def lock(stream: BinaryIO) -> bool:
     """Keeps other runs that resume from the file until it is closed, where the system can; False: one is at it."""
     try:
         import fcntl

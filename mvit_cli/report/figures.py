@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".svg", ".png")
 INK = "black"
+# No date: the same picture is the same bytes. A name: a later run knows its own pictures, and replaces no other.
+MARKS: dict[str, dict[str, Any]] = {".svg": {"Date": None, "Creator": "mvit"}, ".png": {"Software": "mvit"}}
 COUNTED = "counted from the formulas: the same on every device and in every number format"
 """What pictures of the architecture say in the place where those of a measurement name device and number format."""
 
@@ -69,7 +71,6 @@ def picture(path: Path, title: str, notes: Sequence[str] = (), *, width: float, 
         figure.suptitle("\n".join((title, *notes)), x=0.01, horizontalalignment="left", fontsize=9.5)
         yield figure
         try:
-            # No date in the file: the same picture is the same bytes.
-            figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+            figure.savefig(path, dpi=150, metadata=MARKS[path.suffix.lower()])
         except OSError as error:
             raise MViTError(f"--plot {path}: {error.strerror or error}", "make room, or name another place") from error

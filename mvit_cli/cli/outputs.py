@@ -1,0 +1,202 @@
+"""Files that a command writes: never one that it reads, that somebody else made, or that another run is writing."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from mvit_cli.errors import MViTError, UsageError
+
+Kind = Literal["rows", "page", "picture", "trace"]
+
+HEAD_BYTES = 1 << 14
+EXAMPLES: dict[Kind, str] = {
+    "rows": "rows.jsonl",
+    "page": "report.html",
+    "picture": "picture.svg",
+    "trace": "trace.json.gz",
+}
+# How a file of ours begins that a later run may replace unasked. Rows never are: they took long.
+_MARKS = {
+    "page": re.compile(rb'<!doctype html>.{0,4000}<meta name="generator" content="mvit">', re.DOTALL),
+    "picture": re.compile(rb"\x89PNG.{0,200}Software\0mvit|<\?xml.{0,2000}<dc:title>mvit</dc:title>", re.DOTALL),
+    "trace": re.compile(rb'\s*\{\s*"schemaVersion": '),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file that a command is to write.
+
+    Attributes:
+        option: what named it.
+        kind: what it will have.
+        force: whether what it has may go, whatever it is.
+        keeps: whether what it has stays, because the run goes on with it.
+    """
+
+    option: str
+    path: Path
+    kind: Kind
+    force: bool = False
+    keeps: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.option} {self.path}"
+
+    def check(self, read: Iterable[str | Path] = ()) -> None:
+        """Refuses a file that cannot be written or must not be, before anything heavy is done; touches nothing.
+
+        Args:
+            read: what the command reads and must not overwrite, `force` or not.
+
+        Raises:
+            UsageError: a folder, one of the files that are read, or what must not be replaced unasked.
+            MViTError: in no folder, not writable, or another run writes to it.
+        """
+        path = self.path
+        if path.is_dir():
+            raise UsageError(f"{self} is a folder", f"name a file in it: {path / EXAMPLES[self.kind]}")
+        if not path.parent.is_dir():
+            raise MViTError(f"{self}: there is no folder {path.parent}", f"mkdir -p {path.parent}")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise MViTError(f"{self}: no permission to write it", "choose another place")
+        for other in filter(os.path.isfile, read):
+            if path.exists() and os.path.samefile(path, other):
+                raise self._overwrites(other)
+        if path.is_file() and not self.keeps and os.access(path, os.R_OK):
+            with path.open("rb") as stream:
+                self._hold(stream)
+                self._judge(stream)
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """Gives the file, empty and kept from other runs until it is closed.
+
+        Raises:
+            UsageError: it has what must not be replaced unasked.
+            MViTError: it cannot be opened, or another run writes to it.
+        """
+        was_there = self.path.exists()
+        try:
+            if was_there and not self.path.is_file():  # a device or a pipe
+                stream: BinaryIO = self.path.open("wb")
+            else:  # not truncated before it is known what it has
+                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+                stream = os.fdopen(os.open(self.path, flags, 0o666), "r+b")
+        except OSError as error:
+            raise MViTError(f"{self}: {error.strerror}", "choose another place") from error
+        try:
+            if self.path.is_file():
+                self._hold(stream)
+                self._judge(stream, was_there=was_there)
+                stream.truncate(0)
+            yield stream
+        finally:
+            stream.close()
+
+    def _hold(self, stream: BinaryIO) -> None:
+        from mvit_cli.recognition.journal import lock
+
+        if not lock(stream):
+            raise MViTError(f"{self}: another run writes to it", "let it end, or name another file")
+
+    def _judge(self, stream: BinaryIO, *, was_there: bool = True) -> None:
+        """Refuses to lose what the file has, unless it is asked for or can be made again. Leaves it at its start."""
+        from mvit_cli.recognition.written import is_media_name
+
+        head = stream.read(HEAD_BYTES)
+        stream.seek(0)
+        if self.force:
+            return
+        if self.kind != "rows" and _MARKS[self.kind].match(_unpacked(head)):
+            return
+        if was_there and is_media_name(self.path):
+            raise UsageError(
+                f"{self} is there already, and a video or an image by its name",
+                "name another file; --force replaces it",
+            )
+        if not head:
+            return
+        if self.kind == "rows" and head.startswith(b'{"path": '):
+            raise UsageError(f"{self} has rows already", "--resume goes on, --force replaces them")
+        raise UsageError(
+            f"{self} is there already and " + ("not empty" if self.kind == "rows" else "was not made by this command"),
+            "name another file; --force replaces it",
+        )
+
+    def _overwrites(self, path: str | Path) -> UsageError:
+        return UsageError(f"{self} would overwrite {path}, which this run reads", "name another file")
+
+
+def _unpacked(head: bytes) -> bytes:
+    """The beginning of a file, without gzip around it."""
+    import zlib
+
+    if not head.startswith(b"\x1f\x8b"):
+        return head
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, HEAD_BYTES)
+    except zlib.error:
+        return b""
+
+
+def check_apart(places: Sequence[Place]) -> None:
+    """Refuses one file for two things, and a page that is no regular file, which is not written from start to end.
+
+    Raises:
+        UsageError: says which.
+    """
+    for number, place in enumerate(places):
+        if place.kind == "page" and place.path.exists() and not place.path.is_file():
+            raise UsageError(f"{place} is no regular file", f"name a file, as {place.option} {EXAMPLES[place.kind]}")
+        for other in places[:number]:
+            if _same(place.path, other.path):
+                raise UsageError(f"{place.option} and {other.option} are both {place.path}", "name two files")
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.is_file() and other.is_file():
+        return os.path.samefile(one, other)
+    return one.resolve() == other.resolve()
+
+
+def check_named(places: Sequence[Place], names: Sequence[str], *, null_separated: bool) -> None:
+    """Refuses a file that is among the inputs, as far as these can be known.
+
+    Args:
+        names: as the user gave them, with `null_separated`.
+
+    Raises:
+        UsageError: says which.
+    """
+    from mvit_cli.recognition.written import input_among
+
+    found = input_among(by_option(places), names, null_separated=null_separated)
+    for place in places:
+        if found and place.option == found[0]:
+            raise place._overwrites(found[1])
+
+
+def by_option(places: Sequence[Place]) -> dict[str, Path]:
+    """The files by the option that named them."""
+    return {place.option: place.path for place in places}
+
+
+def check_plot(path: Path, read: Iterable[str | Path] = (), *, force: bool = False) -> None:
+    """Refuses a picture that could not be written or must not be, before anything is measured; touches nothing.
+
+    Raises:
+        UsageError: neither SVG nor PNG by its suffix, or as `Place.check`.
+        MViTError: not writable, or matplotlib is not installed.
+    """
+    from importlib.util import find_spec
+
+    if path.suffix.lower() not in (".svg", ".png"):
+        raise UsageError(f"--plot {path}: a picture is .svg or .png", f"name it {path.stem or 'picture'}.svg")
+    Place("--plot", path, "picture", force).check(read)
+    if not find_spec("matplotlib"):
+        raise MViTError("--plot needs matplotlib, which is not installed", "pip install 'mvit[plot]' brings it")

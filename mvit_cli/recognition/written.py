@@ -1,0 +1,69 @@
+"""Inputs that a run would write to itself: told before it starts as far as they are known then, else not read."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mvit_cli.errors import MediaError
+from mvit_cli.media.sources import MEDIA_SUFFIXES, Source, iter_sources
+
+Identity = tuple[int, int]
+"""Device and inode."""
+
+
+def is_media_name(path: Path) -> bool:
+    """Whether a file is a video or an image by its name."""
+    return path.suffix.lower() in MEDIA_SUFFIXES
+
+
+def input_among(
+    written: Mapping[str, Path], names: Sequence[str], *, null_separated: bool = False
+) -> tuple[str, str] | None:
+    """The first input that is written to, as far as inputs can be read twice: not on standard input or from a pipe.
+
+    Args:
+        written: files by the option that named them.
+        names: as `iter_sources` takes them, with `null_separated`.
+
+    Returns:
+        the option, and the input.
+    """
+    options = _identities(written)
+    if not options:
+        return None
+    known = [name for name in names if (os.path.isfile(name[1:]) if name.startswith("@") else name != "-")]
+    for source in iter_sources(known, null_separated=null_separated):
+        identity = _identity(source.path)
+        if identity in options:
+            return options[identity], source.path
+    return None
+
+
+def sparing(written: Mapping[str, Path], sources: Iterable[Source]) -> Iterator[Source]:
+    """Yields the sources; one that the run writes to becomes an error and is not read.
+
+    Args:
+        written: files by the option that named them; looked at with the first source, when they are there.
+    """
+    options: dict[Identity | None, str] | None = None
+    for source in sources:
+        options = _identities(written) if options is None else options
+        option = options.get(_identity(source.path)) if options and not source.error else None
+        if option:
+            message = f"this run writes to it, as {option} says"
+            source = replace(source, error=MediaError("unsupported", message, f"name another {option}"))
+        yield source
+
+
+def _identities(written: Mapping[str, Path]) -> dict[Identity | None, str]:
+    """The options of regular files that are there, by what identifies these."""
+    return {_identity(path): option for option, path in written.items() if path.is_file()}
+
+
+def _identity(path: str | Path) -> Identity | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
