@@ -120,7 +120,7 @@ def test_python_defaults_are_those_of_the_command_line() -> None:
     defaults = {name: part.default for name, part in inspect.signature(mvit_cli.predict).parameters.items()}
     defaults.pop("inputs")
     assert defaults == {
-        **dict.fromkeys(("preset", "weights", "labels", "views", "window_s", "hop_s")),
+        **dict.fromkeys(("preset", "weights", "weights_key", "labels", "threshold", "views", "window_s", "hop_s")),
         **dict.fromkeys(("device", "dtype", "batch_size", "workers", "reader"), "auto"),
         "top": 5,
         "timeout_s": 60.0,

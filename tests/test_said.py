@@ -17,7 +17,8 @@ from mvit_cli.checkpoints.find import ResolvedWeights
 from mvit_cli.checkpoints.formats.openmmlab import read_assignments
 from mvit_cli.checkpoints.formats.reading import Checkpoint
 from mvit_cli.checkpoints.formats.said import Said, said_by
-from mvit_cli.errors import CheckpointError
+from mvit_cli.cli.main import run
+from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.protocol import Sampling, Views
 from mvit_cli.recognition.recipe import Recipe, assumed_recipe, recipe_of_file
 
@@ -181,3 +182,52 @@ def test_rows_of_a_sigmoid_say_so_and_their_scores_stand_alone(tmp_path: Path) -
     assert row["activation"] == "sigmoid"
     assert row["warnings"] == []
     assert abs(sum(each["score"] for each in row["predictions"]) - 1) > 0.1
+
+
+def test_a_threshold_lists_what_reaches_it_and_the_best(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, config = own_file(tmp_path, **full_cfg(own_file(tmp_path)[1]))
+    clip = str(Path(__file__).parent / "data" / "pan_left.mp4")
+    weights = str(path)
+    (whole,) = mvit_cli.predict([clip], top=config.num_classes, weights=weights, workers=0)
+    assert whole["status"] == "ok"
+    scores = [entry["score"] for entry in whole["predictions"]]
+    for threshold in (0.0, scores[2], scores[0], 1.0):
+        (row,) = mvit_cli.predict([clip], top=1, threshold=threshold, weights=weights, workers=0)
+        assert row["status"] == "ok"
+        listed = [entry["score"] for entry in row["predictions"]]
+        assert listed == ([score for score in scores if score >= threshold] or scores[:1])
+    options = ["--weights", str(path), "--workers", "1", "-q", "--threshold", f"{scores[2]}"]
+    assert run(["predict", clip, *options, "--format", "csv"]) == 0
+    header, line = capsys.readouterr().out.splitlines()
+    assert header.count("label_") == config.num_classes
+    assert f"{scores[2]}" in line
+    assert run(["predict", clip, *options, "--format", "table"]) == 0
+    assert "scores by sigmoid: each class for itself" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
+def test_a_threshold_is_a_score(threshold: float) -> None:
+    with pytest.raises(UsageError, match="--threshold"):
+        mvit_cli.predict([], preset="camera", threshold=threshold)
+
+
+def test_one_of_several_networks_is_taken_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tensors, both = golden.state_dict(NAME), tmp_path / "both.pyth"
+    other = {key: tensor + 0.05 if key.startswith("head.") else tensor for key, tensor in tensors.items()}
+    other = {key: tensor.roll(1, 0) if key.startswith("head.") else tensor for key, tensor in other.items()}
+    torch.save({"model_state": tensors, "model_ema": other, "cfg": golden.cfg_yaml(NAME)}, both)
+    clip = str(Path(__file__).parent / "data" / "pan_left.mp4")
+    found = []
+    for name in ("model_state", "model_ema"):
+        (row,) = mvit_cli.predict([clip], weights=str(both), weights_key=name, top=1000, workers=0)
+        assert row["status"] == "ok"
+        found.append({entry["index"]: entry["score"] for entry in row["predictions"]})
+    assert found[0] != found[1]
+    assert run(["summarize", "--weights", str(both), "--weights-key", "model_ema", "--format", "json"]) == 0
+    capsys.readouterr()
+    assert run(["summarize", "--weights", str(both), "--weights-key", "nowhere"]) == 1
+    assert "--weights-key 'nowhere' is no network in the file" in capsys.readouterr().err
+    assert run(["predict", "x.mp4", "--weights", str(both), "--weights-key", "nowhere"]) == 1
+    assert "--weights-key 'nowhere' is no network in the file" in capsys.readouterr().err
+    assert run(["predict", "x.mp4", "--weights", "none", "--weights-key", "model"]) == 2
+    assert run(["summarize", "--weights-key", "model"]) == 2

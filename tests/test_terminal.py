@@ -20,7 +20,8 @@ class Terminal(io.StringIO):
         return True
 
 
-RUN = {"preset": "mvit_b_16x4", "weights": "none", "views": "5x1", "device": "cpu", "dtype": "float32"}
+RUN = {"preset": "mvit_b_16x4", "weights": "none", "views": "5x1", "activation": "softmax"}
+RUN |= {"device": "cpu", "dtype": "float32"}
 OK_ROW = {
     "path": "clips/\x1b[31ma long name that goes on and on.mp4",
     "status": "ok",

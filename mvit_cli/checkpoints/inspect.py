@@ -32,7 +32,7 @@ class Inspected:
     record: DescribedWeights
 
 
-def inspect_weights(weights: str, preset: str | None = None) -> Inspected:
+def inspect_weights(weights: str, preset: str | None = None, weights_key: str | None = None) -> Inspected:
     """Describes what `--weights` names: a file, a card or an address. Downloads nothing.
 
     Raises:
@@ -45,8 +45,8 @@ def inspect_weights(weights: str, preset: str | None = None) -> Inspected:
         raise UsageError("weights none: random weights are no checkpoint", "--preset NAME describes a network alone")
     if found.card:
         path = here(found)
-        return inspect_file(path, preset, found.card) if path else _from_card(found.card)
-    return inspect_file(must_be_here(found), preset)
+        return inspect_file(path, preset, found.card, weights_key) if path else _from_card(found.card)
+    return inspect_file(must_be_here(found), preset, weights_key=weights_key)
 
 
 def inspect_file(

@@ -23,6 +23,14 @@ Weights = Annotated[
         "or none for random ones.  [default: the preset's]",
     ),
 ]
+WeightsKey = Annotated[
+    str | None,
+    typer.Option(
+        "--weights-key",
+        metavar="NAME",
+        help="Network to take of a file that holds several, as model_ema.  [default: chosen, and said in a note]",
+    ),
+]
 Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="Where the network runs: auto, cpu, cuda, cuda:1, mps.")
 ]

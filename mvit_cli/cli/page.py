@@ -60,7 +60,9 @@ def _protocol(recipe: "Recipe") -> dict[str, str]:
     crop = transform.crop
     rate = f" of {sampling.fps:g} a second" if sampling.fps else ""
     every = f", one in {sampling.stride}{rate}" if sampling.method in ("clip", "resampled", "native") else ""
+    alone = ": each class for itself" if recipe.activation == "sigmoid" else ""
     return {
+        "scores": f"{recipe.activation}{alone}",
         "frames of a clip": f"{sampling.frames}{every} ({sampling.method})",
         "pixels": f"short side {transform.resize}, cut to {crop} × {crop}, {transform.interpolation}",
     }

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mvit_cli.cli.arguments import taking
-from mvit_cli.cli.flags import Compile, Device, Force, NoFast, Preset, Quiet, RunDtype, Weights, count_or_auto
+from mvit_cli.cli.flags import (
+    Compile,
+    Device,
+    Force,
+    NoFast,
+    Preset,
+    Quiet,
+    RunDtype,
+    Weights,
+    WeightsKey,
+    count_or_auto,
+)
 from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
 from mvit_cli.cli.page import opened_page
 from mvit_cli.cli.processors import leave_processors, share_processors
@@ -53,6 +64,12 @@ Labels = Annotated[
     typer.Option("--labels", metavar="FILE", help="Class names, one a line or JSON.  [default: the weights']"),
 ]
 Top = Annotated[int, typer.Option("--top", metavar="K", min=1, help="Classes an input.")]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold", metavar="P", help="All classes with this score or more, and the best, instead of --top."
+    ),
+]
 Views = Annotated[
     str | None,
     typer.Option("--views", metavar="CxS", help="Clips x crops to average, as 5x1.  [default: the weights' protocol]"),
@@ -110,8 +127,10 @@ class Arguments:
     inputs: Inputs
     preset: Preset = None
     weights: Weights = None
+    weights_key: WeightsKey = None
     labels: Labels = None
     top: Top = 5
+    threshold: Threshold = None
     views: Views = None
     window: Window = None
     hop: Hop = None
@@ -154,8 +173,10 @@ class Arguments:
         return PredictOptions(
             preset=self.preset,
             weights=self.weights,
+            weights_key=self.weights_key,
             labels=self.labels,
             top=self.top,
+            threshold=self.threshold,
             views=self.views,
             window_s=self.window,
             hop_s=self.hop,

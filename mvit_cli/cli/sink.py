@@ -79,7 +79,7 @@ def opened_writer(
         elif format == "jsonl":
             writer = JsonLines(stream.buffer)
         else:
-            top = min(recogniser.options.top, model["num_classes"])
+            top = min(recogniser.most_listed, model["num_classes"])
             writer = SeparatedValues(stream.buffer, SEPARATORS[format], top, in_windows=in_windows)
         attributed = _Attributed(writer, str(output) if output else "stdout", around)
         try:

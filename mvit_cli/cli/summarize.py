@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mvit_cli.cli.flags import Force, Plot, Preset
+from mvit_cli.cli.flags import Force, Plot, Preset, WeightsKey
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
 from mvit_cli.cli.outputs import check_plot
 from mvit_cli.errors import UsageError
@@ -32,6 +32,7 @@ def summarize_command(
         str | None,
         typer.Option("--weights", metavar="FILE|NAME", help="Describe this checkpoint instead; nothing is downloaded."),
     ] = None,
+    weights_key: WeightsKey = None,
     compare: Annotated[
         str | None, typer.Option("--compare", metavar="NAME,...", help="Show these presets side by side.")
     ] = None,
@@ -46,13 +47,17 @@ def summarize_command(
     """Show what the network does to a clip: shapes, sequence lengths, parameters and GMACs of every stage."""
     if plot:
         check_plot(plot, [weights] if weights else [], force=force)
+    if weights_key is not None and weights is None:
+        raise UsageError("--weights-key names a network in a file, and there is none", "add --weights FILE")
     geometry = frames, parse_size(size)
     if compare is not None:
         _refuse_beside_compare({"--preset": preset, "--weights": weights, "--explain": explain})
         _print_comparison(compare, geometry, output, blocks, plot)
         return
     summary, config = (
-        _described(weights, preset, geometry) if weights is not None else _summarized(preset or "B", geometry)
+        _described(weights, preset, geometry, weights_key)
+        if weights is not None
+        else _summarized(preset or "B", geometry)
     )
     if plot:
         from mvit_cli.report.summarize.pyramid import draw_pyramid
@@ -137,12 +142,14 @@ def _summarized(name: str, geometry: Geometry) -> "tuple[Summary, MViTConfig]":
         raise impossible_geometry(error, preset.name) from error
 
 
-def _described(weights: str, preset: str | None, geometry: Geometry) -> "tuple[Summary, MViTConfig]":
+def _described(
+    weights: str, preset: str | None, geometry: Geometry, weights_key: str | None
+) -> "tuple[Summary, MViTConfig]":
     """The same of a checkpoint."""
     from mvit_cli.arch.summary import resized, summarize_config
     from mvit_cli.checkpoints.inspect import inspect_weights
 
-    inspected = inspect_weights(weights, preset)
+    inspected = inspect_weights(weights, preset, weights_key)
     if inspected.record["path"] is None:
         name = inspected.record["name"]
         typer.echo(f"{name} is not on this machine: described from its card, not from the file", err=True)

@@ -16,8 +16,10 @@ class PredictOptions:
     Attributes:
         preset: architecture; None: that of the weights, or B.
         weights: name of published weights, file or address; `none` for random ones; None: the preset's.
+        weights_key: the network to take of a file that holds several, as raw and averaged ones; None: chosen and said.
         labels: file of class names, one a line or JSON; None: those of the weights.
         top: classes a row.
+        threshold: all classes with this score or a higher one, instead of `top`; the best one at least; None: `top`.
         views: clips x crops, as `5x1`; None: the test protocol of the weights; with windows one clip of each.
         window_s: seconds of a window: a video gives a row for each; None: one row for the whole video.
         hop_s: seconds from the start of a window to that of the next; None: as long as a window.
@@ -33,8 +35,10 @@ class PredictOptions:
 
     preset: str | None = None
     weights: str | Path | None = None
+    weights_key: str | None = None
     labels: str | Path | None = None
     top: int = 5
+    threshold: float | None = None
     views: str | None = None
     window_s: float | None = None
     hop_s: float | None = None
@@ -53,8 +57,10 @@ class PredictArguments(TypedDict, total=False):
 
     preset: str | None
     weights: str | Path | None
+    weights_key: str | None
     labels: str | Path | None
     top: int
+    threshold: float | None
     views: str | None
     window_s: float | None
     hop_s: float | None

@@ -135,8 +135,8 @@ class Plan:
         device = pick_device(options.device)
         dtype = pick_dtype(options.dtype, device)
         if found:
-            name = self.preset.name if self.preset else None
-            model = load_file(found.path, name, overrides=found.overrides, device=device, dtype=dtype)
+            name, key = self.preset.name if self.preset else None, options.weights_key
+            model = load_file(found.path, name, overrides=found.overrides, device=device, dtype=dtype, weights_key=key)
         else:
             assert self.preset is not None
             model = build_model(self.preset.config).to(device, dtype)
@@ -149,7 +149,9 @@ class Plan:
         else:
             preset = self.preset or preset_of(config)
             name = preset.name if preset else None
-            recipe = recipe_of_file(path, config, name) if path else assumed_recipe(config, name)
+            recipe = (
+                recipe_of_file(path, config, name, self.options.weights_key) if path else assumed_recipe(config, name)
+            )
         if names := self.labels.names:
             if len(names) != config.num_classes:
                 raise CheckpointError(
@@ -176,11 +178,19 @@ def plan(options: PredictOptions) -> Plan:
     choice = choose(options.preset, options.weights)
     views = parse_views(options.views) if options.views else None
     labels = read_label_list(options.labels) if options.labels else LabelList(())
+    _check_threshold(options.threshold)
+    if options.weights_key is not None and not choice.weights:
+        raise UsageError("--weights-key names a network in a file, and there is none", "add --weights FILE")
     _check_counts(options.top, options.batch_size)
     check_device_name(options.device)
     if options.dtype == INT8 and not options.fast:
         raise UsageError("--dtype int8 is part of the fast path", "leave --no-fast out")
     return Plan(options, choice, get_preset(choice.preset) if choice.preset else None, labels, views, windows)
+
+
+def _check_threshold(threshold: float | None) -> None:
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise UsageError(f"--threshold {threshold:g} is no score", "give one from 0 to 1, as --threshold 0.5")
 
 
 def _check_counts(top: int, batch_size: int | Auto) -> None:

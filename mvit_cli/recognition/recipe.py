@@ -60,13 +60,13 @@ def recipe_of_card(card: Card) -> Recipe:
     )
 
 
-def recipe_of_file(path: Path, config: MViTConfig, preset: str | None) -> Recipe:
+def recipe_of_file(path: Path, config: MViTConfig, preset: str | None, weights_key: str | None = None) -> Recipe:
     """The protocol for weights in a file: that of the card whose weights they are, else as the file says.
 
     Raises:
         CheckpointError: the file contradicts itself, or wants what `predict` cannot do.
     """
-    checkpoint = read_shapes(path)
+    checkpoint = read_shapes(path, weights_key)
     with answered(path):
         layout = recognise({key: tuple(tensor.shape) for key, tensor in checkpoint.tensors.items()})
         card = card_of_file(checkpoint, layout, config.num_classes)

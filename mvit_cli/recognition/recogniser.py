@@ -56,6 +56,17 @@ class Recogniser:
     summary: Summary
     card: Card | None = None
 
+    @property
+    def most_listed(self) -> int:
+        """Classes that a row has at most."""
+        threshold = self.options.threshold
+        if threshold is None:
+            return self.options.top
+        classes = self.summary["num_classes"]
+        if not threshold or self.recipe.activation == "sigmoid":
+            return classes
+        return max(1, min(classes, int(1.001 / threshold)))  # scores sum to 1, but for rounding
+
     def predict(self, inputs: Inputs) -> Generator[Row, None, None]:
         """Yields one row for each input, or for each of its windows, in input order."""
         with closing(self.rows(sources_of(inputs))) as seen:
@@ -116,7 +127,7 @@ class Recogniser:
         if isinstance(item.scores, MediaError):
             return self._error_row(item.path, item.scores, item.outcome.window)
         assert item.scores is not None
-        predictions = prediction_list(item.scores, self.recipe.labels, self.options.top)
+        predictions = prediction_list(item.scores, self.recipe.labels, self.options.top, self.options.threshold)
         warnings = [*self.notes, *item.outcome.warnings, *item.news]
         return ok_row(item.path, self.run, item.outcome, predictions, warnings, item.model_ms)
 

@@ -10,17 +10,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def prediction_list(scores: "Tensor", labels: tuple[str, ...] | None, top: int) -> list[Prediction]:
+def prediction_list(
+    scores: "Tensor", labels: tuple[str, ...] | None, top: int, threshold: float | None = None
+) -> list[Prediction]:
     """The best classes, best first; a class without a name goes by its index.
 
     Args:
         scores: `(classes,)`, 0..1.
+        top: how many.
+        threshold: instead, all whose score is this or a higher one; the best one stays, whatever its score: a row that
+            was recognised says as what.
     """
-    best = scores.topk(min(top, len(scores)))
-    return [
+    best = scores.topk(min(top, len(scores)) if threshold is None else len(scores))
+    listed: list[Prediction] = [
         {"index": index, "label": labels[index] if labels else str(index), "score": _digits(score)}
         for index, score in zip(best.indices.tolist(), best.values.tolist(), strict=True)
     ]
+    if threshold is None:
+        return listed
+    return [entry for entry in listed if entry["score"] >= threshold] or listed[:1]
 
 
 def ok_row(

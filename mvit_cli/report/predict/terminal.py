@@ -52,6 +52,8 @@ class Screen:
         weights = "random weights" if run["weights"] == "none" else f"weights {printable(run['weights'])}"
         name = run["preset"] or "architecture of its own"
         line = f"{name}, {weights}, {run['views']} views, {run['device']} {run['dtype']}"
+        if run["activation"] == "sigmoid":
+            line += ", scores by sigmoid: each class for itself"
         self.show(paragraphs((line, "dim"), *((f"warning: {printable(note)}", "yellow") for note in notes)))
 
     def drawn_stages(self, model: Summary) -> "RenderableType":
