@@ -161,3 +161,19 @@ class TestOthers:
         target.write_bytes(gzip.compress(b'{"mine": 1}'))
         with pytest.raises(UsageError, match="was not made by this command"):
             Place("--trace", target, "trace").check()
+
+
+@pytest.mark.parametrize("format", ["jsonl", "json", "csv", "tsv"])
+def test_data_on_a_terminal_cannot_steer_it_and_are_exact_in_a_pipe(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, weights: str, format: str
+) -> None:
+    name = "a\x1b]52;c;eA==\x07\x9b2J\u202e.mp4"
+    arguments = ["predict", name, "--weights", weights, "-q", "--format", format]
+    assert run(arguments) == 1
+    assert "\u202e" in capfd.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run(arguments) == 1
+    shown = capfd.readouterr().out
+    assert all(char.isprintable() or char in "\n\t" for char in shown)
+    assert ".mp4" in shown
+    assert ("\t" in shown) == (format == "tsv")

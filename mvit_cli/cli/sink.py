@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO, cast
 
 from mvit_cli.errors import MViTError, UsageError
 
@@ -66,21 +66,23 @@ def opened_writer(
     """
     from mvit_cli.report.predict.spans import Timelines
     from mvit_cli.report.predict.terminal import PredictionBlocks, Screen
-    from mvit_cli.report.predict.writers import SEPARATORS, JsonDocument, JsonLines, SeparatedValues
+    from mvit_cli.report.predict.writers import SEPARATORS, JsonDocument, JsonLines, OnTerminal, SeparatedValues
 
     with _opened_stream(output, journal) as stream:
         model, in_windows = recogniser.summary, recogniser.recipe.windows is not None
         writer: RowWriter
+        # Exact in a pipe and in a file; a name must not steer a terminal.
+        data = cast("BinaryIO", OnTerminal(stream)) if stream.isatty() else stream.buffer
         if format == "table":
             blocks = Timelines if in_windows else PredictionBlocks
             writer = blocks(Screen(stream), recogniser.run, recogniser.notes, model if stages else None)
         elif format == "json":
-            writer = JsonDocument(stream.buffer, model)
+            writer = JsonDocument(data, model)
         elif format == "jsonl":
-            writer = JsonLines(stream.buffer)
+            writer = JsonLines(data)
         else:
             top = min(recogniser.most_listed, model["num_classes"])
-            writer = SeparatedValues(stream.buffer, SEPARATORS[format], top, in_windows=in_windows)
+            writer = SeparatedValues(data, SEPARATORS[format], top, in_windows=in_windows)
         attributed = _Attributed(writer, str(output) if output else "stdout", around)
         try:
             yield attributed

@@ -3,9 +3,10 @@
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO
 
 from mvit_cli.records import Row, Summary
+from mvit_cli.report.tables import printable_lines, write
 
 if TYPE_CHECKING:
     from mvit_cli.report.predict.page.inputs import Pictures
@@ -54,6 +55,31 @@ def to_json(value: Any, indent: int | None = None) -> bytes:
         ValueError: a number that JSON has not (NaN, infinity).
     """
     return encoded(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent))
+
+
+class OnTerminal(io.RawIOBase):
+    """What a data format writes, as a terminal may have it: what would steer it is escaped.
+
+    Args:
+        stream: of the terminal.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Writes whole lines of UTF-8; the tabs between values stay."""
+        text = bytes(data).decode("utf-8", "backslashreplace")
+        write("\t".join(map(printable_lines, text.split("\t"))), self._stream)
+        return len(data)
+
+    def flush(self) -> None:
+        """Gives it on."""
+        self._stream.flush()
 
 
 class JsonLines:
