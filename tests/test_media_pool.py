@@ -119,7 +119,7 @@ def test_small_files_are_decoded_further_ahead(side: int, at_least: int, at_most
         for _ in range(30):
             next(stream)
         next(outcome for outcome in stream if outcome is not LULL)
-        time.sleep(1.0)
+        time.sleep(2.0)
         ready = len(list(itertools.takewhile(lambda outcome: outcome is not LULL, stream)))
         assert at_least <= ready <= at_most
 

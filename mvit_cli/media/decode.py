@@ -36,7 +36,7 @@ LIST_SUFFIXES = (".txt", ".lst", ".list")
 
 
 def decode(request: DecodeRequest, allocate: Allocate | None = None, file: CheckedFile | None = None) -> Decoded:
-    """Returns the clips and crops of one file.
+    """The clips and crops of one file.
 
     Args:
         request: the file and the protocol.
@@ -64,7 +64,7 @@ def decode(request: DecodeRequest, allocate: Allocate | None = None, file: Check
 
 
 def attempt(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded | MediaError:
-    """Returns what `decode` returns or raises: no file may end a run, whatever a library makes of it."""
+    """What `decode` returns or raises: no file may end a run, whatever a library makes of it."""
     try:
         return decode(request, allocate)
     except Exception as error:
@@ -72,7 +72,7 @@ def attempt(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded
 
 
 def failure_of(error: Exception, path: str) -> MediaError:
-    """Returns what a file's row says of an exception; of a list of files, however it fails, how lists are named."""
+    """What a file's row says of an exception; of a list of files, however it fails, how lists are named."""
     failure = _failure_of(error)
     is_list = path.lower().endswith(LIST_SUFFIXES) and failure.hint != NAME_VIDEOS
     if is_list and failure.kind in ("decode", "unsupported"):
@@ -155,7 +155,7 @@ def _fetch_by(
 
 
 def damage(states: Sequence[State]) -> list[str]:
-    """Returns sentences on the frames, one state each, that are not as the file should have them.
+    """Sentences on the frames, one state each, that are not as the file should have them.
 
     Raises:
         MediaError: decode, where fewer than half could be had, or none without damage.

@@ -61,7 +61,7 @@ def probe(path: str | CheckedFile) -> Literal["image", "video"]:
 
 
 def read_image(path: str | CheckedFile, notes: list[str] | None = None) -> NDArray[np.uint8]:
-    """Returns `(H, W, 3)` RGB, turned upright; transparency is ignored, of an animation the first frame is taken.
+    """`(H, W, 3)` RGB, turned upright; transparency is ignored, of an animation the first frame is taken.
 
     Args:
         path: the file, or what `check_file` made of it.
@@ -146,7 +146,7 @@ def _is_jpeg_stream(path: str) -> bool:
 
 
 def _jpeg_size(data: bytes, start: int) -> tuple[bytes, int] | None:
-    """Returns height and width of a JPEG as they stand in it, and where its scan begins (ITU T.81, B.1); None if cut.
+    """Height and width of a JPEG as they stand in it, and where its scan begins (ITU T.81, B.1); None if cut.
 
     Thumbnails in the segments before are passed over.
     """
@@ -172,7 +172,7 @@ def _is_targa(head: bytes) -> bool:
 
 
 def _from_signature(stream: BinaryIO, head: bytes) -> BinaryIO:
-    """Returns a stream that begins with the picture: some JPEG files stand behind a byte order mark or line break."""
+    """A stream that begins with the picture: some JPEG files stand behind a byte order mark or line break."""
     ahead = len(head) - len(head.lstrip(_BEFORE_JPEG))
     if not ahead or not head[ahead:].startswith(_JPEG):
         return stream
@@ -196,7 +196,7 @@ def _pixels(stream: BinaryIO, held_bytes: int) -> NDArray[np.uint8]:
 
 
 def _without_end(data: bytes, held_bytes: int) -> NDArray[np.uint8] | None:
-    """Returns the pixels of a JPEG file without its end marker; None where more than the marker is missing.
+    """The pixels of a JPEG file without its end marker; None where more than the marker is missing.
 
     A decoder that has got all pixels passes over whatever stands before the end marker; else it takes it for pixels.
     """
@@ -226,7 +226,7 @@ def _check_memory(needed_bytes: int) -> None:
 
 
 def _bits_of(highest: int) -> int:
-    """Returns the bits of a grey value in a TIFF file, which does not say that 8 or 12 of them stand in 16 or 32."""
+    """The bits of a grey value in a TIFF file, which does not say that 8 or 12 of them stand in 16 or 32."""
     return next(bits for bits in (8, 12, 16, 20, 24, 28, 31) if highest < 2**bits)
 
 

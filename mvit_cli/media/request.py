@@ -68,7 +68,7 @@ class Windows:
                 raise ValueError(f"a {name} of {value:g} s is not possible, {SHORTEST_S:g} s is the least")
 
     def at(self, number: int, duration_s: float) -> Window:
-        """Returns a window of a video; `number` must not lie beyond the last one."""
+        """A window of a video; `number` must not lie beyond the last one."""
         start_s, duration_s = round(number * self.hop_s, DIGITS), round(duration_s, DIGITS)
         end_s, latest_s = round(start_s + self.length_s, DIGITS), duration_s - REST * self.length_s
         if end_s > latest_s:
@@ -76,7 +76,7 @@ class Windows:
         return Window(number, start_s, end_s, duration_s, end_s == duration_s or start_s + self.hop_s > latest_s)
 
     def lost_from(self, number: int, duration_s: float, error: MediaError) -> LostWindowError:
-        """Returns the loss of a window and of all after it."""
+        """The loss of a window and of all after it."""
         first = self.at(number, duration_s)
         return LostWindowError(error, replace(first, end_s=first.duration_s, is_last=True))
 
@@ -234,7 +234,7 @@ LULL: Lull = NoOutcome.LULL
 
 
 def window_of(outcome: Outcome) -> Window | None:
-    """Returns the window that an outcome is about; None where it is about the whole file."""
+    """The window that an outcome is about; None where it is about the whole file."""
     return outcome.window if isinstance(outcome, Decoded | LostWindowError) else None
 
 

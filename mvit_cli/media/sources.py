@@ -123,7 +123,7 @@ def _walk(root: str) -> Iterator[Source]:
 
 
 def _entries(folder: str) -> tuple[tuple[int, int], Iterator[tuple[str, bool]]]:
-    """Returns what identifies a folder, and its entries by name: path, whether it is a folder."""
+    """What identifies a folder, and its entries by name: path, whether it is a folder."""
     status = os.stat(folder)
     with os.scandir(folder) as entries:
         names = sorted((entry.name, _is_folder(entry)) for entry in entries if not _is_passed(entry.name))

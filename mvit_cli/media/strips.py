@@ -31,7 +31,7 @@ QUALITIES = (75, 55, 35, 20)
 
 
 def pictures_of(pixels: NDArray[Any], clips: Sequence[Clip], request: DecodeRequest) -> Pictures:
-    """Returns the frames of a file as far as the request asks for them; of three crops the middle one.
+    """The frames of a file as far as the request asks for them; of three crops the middle one.
 
     Args:
         pixels: `(views, T, H, W, 3)`, 0..255.
@@ -51,7 +51,7 @@ def pictures_of(pixels: NDArray[Any], clips: Sequence[Clip], request: DecodeRequ
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """Returns at most `most` of `count` places: the middles of as many equal parts."""
+    """At most `most` of `count` places: the middles of as many equal parts."""
     kept = min(count, most)
     return [(2 * part + 1) * count // (2 * kept) for part in range(kept)]
 

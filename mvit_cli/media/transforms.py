@@ -25,14 +25,14 @@ class Box(NamedTuple):
 
 
 def pixel_dtype(transform: Transform) -> type[Any]:
-    """Returns the dtype of cropped pixels: uint8, or float32 where the resize keeps fractions."""
+    """The dtype of cropped pixels: uint8, or float32 where the resize keeps fractions."""
     import numpy as np
 
     return np.uint8 if transform.resize_dtype == "uint8" else np.float32
 
 
 def resized_size(height: int, width: int, transform: Transform) -> tuple[int, int]:
-    """Returns height and width after resizing: the short side is `transform.resize`, the long one in proportion.
+    """Height and width after resizing: the short side is `transform.resize`, the long one in proportion.
 
     The long side is made whole pixels in another way in each source: cut off after either order of operations, or
     rounded.
@@ -48,7 +48,7 @@ def resized_size(height: int, width: int, transform: Transform) -> tuple[int, in
 
 
 def crop_boxes(height: int, width: int, transform: Transform, num_crops: int) -> list[Box]:
-    """Returns the crops of a resized frame: the centre, or both ends of the long side with the centre between them.
+    """The crops of a resized frame: the centre, or both ends of the long side with the centre between them.
 
     The centre of an odd remainder is rounded to the even place by torchvision, up by PySlowFast and down by MMAction2,
     whose last crop of three stands twice as far from the first as the centre. torchvision publishes no three crops.
@@ -72,7 +72,7 @@ def crop_boxes(height: int, width: int, transform: Transform, num_crops: int) ->
 
 
 def crops_of(frame: NDArray[np.uint8], transform: Transform, num_crops: int) -> list[NDArray[Any]]:
-    """Returns the crops of one `(H, W, 3)` uint8 frame, each `(crop, crop, 3)` of `pixel_dtype`."""
+    """The crops of one `(H, W, 3)` uint8 frame, each `(crop, crop, 3)` of `pixel_dtype`."""
     height, width = frame.shape[:2]
     size = resized_size(height, width, transform)
     boxes = crop_boxes(*size, transform, num_crops)
@@ -113,7 +113,7 @@ def _between(one: NDArray[Any], other: NDArray[Any], way: NDArray[np.float32]) -
 def _neighbours(
     old: int, new: int, start: int, count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Returns for `count` places of a resized side the pixel before, the one after, and the way between them (0..1)."""
+    """For `count` places of a resized side the pixel before, the one after, and the way between them (0..1)."""
     import numpy as np
 
     scale = np.float32(old) / np.float32(new)

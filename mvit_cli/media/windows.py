@@ -105,12 +105,12 @@ def _plan(request: DecodeRequest, index: VideoIndex) -> Iterator[_Planned]:
 
 
 def _reader(index: VideoIndex) -> type[FrameReader]:
-    """Returns the reader that goes through a file in one pass; decord is none."""
+    """The reader that goes through a file in one pass; decord is none."""
     return readers_for(index, "av")[0]
 
 
 def _wanted(request: DecodeRequest, index: VideoIndex, reader: FrameReader) -> Generator[AtWork, None, list[int]]:
-    """Returns the frames that the windows need, ascending; and some on the way where there is no seeking."""
+    """The frames that the windows need, ascending; and some on the way where there is no seeking."""
     import numpy as np
 
     wanted = np.empty(0, np.int64)

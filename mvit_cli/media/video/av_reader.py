@@ -161,7 +161,7 @@ class AVReader:
         return self._index.codec in BEGINS_ANYWHERE and not frame.key_frame
 
     def _place_of(self, pts: int | None, previous: int = -1) -> int:
-        """Returns the place of a time stamp, of those that share it the first after `previous`; the number of frames
+        """The place of a time stamp, of those that share it the first after `previous`; the number of frames
         for one after the last."""
         stamps = self._index.pts
         if stamps is None or pts is None:
@@ -242,7 +242,7 @@ class _Playback:
             yield from frames
 
     def to_rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """Returns `(H, W, 3)` RGB, turned upright; where the size changes in mid-stream, scaled to the first."""
+        """`(H, W, 3)` RGB, turned upright; where the size changes in mid-stream, scaled to the first."""
         import av
 
         width, height = self._size

@@ -61,7 +61,7 @@ def closes_behind(first: bytes, second: bytes, codec: VideoCodecContext) -> bool
 
 
 def _length_bytes(extradata: bytes, place: int) -> int:
-    """Returns the bytes of a unit's length (ISO/IEC 14496-15); 0 where start codes part units."""
+    """The bytes of a unit's length (ISO/IEC 14496-15); 0 where start codes part units."""
     return (extradata[place] & 3) + 1 if len(extradata) > place and extradata[0] == 1 else 0
 
 
@@ -169,7 +169,7 @@ class Pictures:
 
 
 def _vop_time_bits(data: bytes) -> int:
-    """Returns the width of vop_time_increment that a video object layer states; 0 without one.
+    """The width of vop_time_increment that a video object layer states; 0 without one.
 
     Source: ISO/IEC 14496-2, 6.2.3.
     """

@@ -102,7 +102,7 @@ class VideoIndex:
 
 
 def why_not_decord(index: VideoIndex) -> str | None:
-    """Returns the reason why decord's frames would not be this file's, or None where the index proves them right.
+    """The reason why decord's frames would not be this file's, or None where the index proves them right.
 
     decord counts hidden and damaged packets as frames, mixes the order of decoding with that of display after an open
     group of pictures, starts at the wrong key frame in containers without an index of their own, and believes key
@@ -215,7 +215,7 @@ def _refuse_colours(look: Look) -> None:
 
 
 def _rates(container: InputContainer, stream: VideoStream) -> list[float]:
-    """Returns the frames a second that the file states, the most trusted first."""
+    """The frames a second that the file states, the most trusted first."""
     if ELEMENTARY.intersection(container.format.name.split(",")):
         return [float(rate) for rate in (stream.codec_context.framerate,) if rate]
     return [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
@@ -239,7 +239,7 @@ def _line(container: InputContainer, packets: Packets) -> TimeLine | None:
 
 
 def _frames_left_out(path: str, stream: VideoStream, packets: Packets, line: TimeLine | None) -> int:
-    """Returns how many frames, in display order, stand before the first one that can be decoded.
+    """How many frames, in display order, stand before the first one that can be decoded.
 
     Raises:
         MediaError: decode, where none can be.
@@ -270,7 +270,7 @@ def _last_frame_s(
     line: TimeLine | None,
     last_s: float,
 ) -> float:
-    """Returns how long the last frame, which appears at `last_s` after the first, stands; 0 where nothing says it."""
+    """How long the last frame, which appears at `last_s` after the first, stands; 0 where nothing says it."""
     if line is None or line.pts is None:
         return 0.0
     stands_s = packets.durations[packets.pts.index(int(line.pts[-1]))] * float(stream.time_base or 0)
@@ -323,7 +323,7 @@ def _doubt_decord(
     look: Look,
     pts: NDArray[np.int64] | None,
 ) -> str:
-    """Returns the first reason against decord, or "".
+    """The first reason against decord, or "".
 
     Damage inside packets no index shows; there decord fails or is overheard. Of 240 damaged files of six codecs it gave
     frames of 13, all equal to PyAV's; of 40 in VP8 it gave 11 with other frames, and of VP9 some with shifted ones.

@@ -41,7 +41,7 @@ class Orientation:
         return self.transpose ^ self.flip_x ^ self.flip_y
 
     def upright(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Returns `(H, W, 3)` coded pixels as `(H, W, 3)` upright ones, or `(W, H, 3)` where they are transposed."""
+        """`(H, W, 3)` coded pixels as `(H, W, 3)` upright ones, or `(W, H, 3)` where they are transposed."""
         import numpy as np
 
         if self.transpose:
@@ -50,7 +50,7 @@ class Orientation:
 
 
 def orientation_of(matrix: bytes) -> Orientation:
-    """Returns the orientation that a display matrix asks for: mirrored by the sign of its determinant, turned by the
+    """The orientation that a display matrix asks for: mirrored by the sign of its determinant, turned by the
     nearest quarter turn. A matrix of zeros asks for nothing.
 
     Args:

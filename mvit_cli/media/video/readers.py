@@ -40,7 +40,7 @@ class FrameReader(Protocol):
 
 
 def readers_for(index: VideoIndex, choice: ReaderChoice) -> tuple[type[FrameReader], ...]:
-    """Returns the readers to try, in this order: a decord that gives up on a file is followed by PyAV under "auto".
+    """The readers to try, in this order: a decord that gives up on a file is followed by PyAV under "auto".
 
     Animated WebP is Pillow's, as stills are: PyAV does not read it.
 

@@ -29,7 +29,7 @@ def sample(
     num_clips: int,
     from_s: float = 0.0,
 ) -> list[Clip]:
-    """Returns the clips of a video, or of a part of it, in the order of time.
+    """The clips of a video, or of a part of it, in the order of time.
 
     Args:
         times_s: `(frames,)`, ascending, the first 0: when each frame appears.
@@ -57,7 +57,7 @@ def sample(
 
 
 def clip_span_s(sampling: Sampling, fps: float) -> float | None:
-    """Returns the seconds one clip covers in a file of `fps` frames a second; None where it is the whole video."""
+    """The seconds one clip covers in a file of `fps` frames a second; None where it is the whole video."""
     if sampling.method == "segments":
         return None
     if sampling.method == "image":
@@ -70,7 +70,7 @@ def clip_span_s(sampling: Sampling, fps: float) -> float | None:
 
 
 def short_video_warning(duration_s: float, fps: float, sampling: Sampling, what: str = "video") -> str | None:
-    """Returns a sentence where a clip needs more seconds than the video, or what else it is taken from, has."""
+    """A sentence where a clip needs more seconds than the video, or what else it is taken from, has."""
     span_s = clip_span_s(sampling, fps)
     # Half a frame of tolerance: the stated length of a file is rounded to its time base.
     if span_s is None or sampling.frames == 1 or span_s <= duration_s + 0.5 / fps:

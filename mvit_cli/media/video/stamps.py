@@ -163,7 +163,7 @@ def _apart(ticks: NDArray[np.float64], step: float) -> NDArray[np.float64]:
 
 
 def frame_rate(times_s: NDArray[np.float64], announced: Sequence[float]) -> tuple[float, bool]:
-    """Returns the frames a second and whether they vary.
+    """The frames a second and whether they vary.
 
     A rate is constant where every frame stands within half a frame of its place; then a rate that the file announces is
     taken where it drifts by less than a quarter of a frame over the file, because the measured one carries the rounding

@@ -37,7 +37,7 @@ class Animation:
 
 
 def animation_of(file: CheckedFile) -> Animation | None:
-    """Returns the animation that a file is; None for other files and for a WebP file of one picture.
+    """The animation that a file is; None for other files and for a WebP file of one picture.
 
     Raises:
         MediaError: unsupported, where a frame is too large.
@@ -60,7 +60,7 @@ def animation_of(file: CheckedFile) -> Animation | None:
 
 
 def _durations_ms(path: str) -> list[int]:
-    """Returns how long each frame stands; a frame whose header is cut off counts no more."""
+    """How long each frame stands; a frame whose header is cut off counts no more."""
     found = []
     with open(path, "rb") as stream:
         stream.seek(_CHUNKS_AT)

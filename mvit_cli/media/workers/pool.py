@@ -51,7 +51,7 @@ _POOLS: weakref.WeakSet[DecodePool] = weakref.WeakSet()
 
 
 def workers_auto() -> int:
-    """Returns half of the processors this process may use, 1 to 16: the network wants the others."""
+    """Half of the processors this process may use, 1 to 16: the network wants the others."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(usable // 2, MAX_AUTO_WORKERS))
 
@@ -161,7 +161,7 @@ class DecodePool:
             worker.send(self._waiting.popleft())
 
     def _free_worker(self) -> WorkerProcess | None:
-        """Returns a worker for one more job: an idle one, a new one, or one that has room; else None."""
+        """A worker for one more job: an idle one, a new one, or one that has room; else None."""
         for worker in [worker for worker in self.workers if worker.done >= FILES_A_WORKER and not worker.jobs]:
             self._dismiss(worker)
         usable = [worker for worker in self.workers if worker.done + len(worker.jobs) < FILES_A_WORKER]
@@ -316,7 +316,7 @@ class _Outbox:
         self.num_bytes += _size(outcome)
 
     def take(self) -> Outcome | None:
-        """Returns the outcome whose turn it is; None if it is not there yet."""
+        """The outcome whose turn it is; None if it is not there yet."""
         waiting = self._waiting.get(self.next)
         if not waiting:
             return None
@@ -328,7 +328,7 @@ class _Outbox:
         return outcome
 
     def count(self, number: int) -> int:
-        """Returns how many outcomes of a job wait."""
+        """How many outcomes of a job wait."""
         return len(self._waiting.get(number, ()))
 
 
@@ -382,7 +382,7 @@ class _Feeder:
 
 
 def _obituary(code: int, last_words: str) -> MediaError:
-    """Returns the error of a file whose worker ended with an exit code, and wrote its last words."""
+    """The error of a file whose worker ended with an exit code, and wrote its last words."""
     hint = "the file is damaged; convert it, or try --reader av"
     said = f": {last_words}" if last_words else ""
     if any(sign in last_words for sign in ("bad_alloc", "MemoryError", "annot allocate memory")):

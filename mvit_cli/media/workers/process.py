@@ -66,7 +66,7 @@ class Job:
             self.duration_s, self.crashes = window.duration_s, 0
 
     def lost(self, error: MediaError) -> MediaError:
-        """Returns the outcome of what is left of the file where that is given up."""
+        """The outcome of what is left of the file where that is given up."""
         if self.request.windows is None or self.duration_s is None:
             return error
         return self.request.windows.lost_from(self.request.first_window, self.duration_s, error)
@@ -114,7 +114,7 @@ class WorkerProcess:
         self._ear.start()
 
     def has_room(self) -> bool:
-        """Returns whether it may be given one more job: how many depends on what files have turned out to be."""
+        """Whether it may be given one more job: how many depends on what files have turned out to be."""
         are_small = 0 < self._most_bytes <= SMALL_BYTES
         return len(self.jobs) < (len(self.slots) if are_small else SLOTS)
 
@@ -144,13 +144,13 @@ class WorkerProcess:
         self._since = self._now()
 
     def deadline(self) -> float:
-        """Returns when the process is late, on its clock."""
+        """When the process is late, on its clock."""
         if not self.ready:
             return self._since + START_S
         return self._since + self.jobs[0][0].limit_s if self.jobs and not self.rests else math.inf
 
     def take_answer(self, answer: dict[str, Any]) -> tuple[Job, Outcome | AtWork]:
-        """Returns the job and what it gave, with pixels of its own; AT_WORK: only that it is still at it.
+        """The job and what it gave, with pixels of its own; AT_WORK: only that it is still at it.
 
         After the last outcome of a job the next job begins; after pixels before it the process rests until `go_on`.
 

@@ -29,7 +29,7 @@ class Slot:
         self._map: mmap.mmap | None = None
 
     def array(self, shape: tuple[int, ...], dtype: str | type[np.generic]) -> NDArray[Any]:
-        """Returns the slot as an array; what the other process wrote with the same shape and dtype stands in it."""
+        """The slot as an array; what the other process wrote with the same shape and dtype stands in it."""
         import numpy as np
 
         kind = np.dtype(dtype)

@@ -20,7 +20,7 @@ class Clock:
         self._stopped: threading.Event | None = None
 
     def now(self) -> float:
-        """Returns seconds, as `time.monotonic` but for those that this process was stopped."""
+        """Seconds, as `time.monotonic` but for those that this process was stopped."""
         with self._lock:
             moment = time.monotonic()
             gap_s = moment - self._last

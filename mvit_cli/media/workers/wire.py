@@ -42,7 +42,7 @@ def write_frame(descriptor: int, text: bytes, behind: bytes = b"") -> None:
 
 
 def read_frame(descriptor: int) -> tuple[bytes, bytes]:
-    """Returns the text of the next frame, and what is behind it.
+    """The text of the next frame, and what is behind it.
 
     Raises:
         EOFError: the other side has ended.
@@ -66,7 +66,7 @@ def _exactly(descriptor: int, size: int) -> bytes:
 
 
 def packed(number: int, outcome: Outcome | AtWork) -> tuple[bytes, bytes]:
-    """Returns the two parts of a frame on an outcome: all but its pixels, with their shape and dtype."""
+    """The two parts of a frame on an outcome: all but its pixels, with their shape and dtype."""
     if outcome is AT_WORK:
         return _text({"says": "alive", "number": number}), b""
     window = window_of(outcome)
@@ -94,7 +94,7 @@ def _text(said: dict[str, Any]) -> bytes:
 
 
 def parsed(frame: tuple[bytes, bytes]) -> dict[str, Any]:
-    """Returns what a frame says, with what is behind it under `behind`.
+    """What a frame says, with what is behind it under `behind`.
 
     Raises:
         ValueError: it is no frame of a worker.
@@ -109,7 +109,7 @@ def parsed(frame: tuple[bytes, bytes]) -> dict[str, Any]:
 
 
 def shape_of(said: dict[str, Any], most_values: int) -> tuple[tuple[int, ...], str] | None:
-    """Returns shape and dtype of the pixels that wait in the slot; None where the answer has none.
+    """Shape and dtype of the pixels that wait in the slot; None where the answer has none.
 
     Args:
         most_values: that the request can give.
@@ -128,7 +128,7 @@ def shape_of(said: dict[str, Any], most_values: int) -> tuple[tuple[int, ...], s
 
 
 def outcome_of(said: dict[str, Any], pixels: object) -> Outcome:
-    """Returns the outcome that an answer tells.
+    """The outcome that an answer tells.
 
     Args:
         pixels: those of a file that was decoded.
