@@ -13,6 +13,7 @@ from mvit_cli.checkpoints.formats.cfg import MAX_COUNT
 from mvit_cli.checkpoints.formats.facts import Facts, read_facts
 from mvit_cli.checkpoints.formats.infer import Inferred, check_preset, infer_config
 from mvit_cli.checkpoints.formats.layouts import Layout, recognise, to_canonical, without_wrapper
+from mvit_cli.checkpoints.formats.openmmlab import refuse_other_backbones
 from mvit_cli.checkpoints.formats.reading import Checkpoint, answered, read_checkpoint
 from mvit_cli.checkpoints.formats.settings import read_json
 from mvit_cli.errors import CheckpointError
@@ -162,6 +163,9 @@ def _configuration(
     if isinstance(preset, MViTConfig):
         return Inferred(preset, "the given configuration")
     facts = read_facts({key: tuple(tensor.shape) for key, tensor in tensors.items()})
+    meta = checkpoint.beside.get("meta")
+    if layout == "mmaction2" and "cls_token" in tensors and isinstance(meta, dict):
+        refuse_other_backbones(meta)
     stored = checkpoint.metadata.get(CONFIG_KEY)
     if stored is None:
         return infer_config(facts, layout, checkpoint.cfg, preset)

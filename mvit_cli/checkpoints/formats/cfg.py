@@ -53,11 +53,34 @@ def parse_cfg(text: str, depth: int, pooled_q: list[int], pooled_kv: list[int]) 
     cfg = read_yaml(text, "the file's cfg")
     if not isinstance(cfg, dict) or not isinstance(cfg.get("MVIT"), dict):
         return None
+    _refuse_other_networks(cfg)
     try:
         return _parse(cfg, cfg["MVIT"], depth, pooled_q, pooled_kv)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError) as error:
         told = str(error)[:160] or type(error).__name__
         raise CheckpointError(f"the file's cfg has an MVIT section that cannot be read ({told})", "") from error
+
+
+_OTHER_NETWORKS = (
+    ("DETECTION.ENABLE", "a detector: its head scores boxes, not clips"),
+    ("MASK.ENABLE", "pre-training by masks, without a classifier"),
+    ("MVIT.REV.ENABLE", "a reversible MViT, whose two streams this network does not have"),
+    ("MEMVIT.ENABLE", "MeMViT, which remembers earlier clips"),
+    ("MVIT.USE_FIXED_SINCOS_POS", "an MViT with fixed sine positions, which this network does not have"),
+)
+"""Switches of PySlowFast that make another network than a classifier of clips."""
+
+
+def _refuse_other_networks(cfg: dict[str, Any]) -> None:
+    """Raises CheckpointError, naming the switch, if the file belongs to another kind of network."""
+    for switch, what in _OTHER_NETWORKS:
+        value: Any = cfg
+        for name in switch.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is True:
+            raise CheckpointError(
+                f"the file's cfg says {switch}: it is {what}", "mvit runs MViT and MViTv2 with one classifier"
+            )
 
 
 def _parse(

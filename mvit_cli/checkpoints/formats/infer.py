@@ -139,7 +139,12 @@ def _config_from_cfg(facts: Facts, cfg: TrainingCfg) -> MViTConfig:
     stride_q = [cfg.strides_q.get(i, STRIDE_ONE) for i in range(depth)]
     stride_kv = [cfg.strides_kv.get(i, STRIDE_ONE) for i in range(depth)]
     height, width = _size(facts, cfg.patch_stride, cfg.size)
-    return MViTConfig(
+    if cfg.pool_first and facts.expand_in == "attn" and len(facts.stage_channels) > 1:
+        raise CheckpointError(
+            "the file's cfg says MVIT.POOL_FIRST and DIM_MUL_IN_ATT, and pooling before widening is unknown here",
+            "networks that widen in the MLP, or pool after they project, are",
+        )
+    config = MViTConfig(
         **_from_facts(facts),
         **(_pooling_fields(facts, stride_q, stride_kv) if facts.has_pooling_tensors else _pooling_of(cfg, depth)),
         stage_depths=tuple(end - start for start, end in spans),
@@ -157,6 +162,25 @@ def _config_from_cfg(facts: Facts, cfg: TrainingCfg) -> MViTConfig:
         residual_pooling=cfg.residual_pooling,
         head_pooling="mean_then_norm" if cfg.mean_pooling else "cls" if facts.cls_token else "mean",
     )
+    _check_strides(config, stride_q, stride_kv)
+    return config
+
+
+def _check_strides(config: MViTConfig, stride_q: Sequence[THW], stride_kv: Sequence[THW]) -> None:
+    """That each block is built with the strides that the file's cfg gives it.
+
+    Raises:
+        CheckpointError: naming the first block whose stride the stages cannot express.
+    """
+    for block in block_specs(config):
+        pairs = (("query", block.stride_q, stride_q), ("key-value", block.stride_kv, stride_kv))
+        for part, built, said in pairs:
+            if built != said[block.index]:
+                raise CheckpointError(
+                    f"the file's cfg gives block {block.index} the {part} stride {said[block.index]}, and the blocks of"
+                    f" its stage have {built}",
+                    "only strides that are equal inside a stage are supported",
+                )
 
 
 def _pooling_of(cfg: TrainingCfg, depth: int) -> dict[str, Any]:

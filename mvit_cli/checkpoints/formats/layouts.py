@@ -50,6 +50,14 @@ _TIMM = (
     (r"\.shortcut_proj_(attn|mlp)\.", ".proj."),
     (r"^head\.fc\.", "head.projection."),
 )
+_OTHER_NETWORKS = (
+    ("rev_backbone.", "a reversible MViT, whose two streams this network does not have"),
+    ("backbone.rev_backbone.", "a reversible MViT, whose two streams this network does not have"),
+    ("mask_token", "pre-training by masks, without a classifier"),
+    ("pred_head.", "pre-training by masks, without a classifier"),
+    ("decoder_embed.", "pre-training by masks, without a classifier"),
+)
+
 _PLAIN_HEAD = (r"^head\.(weight|bias)$", r"head.projection.\1")
 """Where people replaced the classifier by one linear layer, in any layout."""
 
@@ -68,9 +76,18 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> Layout:
         CheckpointError: if it is none of the known ones.
     """
     has = _prefix_test(shapes)
+    for prefix, what in _OTHER_NETWORKS:
+        if has(prefix):
+            raise CheckpointError(f"the tensors {prefix}* are those of {what}", "mvit runs MViT with one classifier")
     if has("conv_proj."):
         return "torchvision"
     if has("backbone.patch_embed.", "backbone.blocks."):
+        norms = sorted({key.split(".")[1] for key in shapes if re.match(r"backbone\.norm\d+\.", key)})
+        if len(norms) > 1:
+            raise CheckpointError(
+                f"the file has {', '.join(norms)}: a backbone with several outputs (out_scales), not a classifier",
+                "mvit runs MViT with one classifier",
+            )
         return "mmaction2"
     if has("stages.0.blocks.0."):
         return "timm"

@@ -66,6 +66,18 @@ def read_meta(meta: Mapping[Any, Any]) -> Meta:
     )
 
 
+def refuse_other_backbones(meta: Mapping[Any, Any]) -> None:
+    """Raises CheckpointError if a class token stands in the file that its backbone does without."""
+    text = meta.get("cfg")
+    backbone = _dict(_dict((read_assignments(text) if isinstance(text, str) else {}).get("model")).get("backbone"))
+    for switch in ("with_cls_token", "output_cls_token"):
+        if backbone.get(switch) is False and str(backbone.get("type", ""))[:80].rpartition(".")[2] == "MViT":
+            raise CheckpointError(
+                f"the file's meta says {switch}=False: the classifier sees another token than this network's",
+                "mvit runs MMAction2's MViT with its class token",
+            )
+
+
 def _activation(head: Mapping[str, Any]) -> Literal["softmax", "sigmoid"] | None:
     if not head:
         return None
