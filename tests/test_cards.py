@@ -41,7 +41,7 @@ def published(request: pytest.FixtureRequest) -> Card:
 
 def test_every_published_checkpoint_has_a_card() -> None:
     publishers = Counter(name.partition(".")[2].partition("_")[0] for name in PUBLISHED)
-    assert publishers == {"pysf": 8, "fb": 7, "timm": 7, "ptv": 3, "tv": 2, "mma": 9}
+    assert publishers == {"pysf": 8, "fb": 7, "timm": 7, "ptv": 3, "tv": 2, "mma": 9, "mmp": 4}
 
 
 def test_each_preset_with_weights_has_one_default() -> None:
@@ -85,7 +85,7 @@ def test_only_sampling_on_a_fixed_time_line_has_a_rate(published: Card) -> None:
 
 
 def test_a_hash_in_the_files_name_stands_in_the_card(published: Card) -> None:
-    if published.name.partition(".")[2].startswith(("tv", "mma")):
+    if published.name.partition(".")[2].startswith(("tv", "mma", "mmp")):
         assert published.source.url is not None
         assert published.source.url.endswith(f"-{published.source.sha256_prefix}.pth")
     else:  # and no other kind of number is mistaken for one
@@ -96,7 +96,7 @@ def test_a_hash_in_the_files_name_stands_in_the_card(published: Card) -> None:
 def test_files_of_the_cache_do_not_collide() -> None:
     urls = [load_card(name).source.url for name in PUBLISHED]
     files = [url.rpartition("/")[2] for url in urls if url]
-    assert len(files) == len(set(files)) == 29
+    assert len(files) == len(set(files)) == 33
 
 
 def test_figures_are_plausible_and_have_a_source(published: Card) -> None:

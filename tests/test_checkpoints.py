@@ -12,7 +12,7 @@ import mvit_cli
 from mvit_cli.arch import MViTConfig, get_preset
 from mvit_cli.checkpoints.formats.layouts import recognise, to_canonical
 from mvit_cli.checkpoints.formats.reading import Checkpoint, read_checkpoint
-from mvit_cli.checkpoints.load import describe, mismatches
+from mvit_cli.checkpoints.load import describe, load_model, mismatches
 from mvit_cli.errors import CheckpointError, UsageError
 
 
@@ -214,3 +214,26 @@ def test_random_networks_need_no_file() -> None:
     assert not model.training
     assert model.config.height == 64
     assert get_preset("mvitv2_tiny").config.num_classes == model.config.num_classes
+
+
+MMPRETRAIN = (
+    ("patch_embed.proj.", "backbone.patch_embed.projection."),
+    ("blocks.", "backbone.blocks."),
+    ("norm.", "backbone.norm3."),
+    ("head.projection.", "head.fc."),
+)
+"""Canonical names and those of mmpretrain's configs/mvit; the kernels of its images have no time axis."""
+
+
+def test_mmpretrains_naming_gives_the_same_logits(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = load_model("mvitv2_tiny")
+    renamed = {}
+    for key, tensor in model.state_dict().items():
+        theirs = next(new + key[len(old) :] for old, new in MMPRETRAIN if key.startswith(old))
+        renamed[theirs] = tensor.squeeze(2) if tensor.ndim == 5 else tensor
+    assert sum(tensor.numel() for tensor in renamed.values()) == 24_173_320  # of its metafile
+    torch.save({"meta": {}, "state_dict": renamed}, tmp_path / "tiny.pth")
+    clip = torch.randn(1, 3, 1, 224, 224)
+    with torch.no_grad():
+        assert torch.equal(load_model(None, tmp_path / "tiny.pth")(clip), model(clip))

@@ -1,6 +1,7 @@
 """The command line: formats, exit codes, messages, streams."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -342,3 +343,29 @@ def children(pid: int) -> list[int]:
     """Processes that a process has started, where the system tells."""
     lists = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for path in lists for child in path.read_text().split()]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "free some room"),
+        (errno.EMFILE, "too many files"),
+        (errno.EACCES, "permissions"),
+        (errno.EROFS, "read-only"),
+        (errno.EISDIR, "is a folder"),
+        (errno.ENOENT, "does not exist"),
+        (errno.EXDEV, "check the place"),
+    ],
+)
+def test_hints_of_system_errors_fit_the_error(
+    number: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object) -> int:
+        raise OSError(number, os.strerror(number), "there/file")
+
+    monkeypatch.setattr("mvit_cli.cli.main._invoke", failing)
+    assert run([]) == 1
+    message, hint = capsys.readouterr().err.splitlines()
+    assert message == f"error: there/file: {os.strerror(number)}"
+    assert words in hint
+    assert ("free some room" in hint) == (number == errno.ENOSPC)

@@ -8,12 +8,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from markdown_it import MarkdownIt
 
 import mvit_cli
-from mvit_cli.arch.presets import preset_names
+from mvit_cli.arch import MViTConfig
+from mvit_cli.arch.presets import get_preset, preset_names
+from mvit_cli.arch.summary import summarize
 from mvit_cli.cli.geometry import parse_size
 from mvit_cli.cli.main import run
 from mvit_cli.errors import UsageError
@@ -222,3 +225,42 @@ def test_numbers_do_not_pretend() -> None:
 @pytest.mark.parametrize(("share", "text"), [(0, ""), (1, "██████████"), (0.5, "█████"), (0.0125, "▏"), (2, "█" * 10)])
 def test_a_bar_is_as_long_as_its_share(share: float, text: str) -> None:
     assert bar(share, 10) == text
+
+
+def test_a_configuration_from_python_is_summarised() -> None:
+    config = MViTConfig(stage_depths=(1, 2, 3, 1))
+    summary = summarize(config, frames=8)
+    assert summary["preset"] is None
+    assert len(summary["blocks"]) == 7
+    assert summarize(MViTConfig()) == summarize("B")
+
+
+def test_a_preset_is_changed_field_by_field(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--set", "stride_kv=1x4x4", "--set", "stage-depths=1,2,3,1", "--set", "cls_token=true"]
+    assert run(["summarize", *words, "--format", "json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    wanted = replace(get_preset("B").config, stride_kv=((1, 4, 4),) * 4, stage_depths=(1, 2, 3, 1))
+    assert summary == json.loads(json.dumps(summarize(wanted)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("stride_kw=1x4x4", "nearest: stride_kv"),
+        ("stride_kv", "is no field=value"),
+        ("stride_kv=4", "it takes time x height x width, as 1x4x4"),
+        ("pool_mode=Max", "it takes conv or max or avg"),
+        ("cls_token=maybe", "it takes true or false"),
+        ("frames=-1", "it takes whole numbers"),
+        ("mlp_ratio=wide", "it takes a number"),
+        ("stage_depths=1,2,3", "one entry a stage"),
+        ("stage_depths=", "1 or more"),
+        ("stage_heads=5", "cannot be shared by 5 heads"),
+        ("frames=0", "from 1 to 1000000"),
+    ],
+)
+def test_a_change_out_of_range_says_what_is_allowed(
+    setting: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["summarize", "--set", setting]) == 2
+    assert words in capsys.readouterr().err

@@ -11,16 +11,16 @@ from mvit_cli.records import Block, PaperFigures, Stage, Summary
 
 
 def summarize(
-    preset: str = "B",
+    preset: str | MViTConfig = "B",
     *,
     frames: int | None = None,
     size: int | tuple[int, int] | None = None,
     num_classes: int | None = None,
 ) -> Summary:
-    """Shapes, sequence lengths, parameters and MACs of a preset, per stage and per block.
+    """Shapes, sequence lengths, parameters and MACs of a preset or a configuration, per stage and per block.
 
     Args:
-        preset: a preset's name or alias.
+        preset: a preset's name or alias, or a configuration of one's own.
         frames: frames of the clip; default: the preset's.
         size: pixels of the crop, one number or (height, width); default: the preset's.
         num_classes: default: the preset's.
@@ -32,6 +32,9 @@ def summarize(
         ValueError: if the architecture cannot take that geometry.
         UsageError: if there is no such preset.
     """
+    if isinstance(preset, MViTConfig):
+        config = resized(preset, frames, size, num_classes)
+        return summarize_config(config, preset_of(config))
     found = get_preset(preset)
     return summarize_config(resized(found.config, frames, size, num_classes), found)
 

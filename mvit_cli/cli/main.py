@@ -1,5 +1,6 @@
 """The `mvit` command: its sub-commands, and the one place where errors become messages and exit codes."""
 
+import errno
 import os
 import signal
 import sys
@@ -23,6 +24,26 @@ from mvit_cli.errors import MViTError
 
 INTERRUPTED = 130
 TERMINATED = 143
+
+_NEXT_STEPS = {
+    errno.ENOSPC: "free some room on that disk, or write elsewhere",
+    errno.EDQUOT: "your quota is used up: free some room, or write elsewhere",
+    errno.EFBIG: "that file system takes no larger files: write elsewhere",
+    errno.EMFILE: "too many files are open at once: raise the limit (`ulimit -n 4096`), or use fewer --workers",
+    errno.ENFILE: "this machine has too many files open: close other programs",
+    errno.EACCES: "check the permissions of the place and of the folders above it",
+    errno.EPERM: "check the permissions of the place and of the folders above it",
+    errno.EROFS: "that place is read-only: write elsewhere",
+    errno.EISDIR: "that is a folder: name a file in it",
+    errno.ENOTDIR: "a part of that path is a file, not a folder: check the path",
+    errno.ENOENT: "check the path: a part of it does not exist",
+    errno.EEXIST: "it is there already: name another, or remove it",
+    errno.ENAMETOOLONG: "give it a shorter name",
+    errno.ENOMEM: "this machine has too little memory left: close other programs, or use fewer --workers",
+    errno.EIO: "the disk or the network share reports an error: try another place",
+    errno.EAGAIN: "too many processes or files are in use: try again, or use fewer --workers",
+}
+"""What to do about an error of the system that nobody has explained better."""
 
 # Typer has its own copy of Click and exports of its errors only this one: the parent of all wrong usage.
 _TyperUsageError: Any = typer.BadParameter.__base__
@@ -138,7 +159,7 @@ def _told(error: Exception) -> tuple[str, str, int]:
         return error.format_message().replace("Value error, ", ""), f"`{where} --help` shows what there is", 2
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}", "check the place and its free space", 1
+        return f"{where}{error.strerror or error}", _NEXT_STEPS.get(error.errno or 0, "check the place named"), 1
     if os.environ.get("MVIT_TRACEBACK"):
         raise error
     lines = str(error).strip().splitlines() or [""]

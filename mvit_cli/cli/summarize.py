@@ -1,5 +1,6 @@
 """`mvit summarize`: what the network does to a clip, stage by stage, without running it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,6 +22,7 @@ EXAMPLES = """\b
 Examples:
   mvit summarize --preset v2-S --explain
   mvit summarize --frames 32 --size 160x256 --blocks
+  mvit summarize --set stride_kv=1x4x4 --set stage_depths=1,2,3,1
   mvit summarize --compare S,B,v2-S,v2-B --format markdown
   mvit summarize --weights model.safetensors --format json
   mvit summarize --plot pyramid.svg"""
@@ -38,6 +40,12 @@ def summarize_command(
     ] = None,
     frames: Frames = None,
     size: Size = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="Change the preset: stride_kv=1x4x4, stage_depths=1,2,3,1 ..."
+        ),
+    ] = None,
     blocks: Annotated[bool, typer.Option("--blocks", help="Add a row for each block.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say below each row how its numbers come about.")] = False,
     output: Annotated[Format, typer.Option("--format", help="How the result is written.")] = "table",
@@ -51,14 +59,17 @@ def summarize_command(
         raise UsageError("--weights-key names a network in a file, and there is none", "add --weights FILE")
     geometry = frames, parse_size(size)
     if compare is not None:
-        _refuse_beside_compare({"--preset": preset, "--weights": weights, "--explain": explain})
+        _refuse_beside_compare(
+            {"--preset": preset, "--weights": weights, "--explain": explain, "--set": settings or None}
+        )
         _print_comparison(compare, geometry, output, blocks, plot)
         return
-    summary, config = (
-        _described(weights, preset, geometry, weights_key)
-        if weights is not None
-        else _summarized(preset or "B", geometry)
-    )
+    if settings and weights is not None:
+        raise UsageError("--set changes a preset, and --weights describes a checkpoint", "leave out one of them")
+    if weights is not None:
+        summary, config = _described(weights, preset, geometry, weights_key)
+    else:
+        summary, config = _summarized(preset or "B", geometry, settings or ())
     if plot:
         from mvit_cli.report.summarize.pyramid import draw_pyramid
 
@@ -129,13 +140,17 @@ def _refuse_beside_compare(options: dict[str, object]) -> None:
             raise UsageError(f"{option} is about one network, --compare about several", "leave out one of them")
 
 
-def _summarized(name: str, geometry: Geometry) -> "tuple[Summary, MViTConfig]":
+def _summarized(name: str, geometry: Geometry, settings: Sequence[str] = ()) -> "tuple[Summary, MViTConfig]":
     """The object behind the command, and the configuration it describes."""
     from mvit_cli.arch.presets import get_preset
-    from mvit_cli.arch.summary import resized, summarize_config
+    from mvit_cli.arch.summary import preset_of, resized, summarize_config
+    from mvit_cli.cli.changes import changed
 
     preset = get_preset(name)
     try:
+        if settings:
+            config = resized(changed(preset.config, settings), *geometry)
+            return summarize_config(config, preset_of(config)), config
         config = resized(preset.config, *geometry)
         return summarize_config(config, preset), config
     except ValueError as error:
