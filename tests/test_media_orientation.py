@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from media_clips import draw, write_video
+from media_zoo import MATRICES
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.video.av_reader import AVReader
@@ -17,17 +18,6 @@ from mvit_cli.media.video.orientation import orientation_of
 from mvit_cli.media.video.readers import readers_for
 
 CODED = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
-# Matrix (a, b, c, d) -> what ffmpeg 5.1 shows of coded pixels.
-SHOWN = {
-    (1, 0, 0, 1): lambda pixels: pixels,
-    (-1, 0, 0, 1): lambda pixels: pixels[:, ::-1],
-    (1, 0, 0, -1): lambda pixels: pixels[::-1],
-    (-1, 0, 0, -1): lambda pixels: pixels[::-1, ::-1],
-    (0, 1, -1, 0): lambda pixels: np.rot90(pixels, -1),
-    (0, -1, 1, 0): lambda pixels: np.rot90(pixels),
-    (0, 1, 1, 0): lambda pixels: pixels.swapaxes(0, 1),
-    (0, -1, -1, 0): lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
-}
 
 
 def matrix(a: float, b: float, c: float, d: float) -> bytes:
@@ -39,10 +29,10 @@ def turned(degrees: float, mirror: int = 1) -> bytes:
     return matrix(mirror * cos, mirror * sin, -sin, cos)
 
 
-@pytest.mark.parametrize("parts", SHOWN)
+@pytest.mark.parametrize("parts", MATRICES)
 def test_eight_places(parts):
     found = orientation_of(matrix(*parts))
-    assert np.array_equal(found.upright(CODED), SHOWN[parts](CODED))
+    assert np.array_equal(found.upright(CODED), MATRICES[parts](CODED))
     assert found.mirrors == (parts[0] * parts[3] - parts[1] * parts[2] < 0)
     assert found.warning == ""
 
@@ -74,7 +64,7 @@ def test_a_flat_picture_is_not_shown_flat():
     assert "flattens" in orientation_of(matrix(1, 0, 1, 0)).warning
 
 
-@pytest.mark.parametrize("parts", [*SHOWN, (0, 0, 0, 0), (0.99985, 0.01745, -0.01745, 0.99985)])
+@pytest.mark.parametrize("parts", [*MATRICES, (0, 0, 0, 0), (0.99985, 0.01745, -0.01745, 0.99985)])
 def test_all_readers_show_a_file_alike(tmp_path, parts):
     path = Path(write_video(tmp_path / "a.mp4", 6, size=(160, 128)))
     data = path.read_bytes()
@@ -83,8 +73,8 @@ def test_all_readers_show_a_file_alike(tmp_path, parts):
     numbers = struct.unpack("=9i", matrix(*parts)) if any(parts) else (0,) * 9
     path.write_bytes(data[:track] + struct.pack(">9i", *numbers) + data[track + 36 :])
     index = index_video(str(path))
-    assert bool(index.warnings) == (parts not in SHOWN and any(parts))
-    upright = SHOWN.get(parts, SHOWN[1, 0, 0, 1])(draw(3, 160, 128))
+    assert bool(index.warnings) == (parts not in MATRICES and any(parts))
+    upright = MATRICES.get(parts, MATRICES[1, 0, 0, 1])(draw(3, 160, 128))
     for kind in readers_for(index, "auto"):
         reader = kind(index)
         (fetched,) = reader.frames([3])

@@ -198,6 +198,7 @@ def _predict(asked: Arguments) -> None:
     With --window a video gives a row for each window: a timeline.
     """
     from mvit_cli.recognition.plan import plan
+    from mvit_cli.recognition.recogniser import no_pictures
     from mvit_cli.recognition.written import sparing
 
     options = asked.options()
@@ -237,11 +238,6 @@ def _predict(asked: Arguments) -> None:
 
 
 predict_command = taking(Arguments, _predict)
-
-
-def no_pictures(number: int) -> Literal["none"]:
-    """Which pictures are made of an input where no page shows them."""
-    return "none"
 
 
 def _give_out(rows: "Iterable[tuple[Row, Pictures | None]]", sinks: "Sequence[Sink]", fail_fast: bool) -> None:
