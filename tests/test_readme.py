@@ -1,4 +1,4 @@
-"""What the README says is true: its commands run, its outputs are current."""
+"""What the README and the pages say is true: their commands run, their outputs are current."""
 
 import os
 import re
@@ -16,9 +16,12 @@ from mvit_cli.cli.main import run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"(?:<!-- (?P<marker>ci:\w+) -->\n)?```sh\n(?P<body>.*?)```", README, re.DOTALL)
+PAGES = "".join(
+    path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")) if path.stem != "tutorial"
+)
+BLOCKS = re.findall(r"(?:<!-- (?P<marker>ci:\w+) -->\n)?```sh\n(?P<body>.*?)```", README + PAGES, re.DOTALL)
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README + PAGES, re.DOTALL | re.MULTILINE)
 SHOWN = sorted(  # commands on files of the reader's own
     line.split("#")[0].split("|")[0].strip()
     for language, body in FENCED
@@ -74,7 +77,7 @@ def test_the_first_command_recognises_the_example() -> None:
 
 
 def test_outputs_and_the_table_of_presets_are_current() -> None:
-    done = subprocess.run([sys.executable, "benchmarks/update_readme.py", "--check"], cwd=ROOT, capture_output=True)
+    done = subprocess.run([sys.executable, "scripts/update_docs.py", "--check"], cwd=ROOT, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
 
 

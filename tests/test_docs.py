@@ -1,0 +1,126 @@
+"""The pages of docs/: the tutorial runs as printed, the recipes work, no link is dead, no page is forgotten."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+import mvit_cli
+from mvit_cli.records import ErrorKind
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+TUTORIAL = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+CLIP = ROOT / "tests" / "data" / "pan_left.mp4"
+
+
+def fenced(path: Path, language: str) -> list[str]:
+    """The code blocks of a page."""
+    text = path.read_text(encoding="utf-8")
+    return [str(body) for body in re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the test data, as a checkout has it."""
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "tests").mkdir()
+    (folder / "tests" / "data").symlink_to(ROOT / "tests" / "data")
+    return folder
+
+
+@pytest.mark.timeout(300)
+def test_the_tutorial_runs_as_printed(checkout: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1"}
+    script = "set -e\n" + "\n".join(fenced(DOCS / "tutorial.md", "sh"))
+    done = subprocess.run(["sh", "-c", script], cwd=checkout, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("pan left") >= 3  # table, JSON, rows of the folder or the page's run
+    rows = [json.loads(line) for line in (checkout / "rows.jsonl").read_text().splitlines()]
+    assert len(rows) == len(list((ROOT / "tests/data/clips").glob("*"))) - 2  # --resume added none; two are lists
+    assert {row["status"] for row in rows} == {"ok", "error"}
+    assert "<img" in (checkout / "report.html").read_text()
+
+
+def test_the_tutorials_python_runs(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
+    for block in fenced(DOCS / "tutorial.md", "python"):
+        names: dict[str, Any] = {}
+        exec(block, names)
+        assert names["row"]["status"] in ("ok", "error")
+
+
+def test_pandas_reads_rows_as_the_recipe_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
+    with Path("rows.jsonl").open("w") as file:
+        for row in mvit_cli.predict([CLIP, "nowhere.mp4"], preset="camera"):
+            print(json.dumps(row), file=file)
+    exec(next(block for block in fenced(DOCS / "recipes.md", "python") if "pandas" in block), {})
+    assert re.search(r"pan left\s+1\s+0\.9", capsys.readouterr().out)
+
+
+def test_duckdb_reads_rows_as_the_recipe_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    monkeypatch.chdir(tmp_path)
+    with Path("rows.jsonl").open("w") as file:
+        for row in mvit_cli.predict([CLIP, "nowhere.mp4"], preset="camera"):
+            print(json.dumps(row), file=file)
+    ((label, clips, score),) = duckdb.sql(fenced(DOCS / "recipes.md", "sql")[0]).fetchall()
+    assert (label, clips) == ("pan left", 1)
+    assert score > 0.9
+
+
+def test_the_web_service_of_the_recipe_answers() -> None:
+    names: dict[str, Any] = {}
+    exec(next(block for block in fenced(DOCS / "recipes.md", "python") if "HTTPServer" in block), names)
+    server = names["server"]
+    server.RequestHandlerClass.log_message = lambda *_: None
+    threading.Thread(target=server.handle_request, daemon=True).start()
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{server.server_port}/clip.mp4", CLIP.read_bytes(), timeout=100
+    ) as reply:
+        row = json.load(reply)
+    server.server_close()
+    assert row["predictions"][0]["label"] == "pan left"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_link_is_dead(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
+
+
+def test_every_page_is_in_the_menu() -> None:
+    def pages(entry: Any) -> list[str]:
+        if isinstance(entry, str):
+            return [entry]
+        return [page for one in (entry if isinstance(entry, list) else entry.values()) for page in pages(one)]
+
+    menu = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    assert sorted(pages(menu)) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+
+
+def test_the_readme_can_be_read_at_one_sitting() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
+
+
+def test_every_kind_of_error_has_its_line() -> None:
+    table = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(get_args(ErrorKind))
+
+
+def test_the_citation_names_this_version() -> None:
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == mvit_cli.__version__
