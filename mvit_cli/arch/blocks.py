@@ -6,6 +6,7 @@ from math import prod
 from mvit_cli.arch.config import STRIDE_ONE, MViTConfig
 from mvit_cli.arch.fields import mlp_hidden
 from mvit_cli.arch.grid import THW, floor_div, is_strided, pooled_grid, widened
+from mvit_cli.arch.positions import relative_rows_thw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ def block_specs(config: MViTConfig) -> tuple[BlockSpec, ...]:
                     thw_in=thw,
                     thw_out=thw_out,
                     thw_kv=pooled_grid(thw, kernel_kv, stride_kv) if kernel_kv else thw,
-                    rel_pos_thw=_rel_pos_thw(config, nominal, stride_q, stride_kv),
+                    rel_pos_thw=relative_rows_thw(config, nominal, stride_q, stride_kv),
                     num_cls=int(config.cls_token),
                 )
             )
@@ -129,14 +130,3 @@ def _pooling_kv(config: MViTConfig, stage: int, index: int) -> tuple[THW | None,
 def _or_none(kernel: THW, stride: THW) -> THW | None:
     """A window of one position that moves by one is no pooling at all."""
     return kernel if prod(kernel) > 1 or is_strided(stride) else None
-
-
-def _rel_pos_thw(config: MViTConfig, nominal: THW, stride_q: THW, stride_kv: THW) -> THW:
-    """Rows of the tables: `2 max(q, k) - 1` distances, the longer side of the grid for both height and width.
-
-    One at least: floor division of a grid smaller than the stride leaves nothing, where pooling leaves one position.
-    """
-    q, k = floor_div(nominal, stride_q), floor_div(nominal, stride_kv)
-    time = 2 * max(q[0], k[0], 1) - 1 if config.rel_pos_time else 0
-    space = 2 * max(*q[1:], *k[1:], 1) - 1 if config.rel_pos_space else 0
-    return time, space, space

@@ -9,6 +9,7 @@ from math import prod
 
 from mvit_cli.arch.blocks import BlockSpec
 from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.positions import absolute_rows
 
 RGB = 3
 
@@ -38,10 +39,8 @@ def patch_embed_cost(config: MViTConfig) -> Cost:
     """The patch convolution, the class token, the absolute positions and the stem norm."""
     dim, patches = config.stage_channels[0], config.num_patches
     per_patch = RGB * prod(config.patch_kernel)
-    t, h, w = config.patch_thw
-    num_cls = int(config.cls_token)
-    positions = {"none": 0, "joint": patches + num_cls, "separate": t + h * w + num_cls}[config.pos_embed]
-    cost = Cost((per_patch + 1) * dim + (num_cls + positions) * dim, patches * per_patch * dim)
+    rows = sum(absolute_rows(config).values())
+    cost = Cost((per_patch + 1) * dim + rows * dim, patches * per_patch * dim)
     return cost + layer_norm(dim) if config.norm_stem else cost
 
 

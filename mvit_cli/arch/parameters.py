@@ -1,11 +1,10 @@
 """Names and shapes of all parameters of a network, from its blocks: what a checkpoint is compared with."""
 
-from math import prod
-
 from mvit_cli.arch.blocks import BlockSpec, block_specs
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.grid import THW
+from mvit_cli.arch.positions import absolute_rows
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -13,25 +12,13 @@ Shapes = dict[str, tuple[int, ...]]
 def parameter_shapes(config: MViTConfig) -> Shapes:
     """Shape of each parameter by its canonical name (PySlowFast's, with one joint `qkv`)."""
     first, last = config.stage_channels[0], config.stage_channels[-1]
-    shapes = _positions(config)
+    shapes: Shapes = {name: (1, rows, first) for name, rows in absolute_rows(config).items()}
     shapes |= {"patch_embed.proj.weight": (first, RGB, *config.patch_kernel), "patch_embed.proj.bias": (first,)}
     if config.norm_stem:
         shapes |= _norm("norm_stem", first)
     for block in block_specs(config):
         shapes |= {f"blocks.{block.index}.{name}": shape for name, shape in _block(config, block).items()}
     return shapes | _norm("norm", last) | _linear("head.projection", last, config.num_classes)
-
-
-def _positions(config: MViTConfig) -> Shapes:
-    """The class token and the absolute positions."""
-    num_cls, (t, h, w) = int(config.cls_token), config.patch_thw
-    tables = {
-        "none": {},
-        "joint": {"pos_embed": prod(config.patch_thw) + num_cls},
-        "separate": {"pos_embed_spatial": h * w, "pos_embed_temporal": t, "pos_embed_class": num_cls},
-    }[config.pos_embed]
-    lengths = {"cls_token": num_cls, **tables}
-    return {name: (1, length, config.stage_channels[0]) for name, length in lengths.items() if length}
 
 
 def _block(config: MViTConfig, block: BlockSpec) -> Shapes:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.grid import THW
+from mvit_cli.arch.positions import absolute_rows, distances
 
 POSITION_NAMES = ("pos_embed", "pos_embed_spatial", "pos_embed_temporal", "pos_embed_class")
 
@@ -74,7 +75,7 @@ def relative_position_bias(q: Tensor, tables: dict[str, Tensor | None], q_thw: T
         if table is None:
             continue
         rows = relative_rows(length_q, length_k, q.device)
-        relative = resize_rel_pos(table, 2 * max(length_q, length_k) - 1)[rows]  # (q, k, D)
+        relative = resize_rel_pos(table, distances(length_q, length_k))[rows]  # (q, k, D)
         scores = torch.einsum(f"bnthwd,{name}kd->bnthwk", grid, relative)
         along_axis = [length_k if other == axis else 1 for other in range(3)]
         bias = bias + scores.unflatten(5, along_axis)  # (B, H, T, H, W, k_T or 1, k_H or 1, k_W or 1)
@@ -83,19 +84,10 @@ def relative_position_bias(q: Tensor, tables: dict[str, Tensor | None], q_thw: T
 
 def position_tables(config: MViTConfig) -> dict[str, nn.Parameter | None]:
     """The class token and the absolute positions under their canonical names; None where the model has none."""
-    num_cls, (t, h, w) = int(config.cls_token), config.patch_thw
-    joint, separate = config.pos_embed == "joint", config.pos_embed == "separate"
-    lengths = {
-        "cls_token": num_cls,
-        "pos_embed": joint * (t * h * w + num_cls),
-        "pos_embed_spatial": separate * h * w,
-        "pos_embed_temporal": separate * t,
-        "pos_embed_class": separate * num_cls,
-    }
-    dim = config.stage_channels[0]
+    rows, dim = absolute_rows(config), config.stage_channels[0]
     return {
-        name: nn.Parameter(nn.init.trunc_normal_(torch.empty(1, length, dim), std=0.02)) if length else None
-        for name, length in lengths.items()
+        name: nn.Parameter(nn.init.trunc_normal_(torch.empty(1, rows[name], dim), std=0.02)) if name in rows else None
+        for name in ("cls_token", *POSITION_NAMES)
     }
 
 

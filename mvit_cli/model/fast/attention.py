@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mvit_cli.arch.blocks import BlockSpec
 from mvit_cli.arch.grid import THW
+from mvit_cli.arch.positions import distances
 from mvit_cli.model.fast.int8 import Int8Linear
 from mvit_cli.model.fast.layout import FoldedPool, RowLayout, joined, read_positions
 from mvit_cli.model.mvit import PoolingAttention, TokenPool
@@ -158,7 +159,7 @@ class FastAttention(nn.Module):
         """The embedding of each pair of places on an axis, `(queries, keys, D)`; made once for each size of clip."""
         kept = self.relative.get((axis, queries, keys))
         if kept is None:
-            table = resize_rel_pos(self.tables[axis], 2 * max(queries, keys) - 1)
+            table = resize_rel_pos(self.tables[axis], distances(queries, keys))
             kept = table[relative_rows(queries, keys, table.device)]
             if not torch.compiler.is_compiling():  # a traced tensor must not outlive its trace
                 self.relative[axis, queries, keys] = kept
