@@ -11,37 +11,51 @@ if TYPE_CHECKING:
     from mvit_cli.checkpoints.load import build_model, load_model, load_state_dict
     from mvit_cli.errors import MViTError
     from mvit_cli.recognition.predict import predict
+    from mvit_cli.recognition.resident import Recogniser, preprocess
+    from mvit_cli.records import ErrorRow, OkRow, Row
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ErrorRow",
     "MViTConfig",
     "MViTError",
+    "OkRow",
+    "Recogniser",
+    "Row",
     "__version__",
     "build_model",
     "load_model",
     "load_state_dict",
     "predict",
+    "preprocess",
     "summarize",
 ]
 
 _HOMES = {
+    "ErrorRow": "mvit_cli.records",
     "MViTConfig": "mvit_cli.arch.config",
     "MViTError": "mvit_cli.errors",
+    "OkRow": "mvit_cli.records",
+    "Recogniser": "mvit_cli.recognition.resident",
+    "Row": "mvit_cli.records",
     "build_model": "mvit_cli.checkpoints.load",
     "load_model": "mvit_cli.checkpoints.load",
     "load_state_dict": "mvit_cli.checkpoints.load",
     "predict": "mvit_cli.recognition.predict",
+    "preprocess": "mvit_cli.recognition.resident",
     "summarize": "mvit_cli.arch.summary",
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'mvit_cli' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # a type checker refuses names that are not there
 
-    return getattr(import_module(_HOMES[name]), name)
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'mvit_cli' has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,7 @@ from mvit_cli.rules import Amount, Count, Grid, Rule, Share, Size
 StageName = Annotated[str, Rule(pattern=r"^(cube1|scale[0-9]+|head)$")]
 ViewsText = Annotated[str, Rule("Clips x crops, whose scores are averaged.", pattern=r"^[1-9][0-9]*x[1-9][0-9]*$")]
 DtypeName = Literal["float32", "bfloat16", "float16", "int8"]
-ReaderName = Literal["decord", "av", "pillow"]
+ReaderName = Literal["decord", "av", "pillow", "memory"]
 Activation = Literal["softmax", "sigmoid"]
 ErrorKind = Literal["not_found", "unsupported", "empty", "decode", "timeout", "crash", "memory", "internal"]
 LayoutName = Literal[

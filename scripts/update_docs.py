@@ -18,8 +18,9 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, is_typeddict
 
 import mvit_cli
 from mvit_cli.arch import get_preset, preset_names, summarize
@@ -73,19 +74,25 @@ def command_reference() -> str:
 
 
 def python_reference() -> str:
-    """Every public name with its signature and docstring."""
+    """Every public name with its signature and docstring; of a class its methods too. Rows have a page of their own."""
     parts = []
     for name in sorted(mvit_cli.__all__, key=str.lower):
         found = getattr(mvit_cli, name)
-        if callable(found) and inspect.getdoc(found):
+        if callable(found) and inspect.getdoc(found) and not is_typeddict(found):
             parts.append(f"## {name}\n\n```text\n{_signature(name, found)}\n\n{inspect.getdoc(found)}\n```")
+            if inspect.isclass(found) and not issubclass(found, Exception) and not is_dataclass(found):
+                parts += [
+                    f"### {name}.{key}\n\n```text\n{_signature(key, method)}\n\n{inspect.getdoc(method)}\n```"
+                    for key, method in vars(found).items()
+                    if inspect.isfunction(method) and not key.startswith("_")
+                ]
     return "\n\n".join(parts)
 
 
 def _signature(name: str, found: Callable[..., Any]) -> str:
     """One parameter a line where they do not fit in one."""
     signature = inspect.signature(found)
-    arguments = [str(parameter) for parameter in signature.parameters.values()]
+    arguments = [str(parameter) for parameter in signature.parameters.values() if parameter.name != "self"]
     line = f"{name}({', '.join(arguments)})"
     return line if len(line) <= 100 else "\n    ".join((f"{name}(", *(f"{one}," for one in arguments))) + "\n)"
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, get_args
 
@@ -88,13 +89,30 @@ def test_the_web_service_of_the_recipe_answers() -> None:
     exec(next(block for block in fenced(DOCS / "recipes.md", "python") if "HTTPServer" in block), names)
     server = names["server"]
     server.RequestHandlerClass.log_message = lambda *_: None
-    threading.Thread(target=server.handle_request, daemon=True).start()
-    with urllib.request.urlopen(
-        f"http://127.0.0.1:{server.server_port}/clip.mp4", CLIP.read_bytes(), timeout=100
-    ) as reply:
-        row = json.load(reply)
-    server.server_close()
-    assert row["predictions"][0]["label"] == "pan left"
+    serving = threading.Thread(target=server.serve_forever, daemon=True)
+    serving.start()
+
+    def ask(clip: bytes) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/clip.mp4", clip, timeout=100) as reply:
+            return json.load(reply)
+
+    try:
+        with ThreadPoolExecutor(3) as users:
+            good, bad, also_good = users.map(ask, [CLIP.read_bytes(), b"no video", CLIP.read_bytes()])
+    finally:
+        server.shutdown()
+        server.server_close()
+        names["recogniser"].close()
+    assert good["predictions"][0]["label"] == also_good["predictions"][0]["label"] == "pan left"
+    assert (bad["status"], bad["path"]) == ("error", "/clip.mp4")
+
+
+def test_frames_from_somewhere_else_are_recognised_as_the_recipe_says() -> None:
+    names: dict[str, Any] = {}
+    exec(next(block for block in fenced(DOCS / "recipes.md", "python") if "numpy.zeros" in block), names)
+    assert names["row"]["predictions"][0]["label"] == "static"
+    assert names["logits"].shape == (3, 10)
+    assert names["features"].shape == (3, 192)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

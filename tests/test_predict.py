@@ -167,7 +167,7 @@ def test_rows_of_windows_are_those_of_the_same_seconds_as_files(
     [{"hop_s": 1.0}, {"window_s": 0.0}, {"window_s": 1.0, "hop_s": -1.0}, {"window_s": 1.0, "reader": "decord"}],
 )
 def test_impossible_windows_are_wrong_usage(weights: Path, wrong: dict) -> None:
-    with pytest.raises(UsageError, match=r"--window|--hop"):
+    with pytest.raises(UsageError, match=r"window_s|hop_s"):
         mvit_cli.predict(["nowhere.mp4"], weights=weights, **wrong)
 
 
@@ -306,6 +306,6 @@ def test_each_row_comes_with_the_pictures_of_its_file(recogniser: Recogniser, fo
 
 
 def test_keyword_arguments_are_the_options() -> None:
-    assert PredictArguments.__annotations__ == PredictOptions.__annotations__
+    assert PredictArguments.__annotations__.keys() == PredictOptions.__annotations__.keys()
     with pytest.raises(TypeError, match="colour"):
         mvit_cli.predict([], colour="red")

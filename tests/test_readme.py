@@ -58,10 +58,12 @@ def test_python_blocks_run(block: str, tmp_path: Path, monkeypatch: pytest.Monke
     model = mvit_cli.build_model(get_preset("mvit_b_16x4").config)
     torch.save({"model_state": model.state_dict()}, tmp_path / "file.pyth")
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {"clips": torch.zeros(1, 3, 16, 224, 224)}
+    names: dict[str, Any] = {}
+    exec(block, names)
+    names["recogniser"].close()
     with torch.inference_mode():
-        exec(block, names)
-    assert names["logits"].shape == (1, 400)
+        assert names["model"](torch.zeros(1, 3, 16, 224, 224)).shape == (1, 400)
+    assert float(names["scores"].sum()) == pytest.approx(1)
     assert names["row"]["predictions"][0]["label"] == "pan left"
     assert names["summary"]["params"] > 36e6
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.arch.summary import resized
+from mvit_cli.checkpoints.cards import default_card
 from mvit_cli.checkpoints.formats.cfg import MAX_COUNT
 from mvit_cli.checkpoints.formats.facts import Facts, read_facts
 from mvit_cli.checkpoints.formats.infer import Inferred, check_preset, infer_config
@@ -19,6 +20,8 @@ from mvit_cli.checkpoints.formats.settings import read_json
 from mvit_cli.errors import CheckpointError
 
 if TYPE_CHECKING:
+    import logging
+
     import torch
     from torch import Tensor
 
@@ -69,7 +72,8 @@ def load_model(
     Args:
         preset: a preset's name, a configuration, or None: the file tells its architecture.
         weights: a file, a card's name (`mvit_b_16x4.tv_k400`), `hf://org/repo[@rev]/file` or `https://...`.
-            None: random weights.
+            None: those in the package, where the preset has such, else random ones, with a warning in the log
+            `mvit_cli`. `none`: random ones.
         frames, size: another clip geometry than the weights were trained for; position tables are interpolated.
         device: where the network is put: `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: of the parameters, `float32` unless given.
@@ -80,13 +84,17 @@ def load_model(
         DownloadError: if published weights cannot be fetched.
         ValueError: if neither a preset nor weights are given.
     """
-    if weights is None:
+    from mvit_cli.checkpoints.find import RANDOM, resolve_weights
+
+    if weights is None and isinstance(preset, str):
+        weights = _in_the_package(preset)
+    if weights is None or str(weights).lower() == RANDOM:
         if preset is None:
             raise ValueError("load_model needs a preset, weights, or both")
+        if weights is None:
+            _log().warning("load_model(%r): random weights; weights= names published ones or a file", preset)
         config = get_preset(preset).config if isinstance(preset, str) else preset
         return _placed(build_model(resized(config, frames, size), device=device), device, dtype)
-
-    from mvit_cli.checkpoints.find import resolve_weights
 
     found = resolve_weights(weights)
     if preset is None and found.card:
@@ -101,6 +109,21 @@ def load_model(
         dtype=dtype,
         weights_key=weights_key,
     )
+
+
+def _in_the_package(preset: str) -> str | None:
+    """The weights that a preset has in the package."""
+    card = default_card(get_preset(preset).name)
+    return card.name if card and card.source.embedded else None
+
+
+def _log() -> "logging.Logger":
+    import logging
+
+    log = logging.getLogger(__name__.partition(".")[0])
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())  # whoever wants to read it adds a handler
+    return log
 
 
 def load_file(

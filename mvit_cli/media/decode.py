@@ -56,7 +56,7 @@ def decode(request: DecodeRequest, allocate: Allocate | None = None, file: Check
         raise MediaError("unsupported", "a still image, where a video is needed", "name video files")
     image = read_image(file, said) if is_still else None
     pixels = (allocate or np.empty)(request.pixels_shape, pixel_dtype(request.transform))
-    seen = _show_still(image, request, pixels) if image is not None else _play(file, request, pixels)
+    seen = show_still(image, request, pixels) if image is not None else _play(file, request, pixels)
     clips, duration_s, reader, notes = seen
     elapsed_ms = (time.perf_counter() - started) * 1000
     pictures = None if request.pictures == "none" else pictures_of(pixels, clips, request)
@@ -98,9 +98,10 @@ def _failure_of(error: Exception) -> MediaError:
     return MediaError("internal", f"{type(error).__name__}: {said}", "please report this file")
 
 
-def _show_still(
+def show_still(
     image: NDArray[np.uint8], request: DecodeRequest, pixels: NDArray[Any]
 ) -> tuple[list[Clip], float, str, list[str]]:
+    """Fills `pixels` with one picture; gives clips, seconds, reader and notes."""
     frames = request.sampling.frames
     for crop, picture in enumerate(crops_of(image, request.transform, request.num_crops)):
         pixels[crop :: request.num_crops] = picture

@@ -1,10 +1,17 @@
 """What the user asks of `predict`, from Python, from the command line, or from another engine: plain values."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from mvit_cli.errors import UsageError
 from mvit_cli.media.request import TIMEOUT_S, ReaderChoice
+
+if TYPE_CHECKING:
+    import torch
 
 Auto = Literal["auto"]
 
@@ -52,23 +59,58 @@ class PredictOptions:
     compiled: bool = False
 
 
-class PredictArguments(TypedDict, total=False):
-    """The fields of `PredictOptions` as keyword arguments, for type checkers; a test says that they are the same."""
+class Arguments(TypedDict, total=False):
+    """The fields of `PredictOptions` as keyword arguments of Python, but for what names the network.
 
-    preset: str | None
-    weights: str | Path | None
+    Some may be said in more ways: views as `(5, 1)`, a device or number format as torch's own object.
+    """
+
     weights_key: str | None
     labels: str | Path | None
     top: int
     threshold: float | None
-    views: str | None
+    views: str | tuple[int, int] | None
     window_s: float | None
     hop_s: float | None
-    device: str
-    dtype: str
+    device: "str | torch.device"
+    dtype: "str | torch.dtype"
     batch_size: int | Auto
     workers: int | Auto
     reader: ReaderChoice
     timeout_s: float
     fast: bool
     compiled: bool
+
+
+class PredictArguments(Arguments, total=False):
+    """All fields of `PredictOptions` as keyword arguments; a test says that they are the same."""
+
+    preset: str | None
+    weights: str | Path | None
+
+
+def options_of(arguments: PredictArguments) -> PredictOptions:
+    """What was asked in Python, in the words of the command line."""
+    words: dict[str, Any] = dict(arguments)
+    if isinstance(views := words.get("views"), tuple):
+        words["views"] = "x".join(map(str, views))
+    for name in ("device", "dtype"):
+        if name in words:
+            words[name] = str(words[name]).removeprefix("torch.")
+    return PredictOptions(**words)
+
+
+_IN_PYTHON = {"window": "window_s", "hop": "hop_s", "timeout": "timeout_s", "no-fast": "fast", "compile": "compiled"}
+
+
+@contextmanager
+def said_in_python() -> Iterator[None]:
+    """Errors of wrong values name the parameter, `batch_size`, where the command line has the option `--batch-size`."""
+
+    def named(text: str) -> str:
+        return re.sub(r"--([a-z][a-z0-9-]+)", lambda match: _IN_PYTHON.get(match[1], match[1].replace("-", "_")), text)
+
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(named(error.message), named(error.hint)) from error

@@ -76,7 +76,7 @@ class Plan:
         """What the rows will say of themselves; of a file of one's own, what the file alone tells is None."""
         views = self.views
         if views is None and self.preset and (self.choice.card or not self.choice.weights):
-            views = self._recipe(self.preset.config).views
+            views = self.recipe().views
         return {
             "preset": self.preset.name if self.preset else None,
             "weights": self.choice.name,
@@ -122,6 +122,25 @@ class Plan:
             summary,
             self.choice.card,
         )
+
+    def recipe(self) -> Recipe:
+        """How files are shown to the network, without it: of a file of one's own its shapes and words are read.
+
+        Raises:
+            CheckpointError: weights that cannot be read or do not fit.
+            DownloadError: a file that cannot be fetched.
+        """
+        meant = self.choice.found
+        if self.preset and (self.choice.card or not meant):
+            return self._recipe(self.preset.config)
+        assert meant is not None
+        from mvit_cli.checkpoints.find import obtain
+        from mvit_cli.checkpoints.formats.reading import read_shapes
+        from mvit_cli.checkpoints.load import describe
+
+        path = obtain(meant).path
+        shapes = read_shapes(path, self.options.weights_key)
+        return self._recipe(describe(shapes, self.preset.name if self.preset else None).config, path)
 
     def _network(self, progress: bool) -> "tuple[MViT, torch.device, torch.dtype, Path | None]":
         """The network on its device, and the file of its weights; the file is fetched before torch is loaded."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Unpack
 
-from mvit_cli.recognition.options import PredictArguments, PredictOptions
+from mvit_cli.recognition.options import PredictArguments, PredictOptions, options_of, said_in_python
 from mvit_cli.recognition.plan import plan
 from mvit_cli.recognition.recogniser import Inputs
 from mvit_cli.records import Row
@@ -29,7 +29,9 @@ def predict(inputs: Inputs, **options: Unpack[PredictArguments]) -> Iterator[Row
         DownloadError: weights that cannot be fetched.
         MViTError: a device that is not there.
     """
-    return plan(PredictOptions(**options)).open().predict(inputs)
+    with said_in_python():
+        engine = plan(options_of(options)).open()
+    return engine.predict(inputs)
 
 
 predict.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # each option with its default, for `help`

@@ -3,8 +3,9 @@
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mvit_cli.checkpoints.cards import Card
 from mvit_cli.errors import MediaError
@@ -15,6 +16,7 @@ from mvit_cli.media.request import (
     Lull,
     Outcome,
     Pictures,
+    ReaderChoice,
     Window,
     is_last,
     window_of,
@@ -26,6 +28,9 @@ from mvit_cli.recognition.recipe import Recipe
 from mvit_cli.recognition.rows import error_row, ok_row, prediction_list
 from mvit_cli.recognition.scoring import Scorer
 from mvit_cli.records import Row, Run, Summary
+
+if TYPE_CHECKING:
+    from mvit_cli.media.workers.pool import DecodePool
 
 Sources = Iterable[Source]
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -74,7 +79,10 @@ class Recogniser:
                 yield row
 
     def rows(
-        self, sources: Sources, wanted: Callable[[int], Detail] = no_pictures
+        self,
+        sources: Sources,
+        wanted: Callable[[int], Detail] = no_pictures,
+        pool: "DecodePool | None" = None,
     ) -> "Generator[tuple[Row, Pictures | None], None, None]":
         """Yields one row for each source, or for each of its windows, in their order, with the pictures of its file.
 
@@ -82,15 +90,14 @@ class Recogniser:
 
         Args:
             wanted: which pictures to make of a source, numbered from 0; asked by that thread.
+            pool: workers of the caller's, which stay; none: started for this, and ended with it.
         """
-        from mvit_cli.media.workers.pool import DecodePool
-
         paths: deque[str] = deque()  # of what the pool has taken and not given back yet
 
         def jobs() -> Iterator[DecodeRequest | MediaError]:
             for number, source in enumerate(sources):
                 paths.append(source.path)
-                yield source.error or self._request(source, wanted(number))
+                yield source.error or self.request_for(source, wanted(number))
 
         def items(outcomes: Iterable[Outcome | Lull]) -> Iterator[Item | Lull]:
             for outcome in outcomes:
@@ -100,28 +107,24 @@ class Recogniser:
                     yield Item(paths.popleft() if is_last(outcome) else paths[0], outcome)
 
         with (
-            DecodePool(self.options.workers, self.options.timeout_s) as pool,
-            closing(pool.imap_with_lulls(jobs())) as outcomes,
+            nullcontext(pool) if pool else self.decode_pool() as workers,
+            closing(workers.imap_with_lulls(jobs())) as outcomes,
         ):
             for item in scored(self.scorer, groups(items(outcomes), lambda: self.scorer.batch_size)):
-                yield self._row(item), None if isinstance(item.outcome, MediaError) else item.outcome.pictures
+                yield self.row_of(item), None if isinstance(item.outcome, MediaError) else item.outcome.pictures
 
-    def _request(self, source: Source, pictures: Detail) -> DecodeRequest:
-        recipe = self.recipe
-        return DecodeRequest(
-            source.path,
-            recipe.sampling,
-            recipe.transform,
-            recipe.views.clips,
-            recipe.views.crops,
-            self.options.reader,
-            recipe.stills,
-            pictures,
-            recipe.windows,
-            source.first_window,
-        )
+    def decode_pool(self) -> "DecodePool":
+        """The worker processes that were asked for; they start when files come."""
+        from mvit_cli.media.workers.pool import DecodePool
 
-    def _row(self, item: Item) -> Row:
+        return DecodePool(self.options.workers, self.options.timeout_s)
+
+    def request_for(self, source: Source, pictures: Detail) -> DecodeRequest:
+        """How a source is to be decoded."""
+        return request_for(self.recipe, source, self.options.reader, pictures)
+
+    def row_of(self, item: Item) -> Row:
+        """What is said of one outcome."""
         if isinstance(item.outcome, MediaError):
             return self._error_row(item.path, item.outcome, window_of(item.outcome))
         if isinstance(item.scores, MediaError):
@@ -133,6 +136,24 @@ class Recogniser:
 
     def _error_row(self, path: str, error: MediaError, window: Window | None) -> Row:
         return error_row(path, error, window, in_windows=self.recipe.windows is not None)
+
+
+def request_for(
+    recipe: Recipe, source: Source, reader: ReaderChoice = "auto", pictures: Detail = "none"
+) -> DecodeRequest:
+    """How a source is decoded for a network of this recipe."""
+    return DecodeRequest(
+        source.path,
+        recipe.sampling,
+        recipe.transform,
+        recipe.views.clips,
+        recipe.views.crops,
+        reader,
+        recipe.stills,
+        pictures,
+        recipe.windows,
+        source.first_window,
+    )
 
 
 def sources_of(inputs: Inputs, *, null_separated: bool = False) -> Iterator[Source]:

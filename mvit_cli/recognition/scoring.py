@@ -2,8 +2,9 @@
 
 import gc
 import os
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,7 @@ class Scorer:
         whole_batches: what is left for the last batch is filled up, as a compiled network takes one shape only.
         activation: softmax over the classes, or a sigmoid of each output, whose scores do not sum to 1.
         reference: the network in float32, which the first view is shown too, to tell how far the logits drift.
+        lock: of the network, which computes for one caller at a time.
     """
 
     model: "nn.Module"
@@ -94,7 +96,12 @@ class Scorer:
     reference: "nn.Module | None" = None
     whole_batches: bool = False
     activation: Activation = "softmax"
+    lock: threading.Lock = field(default_factory=threading.Lock)
     _news: list[str] = field(default_factory=list)
+
+    def for_one_caller(self) -> "Scorer":
+        """The same network with news of its own, for one of several threads."""
+        return replace(self, _news=[])
 
     def scores(self, pixels: "NDArray[Any]") -> "Tensor":
         """The mean over the views of the softmax scores.
@@ -156,7 +163,8 @@ class Scorer:
         start = 0
         while start < len(pixels):
             try:
-                parts.append(self._one_batch(pixels[start : start + self.batch_size]))
+                with self.lock:
+                    parts.append(self._one_batch(pixels[start : start + self.batch_size]))
                 start += self.batch_size
                 continue
             except (RuntimeError, MemoryError) as error:
