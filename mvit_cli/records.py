@@ -159,6 +159,7 @@ class OkRow(TypedDict):
     """An input, or with --window a part of it, that was recognised."""
 
     path: Annotated[str, Rule("As the user named it, or as found below a folder.")]
+    path_bytes: NotRequired[Annotated[str, Rule("Of a name that is no Unicode, the exact bytes in base64.")]]
     status: Literal["ok"]
     window: NotRequired[Annotated[Span, Rule("The part of the video, with --window.")]]
     preset: Annotated[str | None, Rule("Null for an architecture that is no preset.")]
@@ -187,6 +188,7 @@ class ErrorRow(TypedDict):
     """An input, or with --window a part of it, that was not."""
 
     path: Annotated[str, Rule("As the user named it, or as found below a folder.")]
+    path_bytes: NotRequired[Annotated[str, Rule("Of a name that is no Unicode, the exact bytes in base64.")]]
     status: Literal["error"]
     window: NotRequired[Annotated[Span | None, Rule("With --window; null: the file gave no window at all.")]]
     error: RowError

@@ -1,5 +1,6 @@
 """The command line: formats, exit codes, messages, streams."""
 
+import base64
 import csv
 import errno
 import io
@@ -251,8 +252,13 @@ class TestFormats:
         name = os.fsencode(tmp_path) + b"/caf\xe9.mp4"
         shutil.copy(clip("rot90.mp4"), os.fsdecode(name))
         assert run(["predict", os.fsdecode(name), "--weights", weights, "-q"]) == 0
-        (row,) = lines(capsys.readouterr().out)
-        assert os.fsencode(row["path"]) == name
+        text = capsys.readouterr().out
+        (row,) = lines(text)
+        assert base64.b64decode(row["path_bytes"]) == name
+        assert row["path"].endswith(r"/caf\xe9.mp4")
+        (tmp_path / "rows.jsonl").write_text(text)
+        assert run(["predict", f"@{tmp_path}/rows.jsonl", "--weights", weights, "-q"]) == 0
+        assert lines(capsys.readouterr().out)[0]["path_bytes"] == row["path_bytes"]
 
 
 class TestOutput:
@@ -266,7 +272,7 @@ class TestOutput:
         assert [row["status"] for row in lines(target.read_text())] == ["ok", "error"]
 
     @pytest.mark.parametrize(
-        ("suffix", "start"), [("csv", "path,"), ("tsv", "path\t"), ("json", '{"model"'), ("x", '{"path"')]
+        ("suffix", "start"), [("csv", "path,"), ("tsv", "path\t"), ("json", '{"model"'), ("NDJSON", '{"path"')]
     )
     def test_the_suffix_tells_the_format(
         self, weights: str, folder: Path, tmp_path: Path, suffix: str, start: str
@@ -274,6 +280,28 @@ class TestOutput:
         target = tmp_path / f"rows.{suffix}"
         assert run(["predict", str(folder / "good.mp4"), "--weights", weights, "-q", "-o", str(target)]) == 0
         assert target.read_text().startswith(start)
+
+    @pytest.mark.parametrize(
+        ("option", "name", "says"),
+        [
+            ("-o", "x.parquet", "name it x.jsonl, .json, .csv or .tsv"),
+            ("-o", "x.xlsx", "not written as .xlsx"),
+            ("-o", "x.jsonl.gz", "name it x.jsonl"),
+            ("--report", "r.pdf", "name it r.html"),
+        ],
+    )
+    def test_a_suffix_of_something_else_is_refused(
+        self, capsys: Captured, tmp_path: Path, option: str, name: str, says: str
+    ) -> None:
+        assert run(["predict", "x.mp4", option, str(tmp_path / name)]) == 2
+        assert says in capsys.readouterr().err
+        assert not (tmp_path / name).exists()
+
+    def test_a_format_that_is_named_may_have_any_name(self, weights: str, folder: Path, tmp_path: Path) -> None:
+        target = tmp_path / "rows.txt"
+        arguments = [str(folder / "good.mp4"), "--weights", weights, "-q", "-o", str(target)]
+        assert run(["predict", *arguments, "--format", "jsonl"]) == 0
+        assert target.read_text().startswith('{"path"')
 
     def test_what_is_read_is_never_overwritten(self, capsys: Captured, weights: str, folder: Path) -> None:
         clip_path = folder / "good.mp4"

@@ -272,7 +272,7 @@ class TestRefusals:
         [
             (["--resume"], "--resume needs --output"),
             (["--retry-errors", "--output", "rows.jsonl"], "--retry-errors needs --resume"),
-            (["--resume", "--output", "rows.csv"], "--resume cannot go on with --format csv"),
+            (["--resume", "--output", "rows.json"], "--resume cannot go on with --format json"),
             (["--resume", "--output", "rows.jsonl", "--format", "json"], "cannot go on with --format json"),
             (["--resume", "--output", "rows.jsonl", "--format", "table"], "cannot go on with --format table"),
             (["--resume", "--output", os.devnull], "is no regular file"),

@@ -1,6 +1,8 @@
 """What the user names becomes files in a defined order; what cannot be read is an error of its own row."""
 
+import base64
 import itertools
+import json
 import os
 import shutil
 import threading
@@ -252,3 +254,25 @@ def test_a_list_without_paths_ends(tmp_path, null_separated, byte):
     assert "within 64 KiB" in found.error.message
     assert "-0" in found.error.hint
     assert time.perf_counter() - began < 2
+
+
+def test_rows_of_an_earlier_run_stand_for_their_paths(tree):
+    (tree / "b\xe9.mp4").write_bytes(b"")
+    rows = [
+        {"path": str(tree / "a.mp4"), "status": "ok"},
+        {"path": "shown", "path_bytes": base64.b64encode(os.fsencode(tree) + b"/\xe9.mp4").decode()},
+        {"path": 3},
+        {"path": "x", "path_bytes": "no base64!"},
+    ]
+    lines = [json.dumps(row) for row in rows]
+    lines.append(json.dumps(rows[0], separators=(",", ":")))  # as jq -c writes it
+    (tree / '{"path": "named so"}').write_bytes(b"")
+    (tree / "list").write_text("\n".join([*lines, '{"path": "named so"}']))
+    here = os.getcwd()
+    os.chdir(tree)
+    try:
+        found = [source.path for source in iter_sources([f"@{tree / 'list'}"])]
+    finally:
+        os.chdir(here)
+    stray = os.fsdecode(os.fsencode(tree) + b"/\xe9.mp4")
+    assert found == [str(tree / "a.mp4"), stray, *lines[2:4], str(tree / "a.mp4"), '{"path": "named so"}']

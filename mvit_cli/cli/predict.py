@@ -25,7 +25,7 @@ from mvit_cli.cli.flags import (
 from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
 from mvit_cli.cli.page import opened_page
 from mvit_cli.cli.processors import leave_processors, share_processors
-from mvit_cli.cli.sink import Format, check_resume, chosen_format, opened_writer
+from mvit_cli.cli.sink import Form, Format, check_resume, check_suffix, chosen_form, opened_writer
 
 if TYPE_CHECKING:
     from mvit_cli.recognition.journal import Journal
@@ -104,13 +104,31 @@ FormatOption = Annotated[
         "--format", help="How rows are written.  [default: table on a terminal, else jsonl or --output's suffix]"
     ),
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="NAME,...",
+        help="Columns of csv and tsv, as path,label_1,score_1,warnings.  [default: most]",
+    ),
+]
+CsvSafe = Annotated[
+    bool,
+    typer.Option(
+        "--csv-safe",
+        help="For spreadsheets: in csv and tsv a cell that begins like a formula (= + - @ tab CR) gets a ' in front.",
+    ),
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write rows here, not to stdout.")]
 Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE", help="Write a page too: frames, classes, timings, network (HTML)."),
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Keep the rows that --output has (JSON lines), do only inputs without one.")
+    bool,
+    typer.Option(
+        "--resume", help="Keep the rows that --output has (JSON lines, csv, tsv), do only inputs without one."
+    ),
 ]
 RetryErrors = Annotated[
     bool, typer.Option("--retry-errors", help="With --resume: drop the rows that are errors, do their inputs again.")
@@ -141,6 +159,8 @@ class Arguments:
     timeout: Timeout = 60.0
     reader: Reader = "auto"
     format: FormatOption = None
+    columns: Columns = None
+    csv_safe: CsvSafe = False
     output: Output = None
     page: Report = None
     resume: Resume = False
@@ -202,9 +222,9 @@ def _predict(asked: Arguments) -> None:
     from mvit_cli.recognition.written import sparing
 
     options = asked.options()
-    format = _checked_places(asked)
+    form = _checked_places(asked)
     planned = plan(options)
-    journal = _journal(asked, planned)
+    journal = _journal(asked, planned, form)
     sources = _sources(asked, journal)
     if sources is None and journal and not asked.page:
         journal.repair()
@@ -215,14 +235,14 @@ def _predict(asked: Arguments) -> None:
     if journal and planned.identity["views"] is None:  # now the file has told what rows will say of it
         journal.check(recogniser.run)
     report = _report(asked, journal)
-    if format != "table":  # whose first lines say it
+    if form.format != "table":  # whose first lines say it
         report.tell(recogniser.notes)
     spared = sparing(by_option(asked.places), sources or ())
     settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
     with (
         opened_page(asked.page_place(), recogniser, settings, journal) as page,
         opened_writer(
-            format,
+            form,
             asked.rows_place(),
             recogniser,
             stages=not asked.no_stages,
@@ -249,29 +269,33 @@ def _give_out(rows: "Iterable[tuple[Row, Pictures | None]]", sinks: "Sequence[Si
             return
 
 
-def _checked_places(asked: Arguments) -> Format:
-    """The format of the rows, after all places that are written to were found fit."""
-    format = chosen_format(asked.format, asked.output)
+def _checked_places(asked: Arguments) -> Form:
+    """The form of the rows, after all places that are written to were found fit."""
+    form = chosen_form(asked.format, asked.output, asked.columns, safe=asked.csv_safe)
     read = [path for path in (*(name.removeprefix("@") for name in asked.inputs), asked.weights, asked.labels) if path]
-    check_resume(asked.resume, asked.retry_errors, asked.output, format)
+    check_resume(asked.resume, asked.retry_errors, asked.output, asked.page, form)
     for place in asked.places:
         place.check(read)
     check_apart(asked.places)
     check_named(asked.places, asked.inputs, null_separated=asked.null)
-    return format
+    check_suffix(asked.format, asked.output, asked.page)
+    return form
 
 
-def _journal(asked: Arguments, planned: "Plan") -> "Journal | None":
+def _journal(asked: Arguments, planned: "Plan", form: Form) -> "Journal | None":
     """What the output has of earlier runs; None where a run does not go on with it.
 
     Raises:
         UsageError: its rows are of another network, of other weights or views.
     """
     from mvit_cli.recognition.journal import read_journal
+    from mvit_cli.recognition.kept_rows import json_lines
 
     if not (asked.resume and asked.output):
         return None
-    journal = read_journal(asked.output, planned.windows, retry_errors=asked.retry_errors)
+    file = form.file(in_windows=planned.windows is not None)
+    reader = file.lines if file else json_lines
+    journal = read_journal(asked.output, planned.windows, retry_errors=asked.retry_errors, reader=reader)
     journal.check(planned.identity)
     return journal
 

@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO, cast
 
@@ -15,41 +16,108 @@ if TYPE_CHECKING:
     from mvit_cli.recognition.recogniser import Recogniser
     from mvit_cli.records import Row
     from mvit_cli.report.predict.page.inputs import Pictures
+    from mvit_cli.report.predict.separated import SeparatedFile
     from mvit_cli.report.predict.writers import RowWriter, Sink
 
 Format = Literal["table", "jsonl", "json", "csv", "tsv"]
 
-_BY_SUFFIX: dict[str, Format] = {".json": "json", ".csv": "csv", ".tsv": "tsv"}
+_BY_SUFFIX: dict[str, Format] = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}
 
 
-def chosen_format(named: Format | None, output: Path | None) -> Format:
-    """The format asked for; else that of the file's suffix; else a table on a terminal and JSON lines elsewhere."""
-    if named:
-        return named
-    if output:
-        return _BY_SUFFIX.get(output.suffix.lower(), "jsonl")
-    return "table" if sys.stdout.isatty() else "jsonl"
+@dataclass(frozen=True)
+class Form:
+    """How rows are written.
+
+    Attributes:
+        columns: of separated values; none: the usual ones.
+        safe: no cell of separated values is a formula for a spreadsheet.
+    """
+
+    format: Format
+    columns: tuple[str, ...] = ()
+    safe: bool = False
+
+    def file(self, *, in_windows: bool) -> "SeparatedFile | None":
+        """What goes on with a file of this form; None for JSON lines."""
+        if self.format == "jsonl":
+            return None
+        from mvit_cli.report.predict.separated import SEPARATORS, SeparatedFile
+
+        return SeparatedFile(SEPARATORS[self.format], self.columns, self.safe, in_windows)
 
 
-def check_resume(resume: bool, retry_errors: bool, output: Path | None, format: Format) -> None:
+def chosen_form(named: Format | None, output: Path | None, columns: str | None = None, *, safe: bool = False) -> Form:
+    """The format asked for; else that of the file's suffix; else a table on a terminal and JSON lines elsewhere.
+
+    Raises:
+        UsageError: columns that there are not, or columns of a format that has none.
+    """
+    format = named or _format_of(output)
+    if format in ("csv", "tsv"):
+        from mvit_cli.report.predict.separated import named_columns
+
+        return Form(format, named_columns(columns) if columns is not None else (), safe)
+    for option, value in (("--columns", columns is not None), ("--csv-safe", safe)):
+        if value:
+            raise UsageError(
+                f"{option} is about csv and tsv, not about {format}", f"add --format csv, or drop {option}"
+            )
+    return Form(format)
+
+
+def _format_of(output: Path | None) -> Format:
+    if output is None:
+        return "table" if sys.stdout.isatty() else "jsonl"
+    return _BY_SUFFIX.get(output.suffix.lower(), "jsonl")
+
+
+def check_suffix(named: Format | None, output: Path | None, page: Path | None) -> None:
+    """Refuses names that say something else than what would be written.
+
+    Raises:
+        UsageError: says which.
+    """
+    if output and output.suffix and not named and output.suffix.lower() not in _BY_SUFFIX:
+        raise UsageError(
+            f"--output {output}: rows are not written as {output.suffix}",
+            f"name it {_stem(output) or 'rows'}.jsonl, .json, .csv or .tsv, or say --format",
+        )
+    if page and page.suffix and page.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(
+            f"--report {page}: a page is not written as {page.suffix}", f"name it {_stem(page) or 'report'}.html"
+        )
+
+
+def _stem(path: Path) -> str:
+    return path.name.partition(".")[0]
+
+
+def check_resume(resume: bool, retry_errors: bool, output: Path | None, page: Path | None, form: Form) -> None:
     """Refuses what a run cannot go on with.
 
     Raises:
-        UsageError: no file, a format in which rows cannot be found again, or errors to retry without a run to resume.
+        UsageError: no file, a format in which rows cannot be found again, errors to retry without a run to resume, or a
+            page of rows of which only a part is known.
     """
+    format = form.format
     if retry_errors and not resume:
         raise UsageError("--retry-errors needs --resume", "add --resume: it goes on with the rows of --output")
     if resume and not output:
         raise UsageError("--resume needs --output FILE", "name the file that has the rows so far")
-    if resume and format != "jsonl":
+    if resume and format in ("json", "table"):
         raise UsageError(
             f"--resume cannot go on with --format {format}", "write JSON lines: --format jsonl --output rows.jsonl"
+        )
+    if resume and page and format != "jsonl":
+        raise UsageError(
+            f"--report shows all of a row, and {format} has a part of those of earlier runs",
+            "leave --report out, or write JSON lines",
         )
 
 
 @contextmanager
 def opened_writer(
-    format: Format,
+    form: Form,
     output: "Place | None",
     recogniser: "Recogniser",
     *,
@@ -66,8 +134,9 @@ def opened_writer(
     """
     from mvit_cli.report.predict.spans import Timelines
     from mvit_cli.report.predict.terminal import PredictionBlocks, Screen
-    from mvit_cli.report.predict.writers import SEPARATORS, JsonDocument, JsonLines, OnTerminal, SeparatedValues
+    from mvit_cli.report.predict.writers import JsonDocument, JsonLines, OnTerminal
 
+    format = form.format
     with _opened_stream(output, journal) as stream:
         model, in_windows = recogniser.summary, recogniser.recipe.windows is not None
         writer: RowWriter
@@ -82,7 +151,7 @@ def opened_writer(
             writer = JsonLines(data)
         else:
             top = min(recogniser.most_listed, model["num_classes"])
-            writer = SeparatedValues(data, SEPARATORS[format], top, in_windows=in_windows)
+            writer = _separated(data, form, output, top, in_windows=in_windows, journal=journal)
         attributed = _Attributed(writer, str(output) if output else "stdout", around)
         try:
             yield attributed
@@ -91,6 +160,20 @@ def opened_writer(
             with suppress(OSError):  # the first failure is the one to tell
                 writer.close()
             raise
+
+
+def _separated(
+    data: "BinaryIO", form: Form, output: "Place | None", top: int, *, in_windows: bool, journal: "Journal | None"
+) -> "RowWriter":
+    """The writer of separated values; one that goes on with a file has the columns of that file."""
+    from mvit_cli.report.predict.separated import SEPARATORS, SeparatedValues, usual_columns
+
+    columns = form.columns or usual_columns(top, in_windows=in_windows)
+    begun = bool(journal and not journal.is_empty)
+    file = form.file(in_windows=in_windows)
+    if begun and output and file:
+        columns = file.columns_of(output.path)
+    return SeparatedValues(data, SEPARATORS[form.format], columns, safe=form.safe, heading=not begun)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
     clip.mp4        itself, whatever its suffix
     folder          its videos and images, and those of its folders, by name; hidden ones and other files left out
     "clips/*.mp4"   what the shell would make of it; `**` comes to each real folder once, whatever links lead to it
-    @list.txt       a path a line: a file or a folder; UTF-8, or UTF-16 with a mark at its start, as PowerShell writes
+    @list.txt       a path a line: a file or a folder; UTF-8, or UTF-16 with a mark at its start, as PowerShell writes;
+                    or a row of an earlier run, as JSON line: its path
     -               the same from standard input
 
 Duplicates stay. What cannot be found or read is a source with an error, so that each input has its row.
@@ -11,8 +12,10 @@ Duplicates stay. What cannot be found or read is a source with an error, so that
 
 from __future__ import annotations
 
+import base64
 import codecs
 import glob
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -44,6 +47,7 @@ MEDIA_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 CHUNK_BYTES = 1 << 16
 # No system takes a longer path.
 MAX_PATH_BYTES = 1 << 16
+_ROW_BEGINS = (b'{"path":', b'{"path" :')
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -235,7 +239,7 @@ def _listed(descriptor: int, end: bytes, report: Callable[[MediaError], Source] 
             return
         *lines, rest = (rest + piece).split(end) if piece else (rest, b"")
         for line in lines:
-            path = os.fsdecode(line.removesuffix(b"\r") if end == b"\n" else line)
+            path = _path_of(line.removesuffix(b"\r") if end == b"\n" else line)
             idle += len(line) + 1
             if idle > MAX_PATH_BYTES:
                 break
@@ -246,6 +250,19 @@ def _listed(descriptor: int, end: bytes, report: Callable[[MediaError], Source] 
             hint = "put each path on a line of its own, or use -0 where paths end with NUL"
             yield report(MediaError("not_found", "the list has no path within 64 KiB", hint))
             return
+
+
+def _path_of(line: bytes) -> str:
+    """The path that a line is, or that a row of an earlier run is about: what `mvit predict` writes it reads."""
+    path = os.fsdecode(line)
+    if not line.startswith(_ROW_BEGINS) or os.path.lexists(path):
+        return path
+    try:
+        row = json.loads(line)
+        exact = os.fsdecode(base64.b64decode(row["path_bytes"], validate=True)) if "path_bytes" in row else row["path"]
+        return exact if isinstance(exact, str) else path
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return path
 
 
 def _pieces(descriptor: int) -> Iterator[bytes | MediaError]:

@@ -1,4 +1,4 @@
-"""A file of JSON lines that a later run goes on with: what is left to do, and the place for more rows. Plain Python.
+"""A file of rows that a later run goes on with: what is left to do, and the place for more rows. Plain Python.
 
 A run may end at any moment: every row that is in the file with its line break counts, what stands after the last line
 break is a row that was being written, and is cut off.
@@ -17,7 +17,16 @@ from typing import IO, Any, BinaryIO
 from mvit_cli.errors import MediaError, MViTError, UsageError
 from mvit_cli.media.request import Windows
 from mvit_cli.media.sources import Source, iter_sources
-from mvit_cli.recognition.kept_rows import IDENTITY, OTHER_FILE, KeptRows, digest_of, read_rows, staying_rows
+from mvit_cli.recognition.kept_rows import (
+    IDENTITY,
+    OTHER_FILE,
+    KeptRows,
+    Reader,
+    digest_of,
+    json_lines,
+    read_rows,
+    staying_rows,
+)
 from mvit_cli.records import Row
 
 
@@ -30,14 +39,21 @@ class Journal:
         windows: how this run cuts videos.
         retry_errors: whether the inputs of its error rows are to be done again, as far as they are named again.
         skipped: inputs that were left out so far because they have their row.
+        reader: knows its format.
     """
 
     path: Path
     windows: Windows | None = None
     retry_errors: bool = False
     skipped: int = 0
+    reader: Reader = json_lines
     _kept: KeptRows = field(default_factory=KeptRows)
     _retried: set[bytes] = field(default_factory=set)  # paths whose errors do not stay
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing that stays is in the file, no heading either."""
+        return not self._kept.end
 
     @property
     def ok(self) -> int:
@@ -91,7 +107,7 @@ class Journal:
             stored.write(json.dumps([source.path, error and (error.kind, error.message, error.hint)]) + "\n")
             if (digest := digest_of(source.path)) in self._kept.failing:
                 self._retried.add(digest)
-        self._kept = read_rows(self.path, self.windows, self._retried)
+        self._kept = read_rows(self.path, self.reader, self.windows, self._retried)
         stored.seek(0)
         return _restored(stored)
 
@@ -108,8 +124,10 @@ class Journal:
 
     def rows(self) -> Iterator[Row]:
         """Yields the rows that the file keeps, in its order."""
-        for _, _, row in staying_rows(self.path, self._retried) if self.path.exists() else ():
-            if row:
+        if not self.path.exists():
+            return
+        for (_, _, row, _), stays in staying_rows(self.reader(self.path), self._retried):
+            if row and stays:
                 yield row
 
     def open(self) -> BinaryIO:
@@ -149,9 +167,9 @@ class Journal:
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with os.fdopen(descriptor, "wb") as kept:
-                for _, line, row in staying_rows(target, self._retried):
-                    if row:
-                        kept.write(line)
+                for (_, text, _, _), stays in staying_rows(self.reader(target), self._retried):
+                    if stays:
+                        kept.write(text)
                 kept.flush()
                 os.fsync(kept.fileno())
                 self._kept.size = self._kept.end = kept.tell()
@@ -163,25 +181,28 @@ class Journal:
         self._retried.clear()
 
 
-def read_journal(path: Path, windows: Windows | None = None, *, retry_errors: bool = False) -> Journal:
+def read_journal(
+    path: Path, windows: Windows | None = None, *, retry_errors: bool = False, reader: Reader = json_lines
+) -> Journal:
     """Reads what a file of rows has; changes nothing. Memory: a digest for each input.
 
     Args:
         path: the file; without one, the journal is empty.
         windows: how this run cuts videos.
         retry_errors: whether the inputs of error rows are to be done again.
+        reader: knows its format.
 
     Raises:
         UsageError: it is no file of rows, or has rows of other windows.
         MViTError: it cannot be read.
     """
-    journal = Journal(path, windows, retry_errors)
+    journal = Journal(path, windows, retry_errors, reader=reader)
     if not path.exists():
         return journal
     if not path.is_file():
         raise UsageError(f"--resume: {path} is no regular file", OTHER_FILE)
     try:
-        journal._kept = read_rows(path, windows)
+        journal._kept = read_rows(path, reader, windows)
     except OSError as error:
         raise MViTError(f"--output {path}: {error.strerror}", "choose another place") from error
     return journal

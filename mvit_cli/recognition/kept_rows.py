@@ -1,12 +1,14 @@
-"""The rows of an earlier run in a file of JSON lines, and which inputs they are enough for. Plain Python.
+"""The rows of an earlier run in a file, and which inputs they are enough for. Plain Python.
 
 An input is done when its row is there or, cut into windows, the row of its last window. Of one that was left in the
 middle the next window is known.
 """
 
+import base64
 import json
+import os
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -22,6 +24,11 @@ IDENTITY = ("preset", "weights", "views")
 OTHER_FILE = "name another file with --output, or leave --resume out to begin anew"
 
 _ROW_BEGINS = b'{"path": '
+
+Line = tuple[int, bytes, Row | None, bool]
+"""Number and text of a line, its row, and whether it is whole: a torn last line is not, a heading is and has no row."""
+Reader = Callable[[Path], Iterator[Line]]
+"""Yields the lines of a file of rows; raises a UsageError where it is none."""
 
 
 @dataclass
@@ -80,7 +87,9 @@ class KeptRows:
         return begun[-1]
 
 
-def read_rows(path: Path, windows: Windows | None = None, retried: Set[bytes] = frozenset()) -> KeptRows:
+def read_rows(
+    path: Path, reader: Reader, windows: Windows | None = None, retried: Set[bytes] = frozenset()
+) -> KeptRows:
     """Reads a file of rows, but for errors of `retried`, see `staying_rows`.
 
     Raises:
@@ -88,11 +97,11 @@ def read_rows(path: Path, windows: Windows | None = None, retried: Set[bytes] = 
         OSError: it cannot be read.
     """
     kept = KeptRows()
-    for number, line, row in staying_rows(path, retried):
-        kept.size += len(line)
-        if line.endswith(b"\n"):
+    for (number, text, row, is_whole), stays in staying_rows(reader(path), retried):
+        kept.size += len(text)
+        if is_whole:
             kept.end = kept.size
-        if row is None:
+        if row is None or not stays:
             continue
         kept.count(number, row)
         if not kept.enter(row, windows):
@@ -121,30 +130,37 @@ def _last_window(windows: Windows, number: int, row: Row, span: Span) -> Window 
     return last if last.number > number and last.end_s == end_s else None
 
 
-def staying_rows(path: Path, retried: Set[bytes]) -> Iterator[tuple[int, bytes, Row | None]]:
-    """Yields number, text and row of each line; None for what does not stay: a torn last line, errors of `retried`.
+def staying_rows(lines: Iterator[Line], retried: Set[bytes]) -> Iterator[tuple[Line, bool]]:
+    """Yields each line and whether it stays: errors of `retried`, and what was torn, do not.
 
     After an error that does not stay, the windows behind it do not stay either.
     """
     broken: set[bytes] = set()
-    for number, line, row in _rows(path):
+    for line in lines:
+        _, _, row, is_whole = line
+        stays = is_whole
         if row and retried and (digest := digest_of(row["path"])) in retried:
             if row["status"] == "error":
                 broken.add(digest)
             elif "window" not in row or row["window"]["start_s"] == 0:
                 broken.discard(digest)
-            row = None if digest in broken else row
-        yield number, line, row
+            stays = digest not in broken
+        yield line, stays
 
 
-def _rows(path: Path) -> Iterator[tuple[int, bytes, Row | None]]:
-    """Yields number, text and row of each line; a torn last line has no row."""
+def json_lines(path: Path) -> Iterator[Line]:
+    """Yields the lines of a file of JSON lines.
+
+    Raises:
+        UsageError: it is no file of rows.
+        OSError: it cannot be read.
+    """
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             if line.endswith(b"\n"):
-                yield number, line, _row(path, number, line)
+                yield number, line, _row(path, number, line), True
             elif _ROW_BEGINS.startswith(line[: len(_ROW_BEGINS)]):
-                yield number, line, None
+                yield number, line, None, False
             else:
                 raise _no_row(path, number)
 
@@ -159,6 +175,8 @@ def _row(path: Path, number: int, line: bytes) -> Row:
             whole = whole and all(isinstance(value, int | float) for value in seconds)
         elif "window" in row:
             whole = whole and window is None and row["status"] == "error"
+        if exact := row.get("path_bytes"):
+            row["path"] = os.fsdecode(base64.b64decode(exact, validate=True))
     except (ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:

@@ -1,8 +1,10 @@
-"""Rows as data: JSON lines, one JSON document, comma- or tab-separated values. Always UTF-8, whatever the locale."""
+"""Rows as data: JSON lines, one JSON document. Always UTF-8, whatever the locale and whatever files are called."""
 
-import csv
+import base64
 import io
 import json
+import os
+import re
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO
 
 from mvit_cli.records import Row, Summary
@@ -11,7 +13,8 @@ from mvit_cli.report.tables import printable_lines, write
 if TYPE_CHECKING:
     from mvit_cli.report.predict.page.inputs import Pictures
 
-SEPARATORS = {"csv": ",", "tsv": "\t"}
+_STRAY = re.compile("[\ud800-\udfff]")
+"""What Python has of a byte of a file name that is no UTF-8: a lone surrogate, which is no Unicode."""
 
 
 def begins_input(row: Row, previous: Row | None) -> bool:
@@ -40,21 +43,47 @@ class RowWriter(Sink, Protocol):
         """Writes what comes after the last row; the stream stays open."""
 
 
-def encoded(text: str) -> bytes:
-    r"""UTF-8. A byte of a file name that is no UTF-8 (a lone surrogate in Python) becomes `\udc80` to `\udcff`.
+def in_unicode(text: str) -> str:
+    r"""The same text where it is Unicode; of a byte that is no UTF-8 `\xe9` is shown."""
+    return _STRAY.sub(lambda found: _shown(found[0]), text) if _STRAY.search(text) else text
 
-    In JSON that is an escape: Python reads the same name back from it.
-    """
-    return text.encode("utf-8", "backslashreplace")
+
+def _shown(stray: str) -> str:
+    code = ord(stray)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+def path_bytes(path: str) -> str | None:
+    """The bytes of a file name that is no Unicode, in base64; None for all others, which are exact as they are."""
+    if not _STRAY.search(path):
+        return None
+    try:
+        exact = os.fsencode(path)
+    except UnicodeEncodeError:  # no name that a file can have
+        exact = path.encode("utf-8", "surrogatepass")
+    return base64.b64encode(exact).decode()
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8, always valid: see `in_unicode`."""
+    return in_unicode(text).encode("utf-8")
 
 
 def to_json(value: Any, indent: int | None = None) -> bytes:
-    """A value as JSON text; letters of all languages stay readable.
+    """A value as JSON text; letters of all languages stay readable, and it is valid Unicode.
 
     Raises:
         ValueError: a number that JSON has not (NaN, infinity).
     """
-    return encoded(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    # Within a JSON string a backslash is two.
+    return _STRAY.sub(lambda found: "\\" + _shown(found[0]), text).encode("utf-8")
+
+
+def row_json(row: Row) -> bytes:
+    """A row as JSON text; of a path that is no Unicode the exact bytes stand beside it."""
+    exact = path_bytes(row["path"])
+    return to_json({"path": row["path"], "path_bytes": exact, **row} if exact else row)
 
 
 class OnTerminal(io.RawIOBase):
@@ -90,7 +119,7 @@ class JsonLines:
 
     def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
         """Writes and flushes a line."""
-        self._stream.write(to_json(row) + b"\n")
+        self._stream.write(row_json(row) + b"\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -107,58 +136,11 @@ class JsonDocument:
 
     def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
         """Writes and flushes one element of `results`."""
-        self._stream.write((b",\n" if sum(self._counts.values()) else b"\n") + to_json(row))
+        self._stream.write((b",\n" if sum(self._counts.values()) else b"\n") + row_json(row))
         self._stream.flush()
         self._counts[row["status"]] += 1
 
     def close(self) -> None:
         """Closes list and document: a run that was cut short is valid JSON too."""
         self._stream.write(b'\n],\n"counts": ' + to_json(self._counts) + b"}\n")
-        self._stream.flush()
-
-
-class SeparatedValues:
-    """A line a row: path, status, preset, weights, views, the best classes with scores, the error if there is one.
-
-    Args:
-        stream: where to.
-        separator: stands between two values.
-        top: classes a row.
-        in_windows: whether rows tell which seconds of the path they are about.
-    """
-
-    def __init__(self, stream: BinaryIO, separator: str, top: int, *, in_windows: bool = False) -> None:
-        self._stream = stream
-        self._separator = separator
-        self._top = top
-        self._in_windows = in_windows
-        ranks = [f"{name}_{rank}" for rank in range(1, top + 1) for name in ("label", "score")]
-        columns = ["path", "status", *(("start_s", "end_s") if in_windows else ()), "preset", "weights", "views"]
-        self._write([*columns, *ranks, "error_kind", "error_message"])
-
-    def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
-        """Writes and flushes a line; quoted where the values need it."""
-        told: list[object]
-        if row["status"] == "ok":
-            best = [cell for entry in row["predictions"] for cell in (entry["label"], entry["score"])]
-            told = [row["preset"], row["weights"], row["views"], *best, *[""] * (2 * self._top - len(best)), "", ""]
-        else:
-            told = [*[""] * (3 + 2 * self._top), row["error"]["kind"], row["error"]["message"]]
-        self._write([row["path"], row["status"], *self._bounds_of(row), *told])
-
-    def _bounds_of(self, row: Row) -> tuple[object, ...]:
-        """When the window of a row begins and ends; nothing where the run has no windows."""
-        window = row.get("window")
-        if not self._in_windows:
-            return ()
-        return (window["start_s"], window["end_s"]) if window else ("", "")
-
-    def close(self) -> None:
-        """Nothing comes after the last line."""
-
-    def _write(self, cells: list[Any]) -> None:
-        text = io.StringIO(newline="")
-        # The module quotes the line ends it writes: with "\r\n" both of them, wherever they stand in a path.
-        csv.writer(text, delimiter=self._separator, lineterminator="\r\n").writerow(cells)
-        self._stream.write(encoded(text.getvalue().removesuffix("\r\n") + "\n"))
         self._stream.flush()
