@@ -4,12 +4,13 @@ import base64
 import io
 import json
 import os
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mvit_cli.records import Row, Summary
 from mvit_cli.report.predict.writers import JsonDocument, JsonLines, path_bytes, to_json
 
 # File names as Python has them: any character but NUL, stray bytes as lone surrogates.
@@ -56,7 +57,7 @@ def test_any_path_comes_back_from_json_lines_that_are_unicode(path: str) -> None
 def test_a_stray_byte_is_shown_and_its_path_stands_beside_it_exactly() -> None:
     path = os.fsdecode(b"caf\xe9.mp4")
     assert json.loads(to_json({"message": path})) == {"message": r"caf\xe9.mp4"}
-    for writer in (JsonLines, lambda stream: JsonDocument(stream, {})):
+    for writer in (JsonLines, lambda stream: JsonDocument(stream, cast("Summary", {}))):
         text = written(writer, [failed(path)])
         (row,) = (json.loads(text),) if writer is JsonLines else json.loads(text)["results"]
         assert (row["path"], row["path_bytes"]) == (r"caf\xe9.mp4", base64.b64encode(b"caf\xe9.mp4").decode())
@@ -83,7 +84,7 @@ class Unflushed(io.BytesIO):
 
 def test_each_row_is_given_on_at_once() -> None:
     stream = Unflushed()
-    JsonLines(stream).take(ok("first.mp4"))
+    JsonLines(stream).take(cast("Row", ok("first.mp4")))
     assert b"first.mp4" in stream.given_on
     assert stream.given_on.endswith(b"\n")
 

@@ -114,8 +114,13 @@ def line_of(cells: Sequence[object], separator: str, *, safe: bool = False) -> b
     told = [_safe(cell) if safe and isinstance(cell, str) else cell for cell in cells]
     text = io.StringIO(newline="")
     # The module quotes the line ends it writes: with "\r\n" both of them, wherever they stand in a path.
-    how = csv.QUOTE_NONNUMERIC if safe else csv.QUOTE_MINIMAL
-    csv.writer(text, delimiter=separator, lineterminator="\r\n", quoting=how).writerow(told)
+    writer = csv.writer(
+        text,
+        delimiter=separator,
+        lineterminator="\r\n",
+        quoting=csv.QUOTE_NONNUMERIC if safe else csv.QUOTE_MINIMAL,
+    )
+    writer.writerow(told)
     return encoded(text.getvalue().removesuffix("\r\n") + "\n")
 
 
