@@ -41,13 +41,61 @@ def patches(config: Any, parameters: Parameters, clip: Array) -> tuple[Array, Gr
     frames = windows(np.moveaxis(clip, 0, 3), config.patch_kernel, config.patch_stride, config.patch_padding, 0.0)
     tokens, thw = frames(lambda cube: np.einsum("othwc,thwc->o", np.moveaxis(weight, 1, 4), cube) + bias)
     x = tokens.reshape(-1, tokens.shape[3])
+    of = grid_of(config, config.trained_thw or (config.frames, config.height, config.width))
+    num_cls = int(config.cls_token)
     if config.pos_embed == "separate":
+        temporal = stretched(parameters["pos_embed_temporal"][0], of[:1], thw[:1], triangle)
+        spatial = stretched(parameters["pos_embed_spatial"][0], of[1:], thw[1:], cubic)
         for place, (t, h, w) in enumerate(product(*map(range, thw))):
-            x[place] += parameters["pos_embed_temporal"][0, t] + parameters["pos_embed_spatial"][0, h * thw[2] + w]
+            x[place] += temporal[t] + spatial[h * thw[2] + w]
     if config.cls_token:
         cls = parameters["cls_token"][0]
         x = np.concatenate((cls + parameters["pos_embed_class"][0] if config.pos_embed == "separate" else cls, x))
-    return (x + parameters["pos_embed"][0] if config.pos_embed == "joint" else x), thw
+    if config.pos_embed == "joint":
+        table = parameters["pos_embed"][0]
+        weight_at = cubic if config.patch_kernel[0] == of[0] == thw[0] == 1 else triangle  # images as mmpretrain
+        x = x + np.concatenate((table[:num_cls], stretched(table[num_cls:], of, thw, weight_at)))
+    return x, thw
+
+
+def grid_of(config: Any, clip: Grid) -> Grid:
+    """Patches of a clip on each axis."""
+    axes = zip(clip, config.patch_kernel, config.patch_stride, config.patch_padding, strict=True)
+    return tuple((length + 2 * padding - kernel) // stride + 1 for length, kernel, stride, padding in axes)
+
+
+def stretched(table: Array, of: Grid, to: Grid, weight_at: Callable[[float], float]) -> Array:
+    """A table of the grid `of` at the places of the grid `to`, whose cells share their outer borders.
+
+    A place is the sum of the cells around its centre, each weighed by its distance; beyond the border is the border.
+    """
+    if of == to:
+        return table
+    axes = []
+    for old, new in zip(of, to, strict=True):
+        weights = np.zeros((new, old))
+        for place in range(new):
+            centre = (place + 0.5) * old / new - 0.5
+            for cell in range(int(np.floor(centre)) - 1, int(np.floor(centre)) + 3):
+                weights[place, min(max(cell, 0), old - 1)] += weight_at(abs(centre - cell))
+        axes.append(weights)
+    result = np.zeros((int(np.prod(to)), table.shape[1]))
+    for place, at in enumerate(product(*map(range, to))):
+        for cell, source in enumerate(product(*map(range, of))):
+            result[place] += table[cell] * np.prod([axes[i][at[i], source[i]] for i in range(len(of))])
+    return result
+
+
+def triangle(distance: float) -> float:
+    """Linear interpolation."""
+    return max(1 - distance, 0.0)
+
+
+def cubic(distance: float, a: float = -0.75) -> float:
+    """Cubic convolution (Keys 1981) with the parameter that image libraries and torch take."""
+    if distance < 1:
+        return (a + 2) * distance**3 - (a + 3) * distance**2 + 1
+    return a * distance**3 - 5 * a * distance**2 + 8 * a * distance - 4 * a if distance < 2 else 0.0
 
 
 def block(

@@ -64,7 +64,7 @@ def block_specs(config: MViTConfig) -> tuple[BlockSpec, ...]:
     """The blocks of the network, first to last, for clips of the configured size."""
     specs: list[BlockSpec] = []
     thw = config.patch_thw
-    nominal = thw  # the released code sizes its relative-position tables by floor division
+    nominal = config.tables_patch_thw  # the released code sizes its relative-position tables by floor division
     dim_in = config.stage_channels[0]
     last = len(config.stage_depths) - 1
     for stage, depth in enumerate(config.stage_depths):

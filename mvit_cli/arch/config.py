@@ -34,7 +34,7 @@ class MViTConfig:
     The defaults are MViT-B 16x4 for Kinetics-400. Tuples named `stage_*` and `stride_*` have one entry a stage.
 
     Attributes:
-        frames, height, width: the clip the position tables are built for; an image has one frame.
+        frames, height, width: one clip; an image has one frame. The position tables are built for it.
         stage_channels: width of the attention in each stage, `C`.
         stage_heads: attention heads in each stage, `H`; the head width is `C / H`.
         patch_kernel, patch_stride, patch_padding: the convolution that cuts the clip into tokens (the paper's cube).
@@ -54,6 +54,8 @@ class MViTConfig:
         norm_stem: LayerNorm after the position embedding.
         head_pooling: what the classifier sees: the class token, the mean of the normalised tokens, or the norm of
             the mean of all tokens but the class token (MaskFeat fine-tuning).
+        trained_thw: frames and pixels of the clips that the position tables were trained for, where these are kept as
+            they are and interpolated in use, as OpenMMLab's networks do; None: those of `frames, height, width`.
     """
 
     frames: int = 16
@@ -84,6 +86,7 @@ class MViTConfig:
     expand_in: Literal["attn", "mlp"] = "mlp"
     norm_stem: bool = False
     head_pooling: Literal["cls", "mean", "mean_then_norm"] = "cls"
+    trained_thw: THW | None = None
 
     def __post_init__(self) -> None:
         """Refuses what no network can be built from.
@@ -100,12 +103,13 @@ class MViTConfig:
             )
         if self.pool_first and self.expand_in == "attn":
             raise ValueError("pool_first=True pools heads of the incoming width: expand_in must be 'mlp', not 'attn'")
-        if self.num_patches > MOST_TOKENS:
-            t, h, w = self.patch_thw
-            raise ValueError(
-                f"patch_stride={self.patch_stride} cuts {self.frames} frames of {self.height}x{self.width} into "
-                f"{t}x{h}x{w} tokens; at most {MOST_TOKENS} are allowed"
-            )
+        for frames, height, width in (self.input_thw, self.tables_thw):
+            t, h, w = self._tokens_of((frames, height, width))
+            if t * h * w > MOST_TOKENS:
+                raise ValueError(
+                    f"patch_stride={self.patch_stride} cuts {frames} frames of {height}x{width} into "
+                    f"{t}x{h}x{w} tokens; at most {MOST_TOKENS} are allowed"
+                )
 
     @property
     def depth(self) -> int:
@@ -118,17 +122,31 @@ class MViTConfig:
         return self.frames, self.height, self.width
 
     @property
+    def tables_thw(self) -> THW:
+        """Frames and pixels of the clips that the position tables are for."""
+        return self.trained_thw or self.input_thw
+
+    @property
     def patch_thw(self) -> THW:
-        """Token grid after `patch_embed`.
+        """Token grid after `patch_embed`."""
+        return self._tokens_of(self.input_thw)
+
+    @property
+    def tables_patch_thw(self) -> THW:
+        """Token grid after `patch_embed` that the position tables are for."""
+        return self._tokens_of(self.tables_thw)
+
+    def _tokens_of(self, clip_thw: THW) -> THW:
+        """Token grid of a clip.
 
         Raises:
             ValueError: if the clip is smaller than the patch convolution needs.
         """
         needed = [max(k - 2 * p, 1) for k, p in zip(self.patch_kernel, self.patch_padding, strict=True)]
-        if any(n < least for n, least in zip(self.input_thw, needed, strict=True)):
-            kernel, least, clip = ("x".join(map(str, extent)) for extent in (self.patch_kernel, needed, self.input_thw))
+        if any(n < least for n, least in zip(clip_thw, needed, strict=True)):
+            kernel, least, clip = ("x".join(map(str, extent)) for extent in (self.patch_kernel, needed, clip_thw))
             raise ValueError(f"its patch convolution {kernel} needs at least {least} (frames x pixels), not {clip}")
-        return pooled_grid(self.input_thw, self.patch_kernel, self.patch_stride, self.patch_padding)
+        return pooled_grid(clip_thw, self.patch_kernel, self.patch_stride, self.patch_padding)
 
     @property
     def num_patches(self) -> int:

@@ -86,8 +86,9 @@ _NUMBERS: Mapping[str, Whole | Several] = {
     "stride_q": Several(_STRIDE),
     "stride_kv": Several(_STRIDE),
     "unpooled_kv_blocks": Several(Whole(0, MOST_BLOCKS), least=0),
+    "trained_thw": Several(_SIZE, 3),
 }
-_OPTIONAL = ("kernel_q", "kernel_kv")
+_OPTIONAL = ("kernel_q", "kernel_kv", "trained_thw")
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "pool_mode": ("conv", "max", "avg"),
     "pos_embed": ("none", "joint", "separate"),

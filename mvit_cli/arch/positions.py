@@ -6,7 +6,7 @@ from mvit_cli.arch.grid import THW, floor_div
 
 def absolute_rows(config: MViTConfig) -> dict[str, int]:
     """Rows of the class token and of each table of absolute positions, by canonical name; only those it has."""
-    num_cls, (t, h, w) = int(config.cls_token), config.patch_thw
+    num_cls, (t, h, w) = int(config.cls_token), config.tables_patch_thw
     tables = {
         "none": {},
         "joint": {"pos_embed": t * h * w + num_cls},

@@ -47,12 +47,14 @@ def resized(
 ) -> MViTConfig:
     """The same architecture for another clip geometry or another number of classes."""
     height, width = (size, size) if isinstance(size, int) else size or (config.height, config.width)
+    frames = config.frames if frames is None else frames
     return replace(
         config,
-        frames=config.frames if frames is None else frames,
+        frames=frames,
         height=height,
         width=width,
         num_classes=config.num_classes if num_classes is None else num_classes,
+        trained_thw=None if config.trained_thw == (frames, height, width) else config.trained_thw,
     )
 
 
@@ -67,7 +69,8 @@ def preset_of(config: MViTConfig) -> Preset | None:
 
 
 def _alike(one: MViTConfig, other: MViTConfig) -> bool:
-    return resized(one, other.frames, (other.height, other.width), other.num_classes) == other
+    alike = resized(one, other.frames, (other.height, other.width), other.num_classes)
+    return alike == replace(other, trained_thw=None)
 
 
 def summarize_config(config: MViTConfig, preset: Preset | None = None) -> Summary:

@@ -1,16 +1,19 @@
 """Networks with weights: from a preset, a file or a published checkpoint to a model in eval mode."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.parameters import parameter_shapes
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.arch.summary import resized
 from mvit_cli.checkpoints.cards import default_card
 from mvit_cli.checkpoints.formats.cfg import MAX_COUNT
+from mvit_cli.checkpoints.formats.clip_size import Geometry, Size
 from mvit_cli.checkpoints.formats.facts import Facts, read_facts
 from mvit_cli.checkpoints.formats.infer import Inferred, check_preset, infer_config
 from mvit_cli.checkpoints.formats.layouts import Layout, recognise, to_canonical, without_wrapper
@@ -30,21 +33,34 @@ if TYPE_CHECKING:
 CONFIG_KEY = "mvit_config"
 """Where our own safetensors files keep their configuration (JSON) in the metadata."""
 
-Size = int | tuple[int, int]
-
 
 @dataclass(frozen=True)
 class Described:
-    """A checkpoint in canonical form, and the network it belongs to."""
+    """A checkpoint in canonical form, and the network it belongs to.
+
+    Attributes:
+        origin: layout of the file that it was converted from; else its own.
+    """
 
     tensors: "dict[str, Tensor]"
     layout: Layout
     inferred: Inferred
+    origin: str
 
     @property
     def config(self) -> MViTConfig:
         """Configuration of the network."""
         return self.inferred.config
+
+    def config_for(self, frames: int | None = None, size: Size | None = None) -> MViTConfig:
+        """Configuration for other clips than it was trained for.
+
+        Raises:
+            ValueError: the network cannot take such clips.
+        """
+        from mvit_cli.checkpoints.resize import config_for_clips
+
+        return config_for_clips(self.config, resized(self.config, frames, size), self.origin)
 
 
 def build_model(config: MViTConfig, *, device: "str | torch.device" = "cpu") -> "MViT":
@@ -74,7 +90,9 @@ def load_model(
         weights: a file, a card's name (`mvit_b_16x4.tv_k400`), `hf://org/repo[@rev]/file` or `https://...`.
             None: those in the package, where the preset has such, else random ones, with a warning in the log
             `mvit_cli`. `none`: random ones.
-        frames, size: another clip geometry than the weights were trained for; position tables are interpolated.
+        frames, size: another clip geometry than the weights were trained for: position tables are interpolated as the
+            code does that they come from. Or the one they were trained for, where the tables do not tell it: positions
+            of frames that are not square, or one table for time and space.
         device: where the network is put: `cpu`, `cuda`, `cuda:1`, `mps`.
         dtype: of the parameters, `float32` unless given.
         weights_key: the dictionary to take, where a file holds several networks (raw and averaged weights).
@@ -138,13 +156,14 @@ def load_file(
     weights_key: str | None = None,
 ) -> "MViT":
     """The network of one checkpoint file; arguments as in `load_model`, `overrides` are fields of the configuration."""
-    described = describe(read_checkpoint(path, weights_key), preset, overrides)
-    config = resized(described.config, frames, size)
+    described = describe(read_checkpoint(path, weights_key), preset, overrides, (frames, size))
+    config = described.config_for(frames, size)
     with answered(path):
         tensors = described.tensors
-        if config != described.config:
+        if config.tables_thw != described.config.tables_thw:
             from mvit_cli.checkpoints.resize import resize_positions
 
+            _check_fit(parameter_shapes(described.config), described.config, tensors, described.layout, str(path))
             tensors = resize_positions(tensors, described.config, config)
         model = build_model(config, device="meta")
         _load_canonical(model, tensors, described.layout, source=str(path))
@@ -152,36 +171,52 @@ def load_file(
 
 
 def describe(
-    checkpoint: Checkpoint, preset: str | MViTConfig | None = None, overrides: Mapping[str, Any] | None = None
+    checkpoint: Checkpoint,
+    preset: str | MViTConfig | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    asked: Geometry = (None, None),
 ) -> Described:
     """Recognises a checkpoint: its layout, canonical tensors and configuration.
+
+    Args:
+        asked: the clips that the network is wanted for: what tells those it was trained for, where the file does not.
 
     Raises:
         CheckpointError: naming the file, if any of these cannot be told.
     """
     with answered(checkpoint.path):
-        return _described(checkpoint, preset, overrides)
+        return _described(checkpoint, preset, overrides, asked)
 
 
 def _described(
-    checkpoint: Checkpoint, preset: str | MViTConfig | None, overrides: Mapping[str, Any] | None
+    checkpoint: Checkpoint, preset: str | MViTConfig | None, overrides: Mapping[str, Any] | None, asked: Geometry
 ) -> Described:
     where = str(checkpoint.path)
     try:
         layout = recognise({key: tuple(tensor.shape) for key, tensor in checkpoint.tensors.items()})
         where += f": layout {layout}"
         tensors = to_canonical(checkpoint.tensors, layout)
-        inferred = _configuration(checkpoint, tensors, layout, preset)
+        inferred = _configuration(checkpoint, tensors, layout, preset, asked)
     except CheckpointError as error:
         raise CheckpointError(f"{where}: {error.message}", error.hint) from error
     if overrides:
         inferred = replace(inferred, config=replace(inferred.config, **overrides))
     inferred = replace(inferred, notes=(*checkpoint.notes, *inferred.notes))
-    return Described(tensors, layout, inferred)
+    return Described(tensors, layout, inferred, _origin(checkpoint, layout))
+
+
+def _origin(checkpoint: Checkpoint, layout: Layout) -> str:
+    """The layout that a file converted by us had before: `NAME (LAYOUT)` in its metadata."""
+    before = re.search(r"\(([\w-]+)\)$", checkpoint.metadata.get("converted_from", ""))
+    return before[1] if before else layout
 
 
 def _configuration(
-    checkpoint: Checkpoint, tensors: "Mapping[str, Tensor]", layout: Layout, preset: str | MViTConfig | None
+    checkpoint: Checkpoint,
+    tensors: "Mapping[str, Tensor]",
+    layout: Layout,
+    preset: str | MViTConfig | None,
+    asked: Geometry,
 ) -> Inferred:
     if isinstance(preset, MViTConfig):
         return Inferred(preset, "the given configuration")
@@ -191,7 +226,7 @@ def _configuration(
         refuse_other_backbones(meta)
     stored = checkpoint.metadata.get(CONFIG_KEY)
     if stored is None:
-        return infer_config(facts, layout, checkpoint.cfg, preset)
+        return infer_config(facts, layout, checkpoint.cfg, preset, asked)
     config = config_from_json(stored)
     _check_stored_config(config, facts)
     if preset:
@@ -256,14 +291,30 @@ def load_state_dict(model: "MViT", state_dict: "Mapping[str, Tensor]") -> None:
 def _load_canonical(model: "MViT", tensors: "dict[str, Tensor]", layout: Layout, source: str) -> None:
     """Strict loading without a copy."""
     expected = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
-    found = found_shapes(model.config, tensors, layout)
+    found = _check_fit(expected, model.config, tensors, layout, source)
+    model.load_state_dict({key: tensors[key] for key in found}, strict=True, assign=True)
+
+
+def _check_fit(
+    expected: Mapping[str, tuple[int, ...]],
+    config: MViTConfig,
+    tensors: "Mapping[str, Tensor]",
+    layout: Layout,
+    source: str,
+) -> Iterable[str]:
+    """Names of the tensors that the network takes.
+
+    Raises:
+        CheckpointError: they are not exactly those that it has.
+    """
+    found = found_shapes(config, tensors, layout)
     problems = mismatches(expected, found)
     if problems:
         raise CheckpointError(
             f"{source}: recognised as layout {layout}, but it does not fit the network: {'; '.join(problems)}",
             "without --preset the architecture is read from the file itself",
         )
-    model.load_state_dict({key: tensors[key] for key in found}, strict=True, assign=True)
+    return found
 
 
 def found_shapes(config: MViTConfig, tensors: "Mapping[str, Tensor]", layout: Layout) -> dict[str, tuple[int, ...]]:

@@ -161,15 +161,15 @@ def _described(
     weights: str, preset: str | None, geometry: Geometry, weights_key: str | None
 ) -> "tuple[Summary, MViTConfig]":
     """The same of a checkpoint."""
-    from mvit_cli.arch.summary import resized, summarize_config
+    from mvit_cli.arch.summary import summarize_config
     from mvit_cli.checkpoints.inspect import inspect_weights
 
-    inspected = inspect_weights(weights, preset, weights_key)
+    try:
+        inspected = inspect_weights(weights, preset, weights_key, geometry)
+        summary = summarize_config(inspected.config, inspected.preset)
+    except ValueError as error:
+        raise impossible_geometry(error) from error
     if inspected.record["path"] is None:
         name = inspected.record["name"]
         typer.echo(f"{name} is not on this machine: described from its card, not from the file", err=True)
-    try:
-        config = resized(inspected.config, *geometry)
-        return {**summarize_config(config, inspected.preset), "weights": inspected.record}, config
-    except ValueError as error:
-        raise impossible_geometry(error) from error
+    return {**summary, "weights": inspected.record}, inspected.config

@@ -362,7 +362,7 @@ class MViT(nn.Module):
         if self.cls_token is not None:
             x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1)
         tables = {name: getattr(self, name) for name in POSITION_NAMES}
-        positions = absolute_positions(tables, self.config.patch_thw, thw)
+        positions = absolute_positions(tables, self.config, thw)
         return x if positions is None else x + positions
 
     def _pooled(self, x: Tensor) -> Tensor:

@@ -15,8 +15,13 @@ from mvit_cli.arch.positions import absolute_rows, distances
 POSITION_NAMES = ("pos_embed", "pos_embed_spatial", "pos_embed_temporal", "pos_embed_class")
 
 
-def resize_joint(table: Tensor, from_thw: THW, to_thw: THW) -> Tensor:
-    """One embedding a position, `(1, T*H*W, C)`, trilinearly resized to another grid."""
+def resize_joint(table: Tensor, from_thw: THW, to_thw: THW, config: MViTConfig) -> Tensor:
+    """One embedding a position, `(1, T*H*W, C)`, resized to another grid.
+
+    Trilinearly as MMAction2 does; bicubically, as mmpretrain, where the patches are of images.
+    """
+    if config.patch_kernel[0] == from_thw[0] == to_thw[0] == 1:
+        return resize_spatial(table, from_thw[1:], to_thw[1:])
     grid = table.transpose(1, 2).unflatten(2, from_thw)
     return F.interpolate(grid, size=to_thw, mode="trilinear", align_corners=False).flatten(2).transpose(1, 2)
 
@@ -91,14 +96,15 @@ def position_tables(config: MViTConfig) -> dict[str, nn.Parameter | None]:
     }
 
 
-def absolute_positions(tables: Mapping[str, Tensor | None], from_thw: THW, to_thw: THW) -> Tensor | None:
-    """The position embedding of every token, `(1, N, C)`, resized where the grid is not the configured one."""
+def absolute_positions(tables: Mapping[str, Tensor | None], config: MViTConfig, to_thw: THW) -> Tensor | None:
+    """The position embedding of every token, `(1, N, C)`, resized where the grid is not the one it was made for."""
     joint, spatial, temporal = (tables[name] for name in ("pos_embed", "pos_embed_spatial", "pos_embed_temporal"))
+    from_thw = config.tables_patch_thw
     if joint is not None:
         num_cls = joint.shape[1] - prod(from_thw)
         if from_thw == to_thw:
             return joint
-        return torch.cat((joint[:, :num_cls], resize_joint(joint[:, num_cls:], from_thw, to_thw)), dim=1)
+        return torch.cat((joint[:, :num_cls], resize_joint(joint[:, num_cls:], from_thw, to_thw, config)), dim=1)
     if spatial is None or temporal is None:
         return None
     if from_thw[1:] != to_thw[1:]:

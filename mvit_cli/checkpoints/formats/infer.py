@@ -14,6 +14,7 @@ from mvit_cli.arch.config import STRIDE_ONE, MViTConfig
 from mvit_cli.arch.grid import THW, widened
 from mvit_cli.arch.presets import Preset, get_preset, preset_names
 from mvit_cli.checkpoints.formats.cfg import TrainingCfg, parse_cfg
+from mvit_cli.checkpoints.formats.clip_size import Geometry, frames_of, size_of, trained_for
 from mvit_cli.checkpoints.formats.facts import Facts
 from mvit_cli.errors import CheckpointError
 
@@ -30,7 +31,9 @@ class Inferred:
     notes: tuple[str, ...] = ()
 
 
-def infer_config(facts: Facts, layout: str, cfg: str | None = None, preset: str | None = None) -> Inferred:
+def infer_config(
+    facts: Facts, layout: str, cfg: str | None = None, preset: str | None = None, asked: Geometry = (None, None)
+) -> Inferred:
     """The configuration of the network that a file belongs to.
 
     Args:
@@ -38,13 +41,15 @@ def infer_config(facts: Facts, layout: str, cfg: str | None = None, preset: str 
         layout: the key layout; it stands for the habits of the code it comes from.
         cfg: the file's training configuration, if it has one.
         preset: the architecture that the user named, if any.
+        asked: the clips that the network is wanted for, which may be those that it was trained for.
 
     Raises:
-        CheckpointError: if the file contradicts the named preset, nothing tells its strides, or what it tells is no
-            network that can be built.
+        CheckpointError: if the file contradicts the named preset, nothing tells its strides or its clips, or what it
+            tells is no network that can be built.
     """
     try:
-        return _inferred(facts, layout, cfg, preset)
+        inferred = _inferred(facts, layout, cfg, preset)
+        return replace(inferred, config=trained_for(inferred.config, facts, asked))
     except ValueError as error:
         raise CheckpointError(
             f"what the file says of its network cannot be built: {error}",
@@ -138,7 +143,7 @@ def _config_from_cfg(facts: Facts, cfg: TrainingCfg) -> MViTConfig:
     spans = list(zip(starts, (*starts[1:], depth), strict=True))
     stride_q = [cfg.strides_q.get(i, STRIDE_ONE) for i in range(depth)]
     stride_kv = [cfg.strides_kv.get(i, STRIDE_ONE) for i in range(depth)]
-    height, width = _size(facts, cfg.patch_stride, cfg.size)
+    height, width = size_of(facts, cfg.patch_stride, cfg.size)
     if cfg.pool_first and facts.expand_in == "attn" and len(facts.stage_channels) > 1:
         raise CheckpointError(
             "the file's cfg says MVIT.POOL_FIRST and DIM_MUL_IN_ATT, and pooling before widening is unknown here",
@@ -152,7 +157,7 @@ def _config_from_cfg(facts: Facts, cfg: TrainingCfg) -> MViTConfig:
         stage_heads=tuple(_heads(facts, cfg, start, end) for start, end in spans),
         stride_q=tuple(stride_q[start] for start in starts),
         stride_kv=tuple(max(stride_kv[start:end]) for start, end in spans),
-        frames=_frames(facts, cfg.patch_stride, cfg.frames),
+        frames=frames_of(facts, cfg.patch_stride, cfg.frames),
         height=height,
         width=width,
         patch_stride=cfg.patch_stride,
@@ -265,40 +270,16 @@ def _config_from_preset(facts: Facts, config: MViTConfig) -> MViTConfig:
             "build the model from its own MViTConfig and load the file with mvit_cli.load_state_dict",
         )
     blocks = block_specs(config)
-    height, width = _size(facts, config.patch_stride, None, config)
+    height, width = size_of(facts, config.patch_stride, None, config)
     return replace(
         config,
         **_from_facts(facts),
         **_pooling_fields(facts, [block.stride_q for block in blocks], [block.stride_kv for block in blocks]),
-        frames=_frames(facts, config.patch_stride, None, config),
+        frames=frames_of(facts, config.patch_stride, None, config),
         height=height,
         width=width,
         head_pooling="cls" if facts.cls_token else "mean",
     )
-
-
-# --- geometry
-
-
-def _frames(facts: Facts, patch_stride: THW, from_cfg: int | None, preset: MViTConfig | None = None) -> int:
-    """Frames of a clip: from the length of the tables in time, else from the configuration or the preset."""
-    tokens = facts.patch_frames
-    if preset and tokens in (None, preset.patch_thw[0]):
-        return preset.frames
-    if from_cfg and (tokens is None or -(-from_cfg // patch_stride[0]) == tokens):
-        return from_cfg
-    return (tokens or 1) * patch_stride[0]
-
-
-def _size(facts: Facts, patch_stride: THW, from_cfg: int | None, preset: MViTConfig | None = None) -> tuple[int, int]:
-    """Height and width of a crop: from the lengths of the tables in space, else from the configuration or preset."""
-    side = facts.patch_side
-    if preset and side in (None, preset.patch_thw[1]):
-        return preset.height, preset.width
-    if from_cfg and side in (None, from_cfg // patch_stride[1]):
-        return from_cfg, from_cfg
-    pixels = (side or 1) * patch_stride[1]
-    return pixels, pixels
 
 
 # --- contradictions and habits
@@ -340,13 +321,6 @@ def _contradictions(facts: Facts, preset: Preset) -> list[str]:
 
 def _check_frames(config: MViTConfig, facts: Facts, preset: Preset) -> None:
     expected = preset.config
-    joint = facts.pos_lengths.get("pos_embed")
-    if joint and joint != prod(config.patch_thw):
-        raise CheckpointError(
-            f"the file has {joint} joint positions, preset {preset.name} has {expected.num_patches}"
-            f" ({expected.frames} frames of {expected.height}x{expected.width})",
-            "leave out the preset, or name the one that the file was trained for",
-        )
     if config.frames != expected.frames:
         raise CheckpointError(
             f"the file was trained on clips of {config.frames} frames, preset {preset.name} has {expected.frames}",

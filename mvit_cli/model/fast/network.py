@@ -144,7 +144,7 @@ class FastMViT(nn.Module):
         layout, grid = RowLayout(len(clips), thw, int(self.config.cls_token)), tokens.unflatten(1, thw)
         # one buffer for grid and class tokens, written once: concatenating them later would copy the largest tensor
         x = tokens.new_empty(layout.num_rows, tokens.shape[2])
-        positions = absolute_positions(self.tables, self.config.patch_thw, layout.thw)
+        positions = absolute_positions(self.tables, self.config, layout.thw)
         if positions is None:
             layout.grid(x).copy_(grid)
         else:
