@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from mvit_cli.checkpoints.cards import Card, card_names, load_card
 from mvit_cli.checkpoints.fetch.place import HubRepository, Source, is_uri, redacted, repository_of, source_of_uri
+from mvit_cli.checkpoints.formats.shards import INDEX_SUFFIX, is_part
 from mvit_cli.errors import CheckpointError, DownloadError, UsageError
 
 Kind = Literal["none", "file", "card", "repository", "address"]
@@ -15,7 +17,7 @@ Kind = Literal["none", "file", "card", "repository", "address"]
 RANDOM = "none"
 """What random weights are called."""
 
-CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pyth", ".pt", ".bin", ".ckpt", ".index.json")
+CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pyth", ".pt", ".bin", ".ckpt", INDEX_SUFFIX)
 
 _NAMES = "`mvit weights list` shows all names"
 
@@ -25,8 +27,9 @@ class Found:
     """What was meant by weights.
 
     Attributes:
-        kind: `none`: random weights; `file`: a checkpoint file that is there; `card`: published weights; `repository`:
-            the one checkpoint of a Hub repository; `address`: a file of the Hub or behind a URL.
+        kind: `none`: random weights; `file`: a checkpoint file that is there, or the index of one in several; `card`:
+            published weights; `repository`: the one checkpoint of a Hub repository; `address`: a file of the Hub or
+            behind a URL.
         name: what rows and reports call it; without credentials.
         path: of a `file`.
         card: of a `card`.
@@ -70,8 +73,8 @@ def find(weights: str | Path) -> Found:
     whose file a card describes is that card.
 
     Args:
-        weights: `none`, a file, a card's name, `org/repo[@revision]`, `hf://org/repo[@revision][/file]` or
-            `https://...`; a Path is always a file.
+        weights: `none`, a file, the folder of a checkpoint in several files, a card's name, `org/repo[@revision]`,
+            `hf://org/repo[@revision][/file]` or `https://...`; a Path is always a file or a folder.
 
     Raises:
         UsageError: no text, a misspelt name, or an address that is not well formed.
@@ -84,8 +87,8 @@ def find(weights: str | Path) -> Found:
         return Found("none", RANDOM)
     if not isinstance(weights, Path) and is_uri(text):
         return _at_address(text)
-    if _is_there(text):
-        return Found("file", text, path=Path(text))
+    if path := _file_at(text):
+        return Found("file", text if path == Path(text) else str(path), path=path)
     if isinstance(weights, Path) or _is_path(text):
         raise CheckpointError(f"weights {text}: no such file", f"check the path; {_NAMES}")
     repository = repository_of(text)
@@ -157,8 +160,8 @@ def resolve_weights(weights: str | Path, *, progress: bool = True) -> ResolvedWe
     return obtain(find(weights), progress=progress)
 
 
-def _is_there(text: str) -> bool:
-    """Whether a checkpoint file is there.
+def _file_at(text: str) -> Path | None:
+    """The checkpoint file that is there; of a folder that holds one in several files, its index.
 
     Raises:
         CheckpointError: what is there is no file, or cannot be looked at.
@@ -166,24 +169,39 @@ def _is_there(text: str) -> bool:
     try:
         mode = Path(text).stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in it
-        return False
+        return None
     except OSError as error:
         raise CheckpointError(f"weights {text}: {error.strerror}", "check the path and its permissions") from error
     if stat.S_ISDIR(mode):
+        index = _index_in(Path(text))
+        if index:
+            return index
         raise CheckpointError(f"weights {text} is a folder, not a checkpoint file", _files_in(Path(text)))
     if not stat.S_ISREG(mode):
         kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
         raise CheckpointError(
             f"weights {text} is {kind}, not a checkpoint file", "write its bytes to a file and name that file"
         )
-    return True
+    return Path(text)
+
+
+def _index_in(folder: Path) -> Path | None:
+    """The index of the folder's checkpoint, where all its other checkpoint files are parts of that."""
+    names = _checkpoints_in(folder)
+    indexes = [name for name in names if name.endswith(INDEX_SUFFIX)]
+    whole = [name for name in names if name not in indexes and not is_part(name)]
+    return folder / indexes[0] if len(indexes) == 1 and not whole else None
+
+
+def _checkpoints_in(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if _has_checkpoint_suffix(path.name))
+    except OSError:
+        return []
 
 
 def _files_in(folder: Path) -> str:
-    try:
-        names = sorted(path.name for path in folder.iterdir() if _has_checkpoint_suffix(path.name))
-    except OSError:
-        names = []
+    names = [name for name in _checkpoints_in(folder) if not is_part(name)]
     shown = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
     return f"name the file in it: {shown}" if names else "name the file in it"
 
@@ -209,6 +227,11 @@ def _at_address(uri: str) -> Found:
     if repository:
         return _of_repository(repository)
     source = source_of_uri(uri)
+    if source.url and urlsplit(source.url).path.endswith(INDEX_SUFFIX):
+        raise UsageError(
+            f"weights {redacted(uri)}: a checkpoint in several files is fetched from the Hub only",
+            "download the index and all files that it names into one folder, and name that",
+        )
     card = next((card for card in map(load_card, card_names()) if _same_place(card.source, source)), None)
     return _of_card(card) if card else Found("address", redacted(uri), source=source)
 

@@ -20,6 +20,7 @@ from mvit_cli.checkpoints.formats.layouts import Layout, recognise, to_canonical
 from mvit_cli.checkpoints.formats.openmmlab import refuse_other_backbones
 from mvit_cli.checkpoints.formats.reading import Checkpoint, answered, read_checkpoint
 from mvit_cli.checkpoints.formats.settings import read_json
+from mvit_cli.checkpoints.formats.shards import is_part
 from mvit_cli.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -198,7 +199,12 @@ def _described(
         tensors = to_canonical(checkpoint.tensors, layout)
         inferred = _configuration(checkpoint, tensors, layout, preset, asked)
     except CheckpointError as error:
-        raise CheckpointError(f"{where}: {error.message}", error.hint) from error
+        hint = (
+            "it is a part of a checkpoint: name the .index.json beside it"
+            if is_part(checkpoint.path.name)
+            else error.hint
+        )
+        raise CheckpointError(f"{where}: {error.message}", hint) from error
     if overrides:
         inferred = replace(inferred, config=replace(inferred.config, **overrides))
     inferred = replace(inferred, notes=(*checkpoint.notes, *inferred.notes))

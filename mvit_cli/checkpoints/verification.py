@@ -3,10 +3,11 @@
 from typing import Any
 
 from mvit_cli.checkpoints.cards import Card, card_names, load_card
-from mvit_cli.checkpoints.fetch.integrity import sha256_of
+from mvit_cli.checkpoints.fetch.integrity import sha256_of, sha256_of_checkpoint
 from mvit_cli.checkpoints.fetch.locate import verify
 from mvit_cli.checkpoints.find import find, must_be_here
 from mvit_cli.checkpoints.formats.reading import Checkpoint
+from mvit_cli.checkpoints.formats.shards import is_index
 from mvit_cli.checkpoints.inspect import inspect_file
 from mvit_cli.checkpoints.load import load_file
 from mvit_cli.errors import CheckpointError, UsageError
@@ -33,7 +34,7 @@ def verify_weights(weights: str, preset: str | None = None) -> dict[str, Any]:
         digest = sha256_of(path)
     else:
         path = must_be_here(found)
-        digest = sha256_of(path, again=True)
+        digest = sha256_of_checkpoint(path, again=True)
         card = _card_of(digest)
     try:
         inspected = inspect_file(path, preset, card)
@@ -63,6 +64,8 @@ def card_of_file(checkpoint: Checkpoint, layout: str, num_classes: int) -> Card 
     converted = next((card for card in cards if card.name == origin), None)
     if converted:
         return converted
+    if is_index(checkpoint.path):  # every card's is one file
+        return None
     size = checkpoint.path.stat().st_size
     likely = [card for card in cards if card.layout == layout and card.source.size_bytes in (None, size)]
     if not any(card.source.sha256 or card.source.sha256_prefix for card in likely):

@@ -19,8 +19,8 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="NAME|FILE|URL",
-        help="Published weights (`mvit weights list`), a checkpoint file, hf://org/repo[@rev]/file, https://... "
-        "or none for random ones.  [default: the preset's]",
+        help="Published weights (`mvit weights list`), a checkpoint file or the folder of a sharded one, org/repo, "
+        "hf://org/repo[@rev]/file, https://... or none for random ones.  [default: the preset's]",
     ),
 ]
 WeightsKey = Annotated[

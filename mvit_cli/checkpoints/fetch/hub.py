@@ -11,8 +11,11 @@ from mvit_cli.checkpoints.fetch.integrity import what_is_wrong, why_no_checkpoin
 from mvit_cli.checkpoints.fetch.limits import first_answer, first_answer_s, refuse_astray
 from mvit_cli.checkpoints.fetch.place import HubFile, HubRepository, Source, redacted
 from mvit_cli.checkpoints.fetch.transfer import announce
-from mvit_cli.checkpoints.fetch.url import no_checkpoint, not_the_published, reason_of, unreachable
+from mvit_cli.checkpoints.fetch.url import limit_of, no_checkpoint, not_the_published, reason_of, unreachable
 from mvit_cli.errors import DownloadError
+
+MAX_SETTINGS_BYTES = 1 << 20
+"""Of a text beside a checkpoint; timm's has 1,000."""
 
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST)
 
@@ -25,6 +28,44 @@ def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bo
     Raises:
         DownloadError: nothing answered, the file is refused, missing or cut off, or it is not the published one.
     """
+    path, etag, url = _downloaded(place, name, limit_of(source), progress=progress, again=again)
+    wrong = what_is_wrong(path, with_published_digest(source, etag))
+    if wrong:
+        delete_cached(path)
+        raise not_the_published(name, url, wrong)
+    other = why_no_checkpoint(path, source)
+    if other:
+        delete_cached(path)
+        raise no_checkpoint(name, url, other)
+    return path
+
+
+def download_settings(place: HubFile, *, again: bool = False) -> Path | None:
+    """A small text that lies beside a checkpoint and says how it wants to be used; None if the repository has none.
+
+    Raises:
+        DownloadError: it cannot be had although it is there.
+    """
+    try:
+        return _downloaded(place, place.path, MAX_SETTINGS_BYTES, progress=False, again=again)[0]
+    except DownloadError as error:
+        if _is_missing(error.__context__):
+            return None
+        raise
+
+
+def _is_missing(error: BaseException | None) -> bool:
+    """Whether the Hub answered that the repository has no such file."""
+    from huggingface_hub import errors
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return isinstance(error, errors.EntryNotFoundError) or (status == 404 and type(error) is errors.HfHubHTTPError)
+
+
+def _downloaded(
+    place: HubFile, name: str, limit_bytes: int, *, progress: bool, again: bool
+) -> tuple[Path, str | None, str]:
+    """The file in the Hub's cache, unchecked; its ETag, and its address to show."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     url = hf_hub_url(place.repo, place.path, revision=place.revision)
@@ -35,6 +76,10 @@ def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bo
     _check_answer(metadata.etag, metadata.commit_hash, name, redacted(url))
     if metadata.location != url:
         refuse_astray(url, metadata.location)
+    if metadata.size is not None and metadata.size > limit_bytes:
+        raise DownloadError(
+            f"{name}: {redacted(url)} has {metadata.size} bytes, more than {limit_bytes}", "is it an MViT checkpoint?"
+        )
     announce(name, redacted(url), metadata.size, progress)
     try:
         with _bars(progress):
@@ -51,15 +96,7 @@ def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bo
             )
     except Exception as error:  # as above, or a plain OSError
         raise _broken_off(error, name, redacted(url)) from None
-    wrong = what_is_wrong(path, with_published_digest(source, metadata.etag))
-    if wrong:
-        delete_cached(path)
-        raise not_the_published(name, redacted(url), wrong)
-    other = why_no_checkpoint(path, source)
-    if other:
-        delete_cached(path)
-        raise no_checkpoint(name, redacted(url), other)
-    return path
+    return path, metadata.etag, redacted(url)
 
 
 def _check_answer(etag: str | None, commit: str | None, name: str, where: str) -> None:

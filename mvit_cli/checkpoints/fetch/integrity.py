@@ -10,6 +10,7 @@ from mvit_cli.checkpoints.fetch.place import Source
 from mvit_cli.checkpoints.formats.archive import open_torch
 from mvit_cli.checkpoints.formats.header import read_header
 from mvit_cli.checkpoints.formats.kinds import HEAD_BYTES, refuse_other_files
+from mvit_cli.checkpoints.formats.shards import check_beside, is_index, shards_of
 from mvit_cli.errors import CheckpointError
 
 
@@ -40,6 +41,9 @@ def why_no_checkpoint(path: Path, source: Source) -> str | None:
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
     try:
+        if is_index(path, head):
+            shards_of(path)
+            return None
         if head[8:9] != b"{":
             refuse_other_files(path, head)
         if source.sha256 or source.sha256_prefix:
@@ -48,6 +52,24 @@ def why_no_checkpoint(path: Path, source: Source) -> str | None:
     except CheckpointError as error:
         return error.message.removeprefix(f"{path}: ")
     return None
+
+
+def sha256_of_checkpoint(path: Path, *, again: bool = False) -> str:
+    """Digest of a checkpoint's bytes: of its file, or of an index and all files that it names.
+
+    That is the sha256 of a list as `sha256sum` writes it, `DIGEST  NAME` a line, sorted by name: moved together they
+    are the same checkpoint, and none of them can be another.
+
+    Raises:
+        CheckpointError: an index that is none, or names a file that is not there.
+    """
+    if not is_index(path):
+        return sha256_of(path, again=again)
+    lines = []
+    for file in sorted([path, *shards_of(path)], key=lambda file: file.name):
+        check_beside(file, path)
+        lines.append(f"{sha256_of(file, again=again)}  {file.name}\n")
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def sha256_of(path: Path, *, again: bool = False) -> str:

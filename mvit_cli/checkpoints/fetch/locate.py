@@ -1,6 +1,7 @@
 """From a card or an address to a file on this machine: the caches are asked first, then the network."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from mvit_cli.checkpoints.cards import Card, weights_dir
@@ -14,8 +15,12 @@ from mvit_cli.checkpoints.fetch.caches import (
     with_published_digest,
 )
 from mvit_cli.checkpoints.fetch.integrity import what_is_wrong
-from mvit_cli.checkpoints.fetch.place import Source, source_of_uri
+from mvit_cli.checkpoints.fetch.place import LIMIT_BYTES, Source, source_of_uri
+from mvit_cli.checkpoints.formats.shards import is_index, shards_of
 from mvit_cli.errors import CheckpointError, DownloadError
+
+SETTINGS = "config.json"
+"""The Hub's name for what a checkpoint says of itself, read by `formats/said.py` where it lies beside."""
 
 OFFLINE_SWITCHES = ("MVIT_OFFLINE", "HF_HUB_OFFLINE")
 
@@ -45,7 +50,51 @@ def fetch_uri(uri: str, *, progress: bool = False) -> Path:
 
 def fetch_source(source: Source, *, progress: bool = False, again: bool = False) -> Path:
     """The file at a place that no card describes; arguments and errors as of `fetch`."""
-    return _obtain(source, source.where, published=False, progress=progress, again=again)
+    is_new = again or _locate(source, published=False) is None
+    path = _obtain(source, source.where, published=False, progress=progress, again=again)
+    if source.hub is not None:
+        if is_index(path):
+            _obtain_parts(path, source, progress=progress, again=again)
+        if is_new:
+            _obtain_settings(path, source, again=again)
+    return path
+
+
+def _beside(path: Path, source: Source, name: str) -> Source:
+    """A file of the Hub in the folder of another, which lies at `path`, and of the same commit."""
+    folder, _, _ = (source.file or "").rpartition("/")
+    commit = path.parents[folder.count("/") + 1 if folder else 0].name
+    return replace(source, file=f"{folder}/{name}" if folder else name, revision=commit)
+
+
+def _obtain_settings(path: Path, source: Source, *, again: bool) -> None:
+    """What the repository says of how its checkpoint wants to be used, where it says anything."""
+    from mvit_cli.checkpoints.fetch.hub import download_settings
+
+    place = _beside(path, source, SETTINGS).hub_file
+    assert place is not None
+    if again or cached_file(place) is None:
+        download_settings(place, again=again)
+
+
+def _obtain_parts(index: Path, source: Source, *, progress: bool, again: bool) -> None:
+    """All files that an index of the Hub names, of the commit that it is of: they come to lie beside it.
+
+    Raises:
+        DownloadError: one cannot be had, or all together are more than any checkpoint.
+    """
+    parts, total = shards_of(index), 0
+    for part in parts:
+        place = _beside(index, source, part.name)
+        try:
+            total += _obtain(place, place.where, published=False, progress=progress, again=again).stat().st_size
+        except DownloadError as error:
+            message = f"{source.where} is {len(parts)} files, and one is missing: {error.message}"
+            raise DownloadError(message, error.hint, unanswered=error.unanswered) from error
+        if total > LIMIT_BYTES:
+            raise DownloadError(
+                f"{source.where}: its files have more than {LIMIT_BYTES} bytes", "is it an MViT checkpoint?"
+            )
 
 
 def locate(card: Card) -> Path | None:
@@ -54,8 +103,11 @@ def locate(card: Card) -> Path | None:
 
 
 def locate_source(source: Source) -> Path | None:
-    """As `locate`, for a place that no card describes."""
-    return _locate(source, published=False)
+    """As `locate`, for a place that no card describes; of several files all must be here."""
+    path = _locate(source, published=False)
+    if path is not None and is_index(path) and not all(part.is_file() for part in shards_of(path)):
+        return None
+    return path
 
 
 def verify(card: Card) -> Path:

@@ -7,6 +7,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from mvit_cli.errors import UsageError
 
+LIMIT_BYTES = 20 << 30
+"""Of a checkpoint, larger than any MViT; where a card knows the size, twice that is allowed."""
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HUB_REPOSITORY = re.compile(r"(?P<hub>[^/@]+/[^/@]+)(@(?P<revision>[^/@]+))?/?")

@@ -6,10 +6,10 @@ from pathlib import Path
 from mvit_cli.checkpoints.fetch.caches import cached_snapshot
 from mvit_cli.checkpoints.fetch.locate import fetch_source, locate_source, refuse_offline
 from mvit_cli.checkpoints.fetch.place import HubRepository, Source
+from mvit_cli.checkpoints.formats.shards import INDEX, INDEX_SUFFIX, is_part
 from mvit_cli.errors import DownloadError, UsageError
 
-SUFFIXES = (".safetensors", ".pth", ".pyth", ".pt", ".ckpt", ".bin")
-INDEX = "model.safetensors.index.json"
+SUFFIXES = (".safetensors", f".safetensors{INDEX_SUFFIX}", ".pth", ".pyth", ".pt", ".ckpt", ".bin")
 SAME_TENSORS = ("model.safetensors", INDEX, "pytorch_model.bin")
 """Names under which the Hub keeps one network more than once; the first that is there is read."""
 OF_TRAINING = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.bin", "scheduler.pt", "rng_state.pth")
@@ -73,7 +73,7 @@ def checkpoint_among(names: Iterable[str], repository: HubRepository) -> str | N
         if name.lower().endswith(SUFFIXES)
         and name not in SAME_TENSORS
         and name.rpartition("/")[2] not in OF_TRAINING
-        and not _is_shard(name)
+        and not is_part(name)
     )
     checkpoints = same[:1] + others
     if len(checkpoints) < 2:
@@ -81,13 +81,6 @@ def checkpoint_among(names: Iterable[str], repository: HubRepository) -> str | N
     shown = ", ".join(checkpoints[:12]) + ", ..." * (len(checkpoints) > 12)
     at = repository.where
     raise UsageError(f"{at} holds {len(checkpoints)} checkpoints: {shown}", f"name one: hf://{at}/{checkpoints[0]}")
-
-
-def _is_shard(name: str) -> bool:
-    """`model-00001-of-00003.safetensors`: a part of a checkpoint that its index joins."""
-    stem = name.rpartition("/")[2].rpartition(".")[0]
-    parts = stem.rsplit("-", 3)
-    return len(parts) == 4 and parts[1].isdecimal() and parts[2] == "of" and parts[3].isdecimal()
 
 
 def _source(repository: HubRepository, name: str) -> Source:

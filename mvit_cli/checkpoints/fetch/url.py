@@ -15,12 +15,11 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from mvit_cli.checkpoints.fetch.caches import WORKS_OFFLINE
 from mvit_cli.checkpoints.fetch.integrity import what_is_wrong, why_no_checkpoint
 from mvit_cli.checkpoints.fetch.limits import first_answer, first_answer_s, read_s, refuse_astray
-from mvit_cli.checkpoints.fetch.place import Source, redacted
+from mvit_cli.checkpoints.fetch.place import LIMIT_BYTES, Source, redacted
 from mvit_cli.checkpoints.fetch.transfer import transfer_bar
 from mvit_cli.errors import DownloadError
 
 CHUNK_BYTES = 1 << 20
-LIMIT_BYTES = 20 << 30  # larger than any MViT; a card that knows its size allows twice that size
 
 
 def download(url: str, source: Source, target: Path, name: str, *, progress: bool, again: bool = False) -> None:
@@ -86,7 +85,7 @@ def _download_alone(url: str, source: Source, target: Path, name: str, progress:
     part = _Part(target)
     while True:
         before = part.size_bytes
-        total, reason = _transfer(url, part, name, _limit(source), progress)
+        total, reason = _transfer(url, part, name, limit_of(source), progress)
         if part.size_bytes == total or (total is None and not reason):
             break
         if part.size_bytes <= before:
@@ -123,7 +122,8 @@ def no_checkpoint(name: str, where: str, what: str) -> DownloadError:
     )
 
 
-def _limit(source: Source) -> int:
+def limit_of(source: Source) -> int:
+    """Bytes that its file may have."""
     known = source.approximate_bytes
     return LIMIT_BYTES if known is None else 2 * known
 

@@ -48,7 +48,7 @@ def _json(text: bytes, path: Path) -> tuple[str, str]:
     if b'"weight_map"' in text or path.name.endswith(".index.json"):
         return (
             "the index of a checkpoint in several files",
-            "the files that it names hold the tensors; save them as one .safetensors file",
+            "name the index, with all files that it names beside it, or their folder",
         )
     try:
         said = json.loads(text)

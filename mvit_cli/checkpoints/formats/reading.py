@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from mvit_cli.checkpoints.formats.archive import open_torch
+from mvit_cli.checkpoints.formats.archive import TorchFile, open_torch
 from mvit_cli.checkpoints.formats.contents import choose_network
-from mvit_cli.checkpoints.formats.header import HeaderTensor, dtype_name, read_header
+from mvit_cli.checkpoints.formats.header import Header, HeaderTensor, dtype_name, read_header
 from mvit_cli.checkpoints.formats.kinds import HEAD_BYTES, refuse_other_files
 from mvit_cli.checkpoints.formats.shapes import TensorShape
+from mvit_cli.checkpoints.formats.shards import Sharded, is_index, read_sharded
 from mvit_cli.checkpoints.formats.stand_ins import OtherTensor, PickleError, StoredTensor
 from mvit_cli.errors import CheckpointError, MViTError, first_line
 
@@ -72,6 +73,8 @@ def answered(path: str | Path) -> Iterator[None]:
 def read_checkpoint(path: str | Path, weights_key: str | None = None) -> Checkpoint:
     """The tensors of a `.safetensors`, `.pyth` or `.pth` file, mapped into memory where the format allows.
 
+    The index of several safetensors files stands for all of them.
+
     Args:
         weights_key: the dictionary to take, where a file holds several networks.
 
@@ -95,9 +98,7 @@ def read_shapes(path: str | Path, weights_key: str | None = None) -> Checkpoint:
 def _read(path: Path, weights_key: str | None, *, with_numbers: bool) -> Checkpoint:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
-    if head[8:9] != b"{":
-        refuse_other_files(path, head)
-    found = read_header(path) if head[8:9] == b"{" else open_torch(path)
+    found = _opened(path, head)
     try:
         network = choose_network(found.content, (HeaderTensor, StoredTensor, OtherTensor), weights_key)
         shapes = {name: _shape(name, held) for name, held in network.tensors.items()}
@@ -109,6 +110,16 @@ def _read(path: Path, weights_key: str | None, *, with_numbers: bool) -> Checkpo
     beside = {key: value for key, value in found.content.items() if key in BESIDE} if not found.metadata else {}
     cfg = found.metadata.get(CFG_KEY, beside.pop("cfg", None))
     return Checkpoint(path, tensors, cfg if isinstance(cfg, str) else None, found.metadata, beside, network.notes)
+
+
+def _opened(path: Path, head: bytes) -> Header | Sharded | TorchFile:
+    """What is in a file that begins with `head`, its format told by that."""
+    if is_index(path, head):
+        return read_sharded(path)
+    if head[8:9] == b"{":
+        return read_header(path)
+    refuse_other_files(path, head)
+    return open_torch(path)
 
 
 def _shape(name: str, held: Held) -> TensorShape:
