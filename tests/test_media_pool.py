@@ -216,15 +216,22 @@ def test_memory_of_a_file_is_limited():
 
 
 @linux
-def test_real_file_over_the_memory_limit_is_a_memory_error(tmp_path):
+@pytest.mark.parametrize("reader", ["av", pytest.param("decord", marks=needs_decord)])
+def test_real_file_over_the_memory_limit_is_a_memory_error(tmp_path, reader):
+    """Wherever the limit strikes: at a header, the first picture, a later one, or the conversion of colours."""
     path = write_video(tmp_path / "a.mp4", 1, size=(3840, 2160), options={"preset": "ultrafast"})
     good = DecodeRequest(clip("one_frame.mp4"), Sampling("image", 1), Transform(GREY, GREY, 32, 32))
-    jobs = [good, DecodeRequest(path, Sampling("image", 1), Transform(GREY, GREY, 32, 32), reader="av"), good]
-    with DecodePool(workers=1, memory_bytes=40 << 20) as pool:
-        found = [told(outcome) for outcome in pool.imap(jobs)]
-    assert found[1] == "memory"
-    assert isinstance(found[0], int)
-    assert isinstance(found[2], int)
+    broken = replace(good, path=clip("audio_only.mp4"))
+    large = replace(good, path=path, reader=reader)
+    answers = []
+    for limit_mb in (20, 29, 37, 46, 55, 180):
+        with DecodePool(workers=1, memory_bytes=limit_mb << 20) as pool:
+            found = [told(outcome) for outcome in pool.imap([good, large, broken, good])]
+        assert [found[0], found[2], found[3]] == [found[0], "decode", found[0]]
+        answers.append(found[1])
+    assert answers[:4] == ["memory"] * 4
+    assert answers[4] in ("memory", answers[5])
+    assert isinstance(answers[5], int)
 
 
 @posix

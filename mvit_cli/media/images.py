@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.guards import MEMORY_BYTES, check_file
+from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.webp import animation_of
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _pixels(stream: BinaryIO, held_bytes: int) -> NDArray[np.uint8]:
     import numpy as np
     from PIL import Image, ImageOps
 
-    with Image.open(stream, formats=FORMATS) as image:
+    with MemoryWatch(), Image.open(stream, formats=FORMATS) as image:
         _check_size(image)
         _check_memory(held_bytes + image.width * image.height * BYTES_A_PIXEL)
         return np.asarray(_to_rgb(ImageOps.exif_transpose(image), image.format))

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from mvit_cli.errors import MediaError
+from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.container import ERROR_BUDGET, open_video, packets_of
 from mvit_cli.media.video.packets import BEGINS_ANYWHERE
 
@@ -215,7 +216,8 @@ class _Playback:
 
         self._fresh = False
         try:
-            self._container.seek(pts, stream=self._stream, backward=True, any_frame=False)
+            with MemoryWatch():
+                self._container.seek(pts, stream=self._stream, backward=True, any_frame=False)
         except av.error.FFmpegError:
             return False
         return True
@@ -227,7 +229,8 @@ class _Playback:
         failed = 0
         for packet in packets_of(self._container, self._stream):
             try:
-                frames = packet.decode()
+                with MemoryWatch():
+                    frames = packet.decode()
             except EOFError:
                 return
             except MemoryError:
@@ -247,7 +250,8 @@ class _Playback:
 
         width, height = self._size
         try:
-            pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
+            with MemoryWatch():
+                pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
         except (OSError, av.error.FFmpegError) as error:  # an invalid argument is no OSError of PyAV's
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
                 raise

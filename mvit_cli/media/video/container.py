@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.guards import MAX_VIDEO_PIXELS
+from mvit_cli.media.shortage import MemoryWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,10 +42,12 @@ def open_video(path: str, *, only_whole: bool = False) -> tuple[InputContainer, 
     lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     options = {"protocol_whitelist": "file"}
     try:
-        container = av.open(path, mode="r", options=options, **lenient)
+        with MemoryWatch():
+            container = av.open(path, mode="r", options=options, **lenient)
         if container.format.name in ("image2", "jpeg_pipe") and _is_jpeg(path):  # JPEG after JPEG under a photo's name
             container.close()
-            container = av.open(path, mode="r", format="mjpeg", options=options, **lenient)
+            with MemoryWatch():
+                container = av.open(path, mode="r", format="mjpeg", options=options, **lenient)
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -73,7 +76,8 @@ def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packe
     packets = container.demux(stream)
     while failed <= ERROR_BUDGET:
         try:
-            packet = next(packets)
+            with MemoryWatch():
+                packet = next(packets)
         except (StopIteration, EOFError):
             return
         except MemoryError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.bitstream import Pictures, closes_behind, is_proven_key
 from mvit_cli.media.video.container import open_video, packets_of
 from mvit_cli.media.video.orientation import Orientation, orientation_of
@@ -122,8 +123,9 @@ def _look(packet: Packet[VideoStream], stream: VideoStream) -> Look | None:
     # A frame that is hidden says as much as one that is shown, but the decoder keeps it to itself.
     whole: Packet[Any] = av.Packet(bytes(packet)) if packet.is_discard else packet
     try:
-        frames = [*codec.decode(whole), *codec.decode(None)]
-        codec.flush_buffers()
+        with MemoryWatch():
+            frames = [*codec.decode(whole), *codec.decode(None)]
+            codec.flush_buffers()
     except MemoryError:
         raise
     except (av.error.FFmpegError, EOFError):
@@ -183,7 +185,8 @@ def beginning_of(path: str, *, from_key: bool, count_all: bool) -> Beginning | N
     try:
         for packet in packets_of(container, stream):
             try:
-                frames = packet.decode()
+                with MemoryWatch():
+                    frames = packet.decode()
             except MemoryError:
                 raise
             except (av.error.FFmpegError, EOFError):

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mvit_cli.errors import MediaError
+from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.av_reader import Fetched
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class WebPReader:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow's own suspicion of size, for which the index stands
-                self._image = Image.open(index.path, formats=("WEBP",))
+                with MemoryWatch():
+                    self._image = Image.open(index.path, formats=("WEBP",))
         except MemoryError:
             raise
         except Exception as error:
@@ -70,8 +72,9 @@ class WebPReader:
     def _show(self, frame: int) -> bool:
         """Draws a frame on the canvas; false where its data is damaged."""
         try:
-            self._image.seek(frame)
-            self._image.load()
+            with MemoryWatch():
+                self._image.seek(frame)
+                self._image.load()
         except MemoryError:
             raise
         except Exception:  # EOFError of Pillow's reader, and what its plugins raise for broken files

@@ -228,6 +228,10 @@ class DecodePool:
                 return
             if outcome is not AT_WORK:
                 self._done.put(job.number, outcome)
+            if isinstance(outcome, MediaError) and outcome.kind == "memory":
+                # What the file has left behind would be taken from the next one's share.
+                self._dismiss(worker)
+                self._waiting.extendleft(reversed([job for job, _ in worker.jobs]))
             self._let_go_on()
 
     def _bury(self, worker: WorkerProcess) -> None:

@@ -215,8 +215,9 @@ class WorkerProcess:
 def _environment() -> dict[str, str]:
     """What a worker may know of this program's environment: no token and no password is of use to it."""
     kept = {name: value for name, value in os.environ.items() if name.upper().startswith(KEPT_VARIABLES)}
-    # One thread of arithmetic a worker: there are as many workers as are wanted.
-    return {**kept, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    # One thread of arithmetic a worker: there are as many workers as are wanted. One heap: another takes 64 MB of
+    # what a file may have, or not, as it happens.
+    return {**kept, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
 def _start(module: str, handles: list[int | str], memory_bytes: int, words: IO[bytes]) -> subprocess.Popen[bytes]:

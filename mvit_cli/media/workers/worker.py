@@ -48,11 +48,11 @@ def main(work: Work = outcomes_of) -> None:
     jobs_from, answers_to = _private_pipes()
     _renounce_privileges()
     _load_libraries()
-    _limit_memory(settings["memory_bytes"])
     slots = [Slot(handle) for handle in settings["slots"]]
     jobs: queue.SimpleQueue[tuple[int, int, DecodeRequest, float]] = queue.SimpleQueue()
     leaves: queue.SimpleQueue[int] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(jobs_from, jobs, leaves), daemon=True).start()
+    _limit_memory(settings["memory_bytes"])
     _send(answers_to, json.dumps({"says": "ready"}).encode())
     while True:
         number, slot, request, limit_s = jobs.get()
@@ -83,10 +83,15 @@ class _Room:
 
 
 def _load_libraries() -> None:
-    """Loads what decoding needs: its size belongs to the start, and not to the memory one file may take."""
-    import av
+    """Loads what decoding needs: its size belongs to the start, and not to the memory one file may take.
+
+    All of it: a module that is loaded in the middle of a call would clear the errno that `MemoryWatch` reads.
+    """
+    import av.subtitles.stream
     import numpy
-    import PIL.Image
+    import PIL.ImageOps
+
+    PIL.Image.init()
 
     if decord_is_installed():
         import decord  # after av, which would silence its messages

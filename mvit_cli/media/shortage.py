@@ -1,0 +1,65 @@
+"""Memory that a library was refused: most of them take a failed allocation for damage, or pass over it in silence.
+
+What tells it is C's errno. Whatever fails to allocate sets it, decoding makes no other system call that fails, and the
+decoders here run in the thread that calls them.
+"""
+
+import errno
+import sys
+import threading
+from types import TracebackType
+from typing import Any
+
+# The most that FFmpeg and Pillow ask for at once.
+LARGEST_BYTES = 1 << 31
+
+
+class MemoryWatch:
+    """Around a call into a library: raises MemoryError at its end where the limit of this process refused it memory.
+
+    It does so whatever the library made of that: an error of another name, fewer frames, or nothing. Where the
+    process has no limit, and on other systems than Linux, it does nothing.
+    """
+
+    def __enter__(self) -> None:
+        if _errno.cell is not None:
+            _errno.cell.value = 0
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        is_told = isinstance(error, MemoryError)
+        if _errno.cell is not None and _errno.cell.value == errno.ENOMEM and not is_told and is_near_limit():
+            raise MemoryError("a library was refused memory") from error
+
+
+def is_near_limit(most_bytes: int = LARGEST_BYTES) -> bool:
+    """Whether one allocation of `most_bytes` may have been refused to this process since its start.
+
+    An allocation that failed far below the limit failed for another reason: the C library tries a second way where the
+    heap cannot grow in one piece, and a damaged header may ask for more than any machine has.
+    """
+    if sys.platform != "linux":
+        return False
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return False
+    with open("/proc/self/status") as file:
+        peak = next(int(line.split()[1]) << 10 for line in file if line.startswith("VmPeak"))
+    return peak + most_bytes > limit
+
+
+class _Errno(threading.local):
+    """C's errno of the thread that asks; None on systems without a limit."""
+
+    def __init__(self) -> None:
+        self.cell: Any = None
+        if sys.platform == "linux":
+            import ctypes
+
+            location = ctypes.CDLL(None)["__errno_location"]
+            location.restype = ctypes.POINTER(ctypes.c_int)
+            self.cell = location().contents
+
+
+_errno = _Errno()
