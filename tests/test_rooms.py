@@ -26,6 +26,7 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "report": {"arch", "errors", "records", "rules"},
     "recognition": GROUND | {"arch", "checkpoints", "media", "model"},
     "profiling": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
+    "training": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
     "cli": GROUND | {"arch", "checkpoints", "profiling", "recognition", "report"},
 }
 WITHOUT_TORCH = ("arch", "errors", "media", "protocol", "records", "report")

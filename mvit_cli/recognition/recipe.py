@@ -7,6 +7,7 @@ from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.checkpoints.cards import Card, cards_for, labels_of
 from mvit_cli.checkpoints.formats.layouts import recognise
+from mvit_cli.checkpoints.formats.own_protocol import OwnProtocol, protocol_in
 from mvit_cli.checkpoints.formats.reading import answered, read_shapes
 from mvit_cli.checkpoints.formats.said import Said, said_by
 from mvit_cli.checkpoints.verification import card_of_file
@@ -69,6 +70,9 @@ def recipe_of_file(path: Path, config: MViTConfig, preset: str | None, weights_k
     checkpoint = read_shapes(path, weights_key)
     with answered(path):
         layout = recognise({key: tuple(tensor.shape) for key, tensor in checkpoint.tensors.items()})
+        own = protocol_in(checkpoint.metadata, config.frames, config.height, config.num_classes)
+        if own:
+            return recipe_of_protocol(own)
         card = card_of_file(checkpoint, layout, config.num_classes)
         if card and card.preset == preset:
             return recipe_of_card(card)
@@ -76,6 +80,13 @@ def recipe_of_file(path: Path, config: MViTConfig, preset: str | None, weights_k
             return assumed_recipe(config, preset, said_by(checkpoint, config.num_classes), layout)
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error.message}", error.hint) from error
+
+
+def recipe_of_protocol(own: OwnProtocol) -> Recipe:
+    """The protocol that a file of ours states whole."""
+    return Recipe(
+        own.sampling, own.transform, own.views, own.labels, own.stills, windows=None, activation=own.activation
+    )
 
 
 def assumed_recipe(
