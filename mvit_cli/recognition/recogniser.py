@@ -86,6 +86,21 @@ class Recogniser:
     ) -> "Generator[tuple[Row, Pictures | None], None, None]":
         """Yields one row for each source, or for each of its windows, in their order, with the pictures of its file.
 
+        Args:
+            wanted, pool: as of `items`.
+        """
+        with closing(self.items(sources, wanted, pool)) as items:
+            for item in items:
+                yield self.row_of(item), None if isinstance(item.outcome, MediaError) else item.outcome.pictures
+
+    def items(
+        self,
+        sources: Sources,
+        wanted: Callable[[int], Detail] = no_pictures,
+        pool: "DecodePool | None" = None,
+    ) -> Generator[Item, None, None]:
+        """Yields what was decoded and computed for each source, or for each of its windows, in their order.
+
         Decoding runs ahead while the network computes: another thread takes sources, a few ahead.
 
         Args:
@@ -110,8 +125,7 @@ class Recogniser:
             nullcontext(pool) if pool else self.decode_pool() as workers,
             closing(workers.imap_with_lulls(jobs())) as outcomes,
         ):
-            for item in scored(self.scorer, groups(items(outcomes), lambda: self.scorer.batch_size)):
-                yield self.row_of(item), None if isinstance(item.outcome, MediaError) else item.outcome.pictures
+            yield from scored(self.scorer, groups(items(outcomes), lambda: self.scorer.batch_size))
 
     def decode_pool(self) -> "DecodePool":
         """The worker processes that were asked for; they start when files come."""
