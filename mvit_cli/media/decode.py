@@ -1,35 +1,27 @@
 """One file from its name to clips and crops, in this process."""
 
-from __future__ import annotations
-
 import errno
 import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.guards import NAME_VIDEOS, check_file
+from mvit_cli.media.guards import NAME_VIDEOS, CheckedFile, check_file
 from mvit_cli.media.images import probe, read_image
-from mvit_cli.media.request import Clip, Decoded
+from mvit_cli.media.request import Clip, Decoded, DecodeRequest
 from mvit_cli.media.strips import pictures_of
 from mvit_cli.media.transforms import crops_of, pixel_dtype
-from mvit_cli.media.video.index import index_video
-from mvit_cli.media.video.readers import readers_for
+from mvit_cli.media.video.av_reader import State
+from mvit_cli.media.video.index import VideoIndex, index_video
+from mvit_cli.media.video.readers import FrameReader, readers_for
 from mvit_cli.media.video.sampling import sample, short_video_warning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
-    from mvit_cli.media.guards import CheckedFile
-    from mvit_cli.media.request import DecodeRequest
-    from mvit_cli.media.video.av_reader import State
-    from mvit_cli.media.video.index import VideoIndex
-    from mvit_cli.media.video.readers import FrameReader
-
-    Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
+Allocate = Callable[[tuple[int, ...], Any], "NDArray[Any]"]
 
 # Names under which people keep lists of files.
 LIST_SUFFIXES = (".txt", ".lst", ".list")
@@ -99,7 +91,7 @@ def _failure_of(error: Exception) -> MediaError:
 
 
 def show_still(
-    image: NDArray[np.uint8], request: DecodeRequest, pixels: NDArray[Any]
+    image: "NDArray[np.uint8]", request: DecodeRequest, pixels: "NDArray[Any]"
 ) -> tuple[list[Clip], float, str, list[str]]:
     """Fills `pixels` with one picture; gives clips, seconds, reader and notes."""
     frames = request.sampling.frames
@@ -109,7 +101,9 @@ def show_still(
     return [Clip((0,) * frames, 0.0, 0.0)] * request.num_clips, 0.0, "pillow", notes
 
 
-def _play(file: CheckedFile, request: DecodeRequest, pixels: NDArray[Any]) -> tuple[list[Clip], float, str, list[str]]:
+def _play(
+    file: CheckedFile, request: DecodeRequest, pixels: "NDArray[Any]"
+) -> tuple[list[Clip], float, str, list[str]]:
     index = index_video(file)
     clips = sample(index.times_s, index.duration_s, index.fps, request.sampling, request.num_clips)
     short = short_video_warning(index.duration_s, index.fps, request.sampling)
@@ -118,7 +112,7 @@ def _play(file: CheckedFile, request: DecodeRequest, pixels: NDArray[Any]) -> tu
 
 
 def _fetch(
-    index: VideoIndex, clips: Sequence[Clip], request: DecodeRequest, pixels: NDArray[Any]
+    index: VideoIndex, clips: Sequence[Clip], request: DecodeRequest, pixels: "NDArray[Any]"
 ) -> tuple[str, list[str]]:
     """Fills `pixels` by the first reader that manages; returns its name and what was not as asked."""
     *others, last = readers_for(index, request.reader)
@@ -135,7 +129,7 @@ def _fetch_by(
     index: VideoIndex,
     clips: Sequence[Clip],
     request: DecodeRequest,
-    pixels: NDArray[Any],
+    pixels: "NDArray[Any]",
 ) -> tuple[str, list[str]]:
     places = defaultdict(list)  # frame of the file -> (clip, frame of the clip)
     for number, clip in enumerate(clips):

@@ -1,7 +1,5 @@
 """Still images by Pillow: upright, RGB, 8 bits."""
 
-from __future__ import annotations
-
 import io
 import os
 import struct
@@ -9,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.guards import MEMORY_BYTES, check_file
+from mvit_cli.media.guards import MEMORY_BYTES, CheckedFile, check_file
 from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.webp import animation_of
 
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
-
-    from mvit_cli.media.guards import CheckedFile
 
 # What a pixel takes while an image becomes RGB, and how often a file lies in memory that is read whole: the most that
 # was measured (24.5 for JPEG 2000 with transparency, 22.7 for JPEG without its end). Whoever decodes without a worker,
@@ -61,7 +57,7 @@ def probe(path: str | CheckedFile) -> Literal["image", "video"]:
     return "image" if _is_still(file.head) and not _is_animation(file) else "video"
 
 
-def read_image(path: str | CheckedFile, notes: list[str] | None = None) -> NDArray[np.uint8]:
+def read_image(path: str | CheckedFile, notes: list[str] | None = None) -> "NDArray[np.uint8]":
     """`(H, W, 3)` RGB, turned upright; transparency is ignored, of an animation the first frame is taken.
 
     Args:
@@ -186,7 +182,7 @@ def _is_read_whole(head: bytes) -> bool:
     return head[:4] == b"RIFF" or head[4:8] == b"ftyp" or head.lstrip(_BEFORE_JPEG).startswith(_JPEG)
 
 
-def _pixels(stream: BinaryIO, held_bytes: int) -> NDArray[np.uint8]:
+def _pixels(stream: BinaryIO, held_bytes: int) -> "NDArray[np.uint8]":
     import numpy as np
     from PIL import Image, ImageOps
 
@@ -196,7 +192,7 @@ def _pixels(stream: BinaryIO, held_bytes: int) -> NDArray[np.uint8]:
         return np.asarray(_to_rgb(ImageOps.exif_transpose(image), image.format))
 
 
-def _without_end(data: bytes, held_bytes: int) -> NDArray[np.uint8] | None:
+def _without_end(data: bytes, held_bytes: int) -> "NDArray[np.uint8] | None":
     """The pixels of a JPEG file without its end marker; None where more than the marker is missing.
 
     A decoder that has got all pixels passes over whatever stands before the end marker; else it takes it for pixels.
@@ -208,7 +204,7 @@ def _without_end(data: bytes, held_bytes: int) -> NDArray[np.uint8] | None:
     return as_it_is if np.array_equal(as_it_is, with_more) else None
 
 
-def _check_size(image: Image.Image) -> None:
+def _check_size(image: "Image.Image") -> None:
     if image.width * image.height > MAX_IMAGE_PIXELS:
         raise MediaError(
             "unsupported",
@@ -231,7 +227,7 @@ def _bits_of(highest: int) -> int:
     return next(bits for bits in (8, 12, 16, 20, 24, 28, 31) if highest < 2**bits)
 
 
-def _to_rgb(image: Image.Image, file_format: str | None) -> Image.Image:
+def _to_rgb(image: "Image.Image", file_format: str | None) -> "Image.Image":
     """Converts any mode; of 16 bits a channel the upper 8, where Pillow's own conversion cuts off at 255."""
     import numpy as np
     from PIL import Image

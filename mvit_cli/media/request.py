@@ -1,19 +1,16 @@
 """What crosses the border of this room: how to look at a file, and what was seen."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mvit_cli.errors import MediaError
+from mvit_cli.protocol import Sampling, Transform
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from mvit_cli.protocol import Sampling, Transform
 
 ReaderChoice = Literal["auto", "decord", "av"]
 Detail = Literal["none", "poster", "strips"]
@@ -75,7 +72,7 @@ class Windows:
             end_s = duration_s
         return Window(number, start_s, end_s, duration_s, end_s == duration_s or start_s + self.hop_s > latest_s)
 
-    def lost_from(self, number: int, duration_s: float, error: MediaError) -> LostWindowError:
+    def lost_from(self, number: int, duration_s: float, error: MediaError) -> "LostWindowError":
         """The loss of a window and of all after it."""
         first = self.at(number, duration_s)
         return LostWindowError(error, replace(first, end_s=first.duration_s, is_last=True))
@@ -202,7 +199,7 @@ class Decoded:
         window: the part of the file that was asked for; None: the whole file.
     """
 
-    pixels: NDArray[np.uint8] | NDArray[np.float32] | Any
+    pixels: "NDArray[np.uint8] | NDArray[np.float32] | Any"
     clips: tuple[Clip, ...]
     duration_s: float
     reader: str

@@ -10,21 +10,16 @@
 Duplicates stay. What cannot be found or read is a source with an error, so that each input has its row.
 """
 
-from __future__ import annotations
-
 import base64
 import codecs
 import glob
 import json
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mvit_cli.errors import MediaError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset({

@@ -1,22 +1,17 @@
 """What the network was shown, for people: frames side by side as small JPEG files, each of bounded size."""
 
-from __future__ import annotations
-
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mvit_cli.media.request import Pictures, Strip
+from mvit_cli.media.request import Clip, DecodeRequest, Pictures, Strip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from mvit_cli.media.request import Clip, DecodeRequest
-
-    Place = tuple[int, int]  # clip, frame of the clip
+Place = tuple[int, int]  # clip, frame of the clip
 
 MAX_STRIPS = 10
 STRIP_FRAMES = 16
@@ -30,7 +25,7 @@ GAP = 4
 QUALITIES = (75, 55, 35, 20)
 
 
-def pictures_of(pixels: NDArray[Any], clips: Sequence[Clip], request: DecodeRequest) -> Pictures:
+def pictures_of(pixels: "NDArray[Any]", clips: Sequence[Clip], request: DecodeRequest) -> Pictures:
     """The frames of a file as far as the request asks for them; of three crops the middle one.
 
     Args:
@@ -56,7 +51,7 @@ def evenly(count: int, most: int) -> list[int]:
     return [(2 * part + 1) * count // (2 * kept) for part in range(kept)]
 
 
-def _strip(views: NDArray[Any], places: Sequence[Place], side: int, most_bytes: int) -> Strip:
+def _strip(views: "NDArray[Any]", places: Sequence[Place], side: int, most_bytes: int) -> Strip:
     """The frames in a row: as good as fits the bytes, at worst half as high."""
     side = min(side, views.shape[2])
     for height in (side, max(1, side // 2)):
@@ -68,7 +63,7 @@ def _strip(views: NDArray[Any], places: Sequence[Place], side: int, most_bytes: 
     return Strip(places[0][0], len(places), *picture.size, jpeg)
 
 
-def _side_by_side(frames: Sequence[NDArray[Any]], side: int) -> Image:
+def _side_by_side(frames: "Sequence[NDArray[Any]]", side: int) -> "Image":
     from PIL import Image
 
     row = Image.new("RGB", (len(frames) * (side + GAP) - GAP, side))
@@ -80,13 +75,13 @@ def _side_by_side(frames: Sequence[NDArray[Any]], side: int) -> Image:
     return row
 
 
-def _rounded(frame: NDArray[Any]) -> NDArray[np.uint8]:
+def _rounded(frame: "NDArray[Any]") -> "NDArray[np.uint8]":
     import numpy as np
 
     return frame if frame.dtype == np.uint8 else np.clip(np.rint(frame), 0, 255).astype(np.uint8)
 
 
-def _jpeg(picture: Image, quality: int) -> bytes:
+def _jpeg(picture: "Image", quality: int) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=quality)
     return stream.getvalue()

@@ -3,17 +3,15 @@
 Resizing computes only what the crops show: of a 1080p frame a few per cent of the pixels are touched.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mvit_cli.protocol import Transform
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from mvit_cli.protocol import Transform
 
 
 class Box(NamedTuple):
@@ -71,7 +69,7 @@ def crop_boxes(height: int, width: int, transform: Transform, num_crops: int) ->
     return [Box(top, 0, side), Box(top, left, side), Box(top, width - side, side)]
 
 
-def crops_of(frame: NDArray[np.uint8], transform: Transform, num_crops: int) -> list[NDArray[Any]]:
+def crops_of(frame: "NDArray[np.uint8]", transform: Transform, num_crops: int) -> "list[NDArray[Any]]":
     """The crops of one `(H, W, 3)` uint8 frame, each `(crop, crop, 3)` of `pixel_dtype`."""
     height, width = frame.shape[:2]
     size = resized_size(height, width, transform)
@@ -81,7 +79,9 @@ def crops_of(frame: NDArray[np.uint8], transform: Transform, num_crops: int) -> 
     return [_resize_bilinear(frame, size, box, transform) for box in boxes]
 
 
-def _resize_bilinear(frame: NDArray[np.uint8], size: tuple[int, int], box: Box, transform: Transform) -> NDArray[Any]:
+def _resize_bilinear(
+    frame: "NDArray[np.uint8]", size: tuple[int, int], box: Box, transform: Transform
+) -> "NDArray[Any]":
     """Bilinear between the four nearest pixel centres in float32: torch's `interpolate(align_corners=False)`."""
     import numpy as np
 
@@ -100,7 +100,7 @@ def _resize_bilinear(frame: NDArray[np.uint8], size: tuple[int, int], box: Box, 
     return np.rint(picture).astype(np.uint8) if transform.resize_dtype == "uint8" else picture
 
 
-def _between(one: NDArray[Any], other: NDArray[Any], way: NDArray[np.float32]) -> NDArray[np.float32]:
+def _between(one: "NDArray[Any]", other: "NDArray[Any]", way: "NDArray[np.float32]") -> "NDArray[np.float32]":
     import numpy as np
 
     mixed: NDArray[np.float32] = np.subtract(other, one, dtype=np.float32)
@@ -112,7 +112,7 @@ def _between(one: NDArray[Any], other: NDArray[Any], way: NDArray[np.float32]) -
 @functools.lru_cache(maxsize=32)
 def _neighbours(
     old: int, new: int, start: int, count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+) -> "tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]":
     """For `count` places of a resized side the pixel before, the one after, and the way between them (0..1)."""
     import numpy as np
 
@@ -124,8 +124,8 @@ def _neighbours(
 
 
 def _resize_pillow(
-    frame: NDArray[np.uint8], size: tuple[int, int], boxes: list[Box], transform: Transform
-) -> list[NDArray[Any]]:
+    frame: "NDArray[np.uint8]", size: tuple[int, int], boxes: list[Box], transform: Transform
+) -> "list[NDArray[Any]]":
     """Pillow's resize, low-passed, in uint8; then the crops."""
     import numpy as np
     from PIL import Image

@@ -3,34 +3,36 @@
 Windows share what is decoded and resized; of the pictures only those stay that a window still needs.
 """
 
-from __future__ import annotations
-
 import time
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.decode import attempt, damage, decode, failure_of
+from mvit_cli.media.decode import Allocate, attempt, damage, decode, failure_of
 from mvit_cli.media.guards import check_file
 from mvit_cli.media.images import probe
-from mvit_cli.media.request import AT_WORK, Decoded, LostWindowError, Window
+from mvit_cli.media.request import (
+    AT_WORK,
+    AtWork,
+    Clip,
+    Decoded,
+    DecodeRequest,
+    LostWindowError,
+    Outcome,
+    Pictures,
+    Window,
+)
 from mvit_cli.media.strips import MAX_STRIPS, pictures_of
 from mvit_cli.media.transforms import crops_of, pixel_dtype
-from mvit_cli.media.video.index import index_video
-from mvit_cli.media.video.readers import readers_for
+from mvit_cli.media.video.av_reader import State
+from mvit_cli.media.video.index import VideoIndex, index_video
+from mvit_cli.media.video.readers import FrameReader, readers_for
 from mvit_cli.media.video.sampling import sample, short_video_warning
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
-
     from numpy.typing import NDArray
-
-    from mvit_cli.media.decode import Allocate
-    from mvit_cli.media.request import AtWork, Clip, DecodeRequest, Outcome, Pictures
-    from mvit_cli.media.video.av_reader import State
-    from mvit_cli.media.video.index import VideoIndex
-    from mvit_cli.media.video.readers import FrameReader
 
 # Windows that are planned, and frames where a file can only be read from its start, between two signs of life.
 SIGN_OF_LIFE = 500
@@ -165,7 +167,7 @@ def _shown(
 
 def _assembled(
     planned: _Planned,
-    pictures: dict[int, tuple[list[NDArray[Any]], State]],
+    pictures: "dict[int, tuple[list[NDArray[Any]], State]]",
     request: DecodeRequest,
     index: VideoIndex,
     allocate: Allocate | None,
@@ -200,7 +202,7 @@ def _assembled(
     )
 
 
-def _pictures(pixels: NDArray[Any], planned: _Planned, request: DecodeRequest) -> Pictures | None:
+def _pictures(pixels: "NDArray[Any]", planned: _Planned, request: DecodeRequest) -> Pictures | None:
     """What people see of a window: strips of the first ones only, as of the clips of a file that is taken whole."""
     if request.pictures == "none":
         return None

@@ -1,8 +1,7 @@
 """Frames by PyAV, proved one by one: a time stamp names each frame, and doubt costs a slower way, not a wrong frame."""
 
-from __future__ import annotations
-
 import errno
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
@@ -10,16 +9,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from mvit_cli.errors import MediaError
 from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.container import ERROR_BUDGET, open_video, packets_of
+from mvit_cli.media.video.index import VideoIndex
 from mvit_cli.media.video.packets import BEGINS_ANYWHERE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     import numpy as np
     from av.video.frame import VideoFrame
     from numpy.typing import NDArray
-
-    from mvit_cli.media.video.index import VideoIndex
 
 State = Literal["decoded", "damaged", "held"]
 Way = Literal["seek", "time", "count"]
@@ -43,7 +39,7 @@ class Fetched(NamedTuple):
     """
 
     place: int
-    pixels: NDArray[np.uint8]
+    pixels: "NDArray[np.uint8]"
     state: State
 
 
@@ -124,7 +120,7 @@ class AVReader:
         if run:
             yield first, run
 
-    def _landed(self, place: int) -> Iterator[tuple[int, VideoFrame]]:
+    def _landed(self, place: int) -> "Iterator[tuple[int, VideoFrame]]":
         """Yields placed frames from a key frame on, once the seek is proved to have hit it whole."""
         arrived = False
         for found, frame in self._placed(by_time=True):
@@ -139,7 +135,7 @@ class AVReader:
         if not arrived:
             raise _ContradictionError
 
-    def _placed(self, *, by_time: bool) -> Iterator[tuple[int, VideoFrame]]:
+    def _placed(self, *, by_time: bool) -> "Iterator[tuple[int, VideoFrame]]":
         """Yields the decoder's output with each frame's place in display order, ascending."""
         previous = -1
         for frame in self._playback:
@@ -153,7 +149,7 @@ class AVReader:
             previous = place
             yield place, frame
 
-    def _is_left_out(self, frame: VideoFrame, *, by_time: bool) -> bool:
+    def _is_left_out(self, frame: "VideoFrame", *, by_time: bool) -> bool:
         """Whether a frame refers to frames before the file begins, and the index does not count it."""
         if not self._index.begins_late:
             return False
@@ -174,7 +170,7 @@ class AVReader:
             return previous + 1
         return place
 
-    def _walk(self, placed: Iterator[tuple[int, VideoFrame]], indices: Sequence[int]) -> Iterator[Fetched]:
+    def _walk(self, placed: "Iterator[tuple[int, VideoFrame]]", indices: Sequence[int]) -> Iterator[Fetched]:
         """Yields each index with the frame on screen there: its own, or the one before where its own is missing."""
         shown: tuple[int, VideoFrame] | None = None
         later: tuple[int, VideoFrame] | None = None
@@ -222,7 +218,7 @@ class _Playback:
             return False
         return True
 
-    def __iter__(self) -> Iterator[VideoFrame]:
+    def __iter__(self) -> "Iterator[VideoFrame]":
         import av
 
         self._fresh = False
@@ -244,7 +240,7 @@ class _Playback:
                 failed = 0
             yield from frames
 
-    def to_rgb(self, frame: VideoFrame) -> NDArray[np.uint8]:
+    def to_rgb(self, frame: "VideoFrame") -> "NDArray[np.uint8]":
         """`(H, W, 3)` RGB, turned upright; where the size changes in mid-stream, scaled to the first."""
         import av
 

@@ -1,13 +1,10 @@
 """What the first bytes of a packet say without decoding it: whether it is a key frame in truth, and how many pictures
 it brings. Containers are wrong about both."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from av.packet import Packet
     from av.video.codeccontext import VideoCodecContext
 
@@ -16,7 +13,7 @@ AV1 = frozenset({"libdav1d", "libaom-av1", "av1"})
 SEARCHED_BYTES = 1 << 16
 
 
-def is_proven_key(packet: Packet[Any], codec: VideoCodecContext) -> bool:
+def is_proven_key(packet: "Packet[Any]", codec: "VideoCodecContext") -> bool:
     """Whether decoding can start at a packet, by its own bytes; false too for codecs that are not parsed here."""
     if codec.codec.intra_only:
         return True
@@ -34,7 +31,7 @@ def is_proven_key(packet: Packet[Any], codec: VideoCodecContext) -> bool:
     return False
 
 
-def closes_behind(first: bytes, second: bytes, codec: VideoCodecContext) -> bool:
+def closes_behind(first: bytes, second: bytes, codec: "VideoCodecContext") -> bool:
     """Whether nothing after the key frame that a stream begins with refers to what stood before it.
 
     Args:
@@ -122,12 +119,12 @@ def _nal_units(data: bytes, length_bytes: int) -> Iterator[bytes]:
 class Pictures:
     """Counts the pictures that packets bring, in decoding order: some bring none, and the earlier picture stands."""
 
-    def __init__(self, codec: VideoCodecContext) -> None:
+    def __init__(self, codec: "VideoCodecContext") -> None:
         self._codec = codec.name
         self._time_bits = _vop_time_bits(codec.extradata or b"")
         self._packed = 0
 
-    def brings_one(self, packet: Packet[Any]) -> bool:
+    def brings_one(self, packet: "Packet[Any]") -> bool:
         """Whether a frame of the file belongs to a packet."""
         match self._codec:
             case "vp8" | "libvpx":

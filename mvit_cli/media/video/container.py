@@ -1,7 +1,6 @@
 """Opens a video with PyAV, guarded: no network, no playlists, no attached pictures, one thread, no giant frames."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
@@ -9,8 +8,6 @@ from mvit_cli.media.guards import MAX_VIDEO_PIXELS
 from mvit_cli.media.shortage import MemoryWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
@@ -26,7 +23,7 @@ NEITHER = "neither a video nor an image that can be read"
 ERROR_BUDGET = 100
 
 
-def open_video(path: str, *, only_whole: bool = False) -> tuple[InputContainer, VideoStream]:
+def open_video(path: str, *, only_whole: bool = False) -> "tuple[InputContainer, VideoStream]":
     """Opens the file at an absolute path and picks its video stream; the caller closes the container.
 
     Args:
@@ -68,7 +65,7 @@ def _is_jpeg(path: str) -> bool:
         return stream.read(3) == b"\xff\xd8\xff"
 
 
-def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet[Any]]:
+def packets_of(container: "InputContainer", stream: "VideoStream") -> "Iterator[Packet[Any]]":
     """Yields the packets of a stream from where the container stands, past damage up to a budget."""
     import av
 
@@ -90,7 +87,7 @@ def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packe
             yield packet
 
 
-def _video_stream(container: InputContainer, *, only_whole: bool) -> VideoStream:
+def _video_stream(container: "InputContainer", *, only_whole: bool) -> "VideoStream":
     from av.stream import Disposition
 
     formats = container.format.name.split(",")
@@ -126,7 +123,7 @@ def _video_stream(container: InputContainer, *, only_whole: bool) -> VideoStream
     return stream
 
 
-def _set_up_decoder(stream: VideoStream, *, only_whole: bool) -> None:
+def _set_up_decoder(stream: "VideoStream", *, only_whole: bool) -> None:
     from av.codec.context import Flags, ThreadType
 
     codec = stream.codec_context

@@ -1,20 +1,15 @@
 """Frames by decord, for files whose index proves that it will be right."""
 
-from __future__ import annotations
-
 import os
 import re
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.shortage import is_near_limit
 from mvit_cli.media.video.av_reader import Fetched
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mvit_cli.media.video.index import VideoIndex
+from mvit_cli.media.video.index import VideoIndex
 
 # Full frames that one batch may hold.
 BATCH_BYTES = 64 << 20

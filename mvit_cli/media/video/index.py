@@ -1,30 +1,23 @@
 """What a video file holds, read from its packets: which frames will be shown, when, and where decoding can start."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.guards import check_file
+from mvit_cli.media.guards import CheckedFile, check_file
 from mvit_cli.media.video.container import open_video
 from mvit_cli.media.video.orientation import Orientation
-from mvit_cli.media.video.packets import BEGINS_ANYWHERE, Look, beginning_of, scan
-from mvit_cli.media.video.stamps import FALLBACK_FPS, frame_rate, plausible, time_line
-from mvit_cli.media.video.webp import animation_of
+from mvit_cli.media.video.packets import BEGINS_ANYWHERE, Look, Packets, beginning_of, scan
+from mvit_cli.media.video.stamps import FALLBACK_FPS, TimeLine, frame_rate, plausible, time_line
+from mvit_cli.media.video.webp import Animation, animation_of
 
 if TYPE_CHECKING:
     import numpy as np
     from av.container import InputContainer
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
-
-    from mvit_cli.media.guards import CheckedFile
-    from mvit_cli.media.video.packets import Packets
-    from mvit_cli.media.video.stamps import TimeLine
-    from mvit_cli.media.video.webp import Animation
 
 # A last frame that claims to stand longer is a damaged header, not a picture, unless the file's length agrees.
 MAX_LAST_FRAME_S = 60.0
@@ -86,12 +79,12 @@ class VideoIndex:
     width: int
     height: int
     orientation: Orientation
-    times_s: NDArray[np.float64]
+    times_s: "NDArray[np.float64]"
     duration_s: float
     fps: float
     variable_rate: bool
-    pts: NDArray[np.int64] | None
-    key_pts: NDArray[np.int64]
+    pts: "NDArray[np.int64] | None"
+    key_pts: "NDArray[np.int64]"
     begins_late: bool
     decord_doubt: str
     warnings: tuple[str, ...]
@@ -127,7 +120,7 @@ def index_video(path: str | CheckedFile) -> VideoIndex:
         container.close()
 
 
-def _build(path: str, container: InputContainer, stream: VideoStream, packets: Packets) -> VideoIndex:
+def _build(path: str, container: "InputContainer", stream: "VideoStream", packets: Packets) -> VideoIndex:
     import numpy as np
 
     _refuse(packets)
@@ -214,14 +207,14 @@ def _refuse_colours(look: Look) -> None:
         )
 
 
-def _rates(container: InputContainer, stream: VideoStream) -> list[float]:
+def _rates(container: "InputContainer", stream: "VideoStream") -> list[float]:
     """The frames a second that the file states, the most trusted first."""
     if ELEMENTARY.intersection(container.format.name.split(",")):
         return [float(rate) for rate in (stream.codec_context.framerate,) if rate]
     return [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
 
 
-def _line(container: InputContainer, packets: Packets) -> TimeLine | None:
+def _line(container: "InputContainer", packets: Packets) -> TimeLine | None:
     formats = container.format.name.split(",")
     if ELEMENTARY.intersection(formats):
         return None
@@ -238,7 +231,7 @@ def _line(container: InputContainer, packets: Packets) -> TimeLine | None:
     return line
 
 
-def _frames_left_out(path: str, stream: VideoStream, packets: Packets, line: TimeLine | None) -> int:
+def _frames_left_out(path: str, stream: "VideoStream", packets: Packets, line: TimeLine | None) -> int:
     """How many frames, in display order, stand before the first one that can be decoded.
 
     Raises:
@@ -264,8 +257,8 @@ def _frames_left_out(path: str, stream: VideoStream, packets: Packets, line: Tim
 
 
 def _last_frame_s(
-    container: InputContainer,
-    stream: VideoStream,
+    container: "InputContainer",
+    stream: "VideoStream",
     packets: Packets,
     line: TimeLine | None,
     last_s: float,
@@ -279,7 +272,7 @@ def _last_frame_s(
     return stands_s if abs(_announced_s(container, stream) - last_s - stands_s) < 0.5 else 0.0
 
 
-def _announced_s(container: InputContainer, stream: VideoStream) -> float:
+def _announced_s(container: "InputContainer", stream: "VideoStream") -> float:
     if stream.duration and stream.time_base:
         return stream.duration * float(stream.time_base)
     if container.duration and "matroska" in container.format.name:  # no length of its own for a stream
@@ -300,7 +293,7 @@ def _left_out(frames: int, seconds: float) -> str:
     return f"the first {seconds:.2f} s ({frames} frames) refer to frames before the file begins and were left out"
 
 
-def _stray_start(times_s: NDArray[np.float64]) -> str:
+def _stray_start(times_s: "NDArray[np.float64]") -> str:
     if len(times_s) < 2 or times_s[1] <= max(MAX_FIRST_FRAME_S, times_s[-1] - times_s[1]):
         return ""
     return f"the first frame's time stamp lies {times_s[1] / 3600:.2f} h before all others and may be false"
@@ -317,11 +310,11 @@ def _taken_as_it_is(look: Look) -> list[str]:
 
 def _doubt_decord(
     path: str,
-    container: InputContainer,
-    stream: VideoStream,
+    container: "InputContainer",
+    stream: "VideoStream",
     packets: Packets,
     look: Look,
-    pts: NDArray[np.int64] | None,
+    pts: "NDArray[np.int64] | None",
 ) -> str:
     """The first reason against decord, or "".
 

@@ -1,7 +1,5 @@
 """Which way up a picture is shown: the display matrix of a file, taken to the nearest of the eight upright places."""
 
-from __future__ import annotations
-
 import math
 import struct
 from dataclasses import dataclass
@@ -40,7 +38,7 @@ class Orientation:
     def mirrors(self) -> bool:
         return self.transpose ^ self.flip_x ^ self.flip_y
 
-    def upright(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def upright(self, pixels: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
         """`(H, W, 3)` coded pixels as `(H, W, 3)` upright ones, or `(W, H, 3)` where they are transposed."""
         import numpy as np
 

@@ -1,7 +1,5 @@
 """One pass over the packets of a video stream: which become frames, and what the first picture says of all."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,7 +61,7 @@ class Packets:
     false_keys: bool = False
 
 
-def scan(container: InputContainer, stream: VideoStream) -> Packets:
+def scan(container: "InputContainer", stream: "VideoStream") -> Packets:
     """Reads every packet of the stream; of the pictures only the first is decoded."""
     packets = Packets()
     # Transport streams mark whole packets as damaged after a gap; elsewhere the mark means cut short.
@@ -103,7 +101,7 @@ def scan(container: InputContainer, stream: VideoStream) -> Packets:
     return packets
 
 
-def _look_at_key(packet: Packet[VideoStream], stream: VideoStream, packets: Packets) -> None:
+def _look_at_key(packet: "Packet[VideoStream]", stream: "VideoStream", packets: Packets) -> None:
     if not packets.false_keys and not is_proven_key(packet, stream.codec_context):
         packets.false_keys = True
     if packets.look is None and packets.looks < FIRST_LOOKS:
@@ -111,12 +109,12 @@ def _look_at_key(packet: Packet[VideoStream], stream: VideoStream, packets: Pack
         packets.look = _look(packet, stream)
 
 
-def _is_false_key(packet: Packet[VideoStream], stream: VideoStream) -> bool:
+def _is_false_key(packet: "Packet[VideoStream]", stream: "VideoStream") -> bool:
     parsed = ("h264", "hevc", "mpeg4")
     return stream.codec_context.name in parsed and not is_proven_key(packet, stream.codec_context)
 
 
-def _look(packet: Packet[VideoStream], stream: VideoStream) -> Look | None:
+def _look(packet: "Packet[VideoStream]", stream: "VideoStream") -> Look | None:
     import av
 
     codec = stream.codec_context
@@ -133,7 +131,7 @@ def _look(packet: Packet[VideoStream], stream: VideoStream) -> Look | None:
     return _look_of(frames[0]) if frames else None
 
 
-def _look_of(frame: VideoFrame) -> Look:
+def _look_of(frame: "VideoFrame") -> Look:
     from av.video.frame import PictureType
 
     return Look(
@@ -145,7 +143,7 @@ def _look_of(frame: VideoFrame) -> Look:
     )
 
 
-def _display_matrix(frame: VideoFrame) -> bytes:
+def _display_matrix(frame: "VideoFrame") -> bytes:
     from av.sidedata.sidedata import Type
 
     side_data: Any = frame.side_data  # a mapping by type, although it is declared as one by name

@@ -1,21 +1,14 @@
 """Which library fetches the frames of a file: the rule, and the choice."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.video.av_reader import AVReader
+from mvit_cli.media.request import ReaderChoice
+from mvit_cli.media.video.av_reader import AVReader, Fetched
 from mvit_cli.media.video.decord_reader import DecordReader, decord_is_installed
-from mvit_cli.media.video.index import WEBP, why_not_decord
+from mvit_cli.media.video.index import WEBP, VideoIndex, why_not_decord
 from mvit_cli.media.video.webp_reader import WebPReader
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mvit_cli.media.request import ReaderChoice
-    from mvit_cli.media.video.av_reader import Fetched
-    from mvit_cli.media.video.index import VideoIndex
 
 # decord also converts the frames it skips, and keeps several: at 1080p PyAV takes two thirds of its time and a third of
 # its memory, at 3840 x 2160 half and a quarter. Up to this size they are equal.

@@ -7,22 +7,19 @@ frame; where it varies, times decide: a clip of two seconds covers two seconds.
     size = frames of the grid, fps = grid places a second, positions = (num_clips, frames) places, fractions allowed
 """
 
-from __future__ import annotations
-
 import math
 from typing import TYPE_CHECKING
 
 from mvit_cli.media.request import Clip
+from mvit_cli.protocol import Sampling
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mvit_cli.protocol import Sampling
-
 
 def sample(
-    times_s: NDArray[np.float64],
+    times_s: "NDArray[np.float64]",
     duration_s: float,
     fps: float,
     sampling: Sampling,
@@ -79,7 +76,7 @@ def short_video_warning(duration_s: float, fps: float, sampling: Sampling, what:
     return f"the {what} is {duration_s:.2f} s long and a clip needs {span_s:.2f} s: {done}"
 
 
-def _positions(size: int, fps: float, sampling: Sampling, num_clips: int) -> NDArray[np.float64]:
+def _positions(size: int, fps: float, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
     match sampling.method:
         case "clip":
             return _clip(size, fps, sampling, num_clips)
@@ -93,7 +90,7 @@ def _positions(size: int, fps: float, sampling: Sampling, num_clips: int) -> NDA
             return _image(size, sampling, num_clips)
 
 
-def _clip(size: int, fps: float, sampling: Sampling, num_clips: int) -> NDArray[np.float64]:
+def _clip(size: int, fps: float, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
     """A clip spans `frames * stride` frames of `sampling.fps`; its frames stand evenly from its first to its last.
 
     Source: PySlowFast, `USE_OFFSET_SAMPLING` in testing; its linspace is computed in float32.
@@ -108,7 +105,7 @@ def _clip(size: int, fps: float, sampling: Sampling, num_clips: int) -> NDArray[
     return np.stack([_linspace32(start, start + span - 1, sampling.frames) for start in starts])
 
 
-def _resampled(size: int, fps: float, sampling: Sampling, num_clips: int) -> NDArray[np.float64]:
+def _resampled(size: int, fps: float, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
     """The video is resampled to `sampling.fps`; a clip is every `stride`-th of its frames, clips start anywhere in it.
 
     Source: torchvision `VideoClips` and `UniformClipSampler` with a step of one frame between clips. A single clip,
@@ -130,7 +127,7 @@ def _native_span(sampling: Sampling) -> int:
     return (sampling.frames - 1) * sampling.stride + 1
 
 
-def _native(size: int, sampling: Sampling, num_clips: int) -> NDArray[np.float64]:
+def _native(size: int, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
     """Every `stride`-th frame at the file's own rate; past the end it goes on from the start.
 
     Source: MMAction2 `SampleFrames` in testing, `out_of_bound_opt` "loop".
@@ -142,7 +139,7 @@ def _native(size: int, sampling: Sampling, num_clips: int) -> NDArray[np.float64
     return np.mod(starts[:, None] + np.arange(sampling.frames) * sampling.stride, size).astype(np.float64)
 
 
-def _segments(size: int, sampling: Sampling, num_clips: int) -> NDArray[np.float64]:
+def _segments(size: int, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
     """The whole video in `frames` equal segments, of each the middle; more clips divide every segment evenly.
 
     Source: PySlowFast, Something-Something v2 in testing (one clip).
@@ -154,7 +151,7 @@ def _segments(size: int, sampling: Sampling, num_clips: int) -> NDArray[np.float
     return np.stack([start + np.floor(length * (2 * number + 1) / (2 * num_clips)) for number in range(num_clips)])
 
 
-def _image(size: int, sampling: Sampling, num_clips: int) -> NDArray[np.float64]:
+def _image(size: int, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
     """One frame a clip, repeated where a clip has more: the middles of `num_clips` equal parts."""
     import numpy as np
 
@@ -162,7 +159,7 @@ def _image(size: int, sampling: Sampling, num_clips: int) -> NDArray[np.float64]
     return np.repeat(middles[:, None], sampling.frames, axis=1)
 
 
-def _linspace32(start: float, end: float, steps: int) -> NDArray[np.float64]:
+def _linspace32(start: float, end: float, steps: int) -> "NDArray[np.float64]":
     """`torch.linspace` in float32, whose rounding decides on which side of a whole number a place falls.
 
     The first half counts up from the start, the second half down from the end.

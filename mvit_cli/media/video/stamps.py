@@ -1,13 +1,10 @@
 """When frames are shown: the time stamps of packets in decoding order, made a time line that only goes forward."""
 
-from __future__ import annotations
-
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -34,8 +31,8 @@ class TimeLine:
         ticks: `(frames,)` float64, strictly ascending: when each frame appears, in the stream's time base.
     """
 
-    pts: NDArray[np.int64] | None
-    ticks: NDArray[np.float64]
+    pts: "NDArray[np.int64] | None"
+    ticks: "NDArray[np.float64]"
 
 
 def time_line(stamps: Sequence[int | None], *, wraps: bool, anew: Collection[int] = ()) -> TimeLine | None:
@@ -68,7 +65,7 @@ def time_line(stamps: Sequence[int | None], *, wraps: bool, anew: Collection[int
     return TimeLine(None, _filled(whole, np.sort(named), step))
 
 
-def _usual_step(known: NDArray[np.int64]) -> float:
+def _usual_step(known: "NDArray[np.int64]") -> float:
     import numpy as np
 
     steps = np.diff(np.sort(known))
@@ -76,7 +73,7 @@ def _usual_step(known: NDArray[np.int64]) -> float:
     return float(np.median(steps)) if len(steps) else 1.0
 
 
-def _falls_back(known: NDArray[np.int64], step: float) -> bool:
+def _falls_back(known: "NDArray[np.int64]", step: float) -> bool:
     import numpy as np
 
     return bool(np.any(np.maximum.accumulate(known) - known > REORDERED_STEPS * step))
@@ -125,7 +122,7 @@ def _at_most(value: float | None, limit: float) -> float | None:
     return None if value is None or value > limit else value
 
 
-def _filled(line: Sequence[float | None], named: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+def _filled(line: Sequence[float | None], named: "NDArray[np.float64]", step: float) -> "NDArray[np.float64]":
     """Gives every frame without a stamp the gap of about two steps nearest to its neighbour in decoding order."""
     import numpy as np
 
@@ -149,7 +146,7 @@ def _filled(line: Sequence[float | None], named: NDArray[np.float64], step: floa
     return np.array(times)
 
 
-def _apart(ticks: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+def _apart(ticks: "NDArray[np.float64]", step: float) -> "NDArray[np.float64]":
     """Sets repeats between their stamp and the next one, a usual step apart at most."""
     import numpy as np
 
@@ -162,7 +159,7 @@ def _apart(ticks: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     return np.asarray(ticks + later * np.repeat(pace, counts), dtype=np.float64)
 
 
-def frame_rate(times_s: NDArray[np.float64], announced: Sequence[float]) -> tuple[float, bool]:
+def frame_rate(times_s: "NDArray[np.float64]", announced: Sequence[float]) -> tuple[float, bool]:
     """The frames a second and whether they vary.
 
     A rate is constant where every frame stands within half a frame of its place; then a rate that the file announces is

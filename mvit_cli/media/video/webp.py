@@ -1,16 +1,10 @@
 """Animated WebP: which frames a file shows and when, read from its headers alone (RFC 9649)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.guards import MAX_VIDEO_PIXELS
-
-if TYPE_CHECKING:
-    from mvit_cli.media.guards import CheckedFile
+from mvit_cli.media.guards import MAX_VIDEO_PIXELS, CheckedFile
 
 # A frame that states no time stands for this, as in browsers and as FFmpeg has it for GIF.
 UNSTATED_MS = 100

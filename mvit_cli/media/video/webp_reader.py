@@ -1,21 +1,17 @@
 """Frames of animated WebP by Pillow: FFmpeg's decoder knows its stills only."""
 
-from __future__ import annotations
-
 import warnings
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.av_reader import Fetched
+from mvit_cli.media.video.index import VideoIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
-
-    from mvit_cli.media.video.index import VideoIndex
 
 HINT = "check that the file is whole"
 
@@ -81,7 +77,7 @@ class WebPReader:
             return False
         return True
 
-    def _pixels(self) -> NDArray[np.uint8]:
+    def _pixels(self) -> "NDArray[np.uint8]":
         import numpy as np
 
         return np.asarray(self._image.convert("RGB"))

@@ -7,8 +7,6 @@ All that the pool knows is changed by one thread, the one that reads the outcome
 workers only put messages into one queue. So there is no lock here, and nothing happens while nobody reads.
 """
 
-from __future__ import annotations
-
 import atexit
 import math
 import os
@@ -17,22 +15,17 @@ import signal
 import threading
 import weakref
 from collections import defaultdict, deque
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.guards import MEMORY_BYTES
-from mvit_cli.media.request import AT_WORK, LULL, TIMEOUT_S, Decoded, is_last
+from mvit_cli.media.request import AT_WORK, LULL, TIMEOUT_S, Decoded, DecodeRequest, Lull, Outcome, is_last
 from mvit_cli.media.windows import outcomes_of
-from mvit_cli.media.workers.process import SLOTS, SMALL_FILES_AHEAD, WorkerProcess, job_for
+from mvit_cli.media.workers.process import SLOTS, SMALL_FILES_AHEAD, Job, WorkerProcess, job_for
 from mvit_cli.media.workers.stopwatch import Clock
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
-
-    from mvit_cli.media.request import DecodeRequest, Lull, Outcome
-    from mvit_cli.media.workers.process import Job
 
 # FFmpeg and Pillow keep what they once took; a fresh process starts from nothing.
 FILES_A_WORKER = 2000
@@ -47,7 +40,7 @@ TRIES = 2
 # Exit code of a worker that its own alarm has ended; none on Windows.
 ALARM = -getattr(signal, "SIGALRM", math.inf)
 
-_POOLS: weakref.WeakSet[DecodePool] = weakref.WeakSet()
+_POOLS: "weakref.WeakSet[DecodePool]" = weakref.WeakSet()
 
 
 def workers_auto() -> int:
@@ -206,7 +199,7 @@ class DecodePool:
         elif sender in self.workers:
             self._hear(sender, message)
 
-    def _take(self, message: _Arrival | _End) -> None:
+    def _take(self, message: "_Arrival | _End") -> None:
         if isinstance(message, _End):
             self._end = message
         elif isinstance(message.job, MediaError):
@@ -279,7 +272,7 @@ class DecodePool:
         while self.workers:
             self._dismiss(self.workers[-1])
 
-    def __enter__(self) -> DecodePool:
+    def __enter__(self) -> "DecodePool":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,29 +1,23 @@
 """One worker process, seen from the pool: start it, hand it files, hear its answers and its last words."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math
 import os
 import pickle
+import queue
 import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.request import AT_WORK, AtWork, Outcome, is_last, window_of
+from mvit_cli.media.request import AT_WORK, AtWork, DecodeRequest, Outcome, is_last, window_of
 from mvit_cli.media.workers.shared import Slot, anonymous_file
 from mvit_cli.media.workers.wire import outcome_of, parsed, read_frame, shape_of, write_frame
-
-if TYPE_CHECKING:
-    import queue
-    from collections.abc import Callable
-
-    from mvit_cli.media.request import DecodeRequest
 
 # Files that a worker has at most: one being decoded and the next, which waits in the worker.
 SLOTS = 2

@@ -1,7 +1,5 @@
 """Memory that the pool and a worker both see: pixels cross without being copied into a pipe."""
 
-from __future__ import annotations
-
 import mmap
 import os
 import sys
@@ -28,7 +26,7 @@ class Slot:
         self.handle = _create() if handle is None else handle
         self._map: mmap.mmap | None = None
 
-    def array(self, shape: tuple[int, ...], dtype: str | type[np.generic]) -> NDArray[Any]:
+    def array(self, shape: tuple[int, ...], dtype: "str | type[np.generic]") -> "NDArray[Any]":
         """The slot as an array; what the other process wrote with the same shape and dtype stands in it."""
         import numpy as np
 

@@ -1,7 +1,5 @@
 """Time that does not run while this process is stopped: Ctrl-Z and a suspended machine make no file late."""
 
-from __future__ import annotations
-
 import threading
 import time
 

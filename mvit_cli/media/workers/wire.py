@@ -10,19 +10,25 @@ no length on trust, and reads each field as what it must be.
     {"says": "decoded", "number": 3, "shape": [1, 16, 224, 224, 3], "dtype": "|u1", "clips": [...], ...}
 """
 
-from __future__ import annotations
-
 import json
 import os
 import struct
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.request import AT_WORK, Clip, Decoded, LostWindowError, Pictures, Strip, Window, window_of
-
-if TYPE_CHECKING:
-    from mvit_cli.media.request import AtWork, Outcome
+from mvit_cli.media.request import (
+    AT_WORK,
+    AtWork,
+    Clip,
+    Decoded,
+    LostWindowError,
+    Outcome,
+    Pictures,
+    Strip,
+    Window,
+    window_of,
+)
 
 LENGTHS = struct.Struct("<II")
 # A file of 1,000 clips of 64 frames says less than 1 MB; its pictures are bounded by `strips`.

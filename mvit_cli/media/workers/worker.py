@@ -6,8 +6,6 @@ loads torch. Native libraries write what they like to descriptors 1 and 2: both 
 last words.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import pickle
@@ -15,24 +13,21 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from mvit_cli.media.request import Decoded, is_last
+from mvit_cli.media.decode import Allocate
+from mvit_cli.media.request import AtWork, Decoded, DecodeRequest, Outcome, is_last
 from mvit_cli.media.video.decord_reader import STDERR, DecordReader, decord_is_installed
 from mvit_cli.media.windows import outcomes_of
 from mvit_cli.media.workers.shared import Slot
 from mvit_cli.media.workers.wire import packed, read_frame, write_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     import numpy as np
     from numpy.typing import NDArray
 
-    from mvit_cli.media.decode import Allocate
-    from mvit_cli.media.request import AtWork, DecodeRequest, Outcome
-
-    Work = Callable[[DecodeRequest, Allocate], Iterator[Outcome | AtWork]]
+Work = Callable[[DecodeRequest, Allocate], Iterator[Outcome | AtWork]]
 
 PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 
@@ -74,7 +69,7 @@ class _Room:
         self._number, self._slot, self._leaves, self._limit_s = number, slot, leaves, limit_s
         self.is_full = False
 
-    def array(self, shape: tuple[int, ...], dtype: str | type[np.generic]) -> NDArray[Any]:
+    def array(self, shape: tuple[int, ...], dtype: "str | type[np.generic]") -> "NDArray[Any]":
         _arm(0)  # the pool may have no use for more for long
         while self.is_full:
             self.is_full = self._leaves.get() != self._number
