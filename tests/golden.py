@@ -137,6 +137,8 @@ def _pytorchvideo(config: dict[str, Any]) -> dict[str, Any]:
 
 def _mmaction2(config: dict[str, Any]) -> dict[str, Any]:
     backbone = config["backbone"]
+    if "img_size" in backbone:
+        return _mmpretrain(backbone)
     depths = (1, 2, backbone["arch"]["num_layers"] - 3)
     cls = backbone.get("with_cls_token", True)
     return {
@@ -149,6 +151,21 @@ def _mmaction2(config: dict[str, Any]) -> dict[str, Any]:
         "head_pooling": "cls" if cls else "mean",
         "pos_embed": "joint" if backbone.get("use_abs_pos_embed") else "none",
         "expand_in": "attn" if backbone.get("dim_mul_in_attention", True) else "mlp",
+    }
+
+
+def _mmpretrain(backbone: dict[str, Any]) -> dict[str, Any]:
+    """Images, no class token: the mean of all places is classified."""
+    absolute = backbone.get("use_abs_pos_embed", False)
+    return {
+        **_stages((1, 2, backbone["arch"]["num_layers"] - 3), backbone["arch"]["embed_dims"]),
+        **_V2,
+        "rel_pos_time": False,
+        "height": backbone["img_size"],
+        "width": backbone["img_size"],
+        "cls_token": False,
+        "head_pooling": "mean",
+        "pos_embed": "joint" if absolute else "none",
     }
 
 

@@ -70,11 +70,14 @@ def mmpretrain_file(config: MViTConfig, path: Path) -> tuple[Path, dict[str, tor
     return path, tensors
 
 
-@pytest.mark.parametrize("name", ["small_mma_64x96", "small_mma_abspos_64x96"])
-def test_mmaction2_resized_is_what_mmaction2_computes_at_that_size(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["small_mma_64x96", "small_mma_abspos_64x96", "small_mmpretrain_52x76", "small_mmpretrain_abspos_52x76"]
+)
+def test_openmmlabs_networks_resized_are_what_they_compute_at_that_size(name: str, tmp_path: Path) -> None:
     path, clips = golden.write_checkpoint(name, tmp_path), golden.clips(name)
-    model = load_model(golden.small_config(name), path, size=(64, 96))
-    assert (model.config.input_thw, model.config.trained_thw) == ((8, 64, 96), (8, 64, 64))
+    size = clips.shape[-2], clips.shape[-1]
+    model = load_model(golden.small_config(name), path, size=size)
+    assert (model.config.input_thw[1:], model.config.tables_thw[1:]) == (size, (64, 64))
     expected = torch.tensor(golden.golden(name)["logits_f64"], dtype=torch.float64)
     for network in (model, FastMViT(model)):
         assert float((logits(network, clips) - expected).abs().max()) <= FLOAT32

@@ -1,13 +1,18 @@
 """The network equals the public implementations, block by block."""
 
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import golden
+import paper_network
 import pytest
 import torch
 
 import mvit_cli
+from mvit_cli.checkpoints.formats.layouts import recognise, to_canonical
 from mvit_cli.model import MViT
 
 FLOAT32 = 1e-4  # the implementations' own float32 error is up to 4e-6; other summation orders stay far below this
@@ -50,6 +55,26 @@ def test_small_networks_equal_the_reference_in_both_precisions(name: str, tmp_pa
     model = load_small(name, tmp_path)
     assert largest_difference(model, name, "logits", torch.float32) <= FLOAT32
     assert largest_difference(model, name, "logits_f64", torch.float64) <= FLOAT64
+
+
+@pytest.mark.parametrize("name", ["small_timm", pytest.param("small_mma_abspos_64x96", marks=pytest.mark.slow)])
+def test_the_formulas_that_make_goldens_give_what_other_code_computes(name: str) -> None:
+    """`scripts/make_goldens.py` runs these loops where a code base cannot be run."""
+    tensors = golden.state_dict(name)
+    canonical = to_canonical(tensors, recognise({key: tuple(tensor.shape) for key, tensor in tensors.items()}))
+    clips = golden.clips(name).double().numpy()
+    clip = clips[0] if clips.ndim == 5 else clips[0][:, None]
+    config = golden.small_config(name)
+    shown = replace(config, height=clip.shape[2], width=clip.shape[3], trained_thw=config.input_thw)
+    found = paper_network.logits(shown, {key: tensor.double().numpy() for key, tensor in canonical.items()}, clip)
+    assert found == pytest.approx(golden.golden(name)["logits_f64"][0], abs=FLOAT64)
+
+
+@pytest.mark.slow
+def test_the_goldens_of_the_formulas_are_what_the_formulas_give() -> None:
+    script = golden.FOLDER.parents[2] / "scripts" / "make_goldens.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=110)
+    assert (done.returncode, done.stdout) == (0, "all as the formulas give them\n"), done.stderr
 
 
 @pytest.mark.parametrize("name", [n for n in SMALL if "blocks" in golden.golden(n)])
