@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import mvit_cli
+from mvit_cli.cli.main import run
 from mvit_cli.records import ErrorKind
 
 ROOT = Path(__file__).parent.parent
@@ -113,6 +114,19 @@ def test_frames_from_somewhere_else_are_recognised_as_the_recipe_says() -> None:
     assert names["row"]["predictions"][0]["label"] == "static"
     assert names["logits"].shape == (3, 10)
     assert names["features"].shape == (3, 192)
+
+
+def test_an_exported_network_is_used_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(module)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip.mp4").symlink_to(CLIP)
+    assert run(["export", "--preset", "camera", "-o", "camera.onnx"]) == 0
+    capsys.readouterr()
+    exec(fenced(DOCS / "export.md", "python")[0], {})
+    assert capsys.readouterr().out == "pan left\n"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -360,7 +360,7 @@ class MViT(nn.Module):
     def _add_positions(self, x: Tensor, thw: THW) -> Tensor:
         """Puts the class token in front of `(B, T*H*W, C)` and adds the absolute positions: `(B, N, C)`."""
         if self.cls_token is not None:
-            x = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1)
+            x = torch.cat((self.cls_token.expand(x.shape[0], -1, -1), x), dim=1)
         tables = {name: getattr(self, name) for name in POSITION_NAMES}
         positions = absolute_positions(tables, self.config, thw)
         return x if positions is None else x + positions

@@ -44,7 +44,6 @@ def resize_rel_pos(table: Tensor, rows: int) -> Tensor:
     return resize_temporal(table[None], rows)[0]
 
 
-@cache
 def relative_rows(q: int, k: int, device: torch.device) -> Tensor:
     """Row of the table for each query and key, `(q, k)`.
 
@@ -52,6 +51,11 @@ def relative_rows(q: int, k: int, device: torch.device) -> Tensor:
     as in the code the published models were trained with: at 312 pixels some products end just below an integer and
     are truncated one row lower than exact arithmetic would. It is done on the CPU, so that every device agrees.
     """
+    # A tensor of a graph that is being traced must not outlive it.
+    return _rows(q, k, device) if torch.compiler.is_compiling() else _kept_rows(q, k, device)
+
+
+def _rows(q: int, k: int, device: torch.device) -> Tensor:
     ratio_q, ratio_k = max(k / q, 1.0), max(q / k, 1.0)
     with torch.inference_mode(False):  # the cached tensor must also serve training
         queries = torch.arange(q, dtype=torch.float32, device="cpu")[:, None] * ratio_q
@@ -59,6 +63,9 @@ def relative_rows(q: int, k: int, device: torch.device) -> Tensor:
         distance = queries - keys
         distance += (k - 1) * ratio_k
         return distance.long().to(device)
+
+
+_kept_rows = cache(_rows)
 
 
 def relative_position_bias(q: Tensor, tables: dict[str, Tensor | None], q_thw: THW, k_thw: THW) -> Tensor:

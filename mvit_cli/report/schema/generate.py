@@ -23,6 +23,7 @@ _ROOTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"ok": records.OkRow, "error": records.ErrorRow, "document": records.PredictDocument},
     ),
     "profile": ("mvit profile --format json", {"profile": records.Profile}),
+    "export": ("mvit export, in a pipe", {"exported": records.Exported}),
 }
 _NAMES = {kind: name for _, roots in _ROOTS.values() for name, kind in roots.items()} | {
     records.DescribedWeights: "weights"
