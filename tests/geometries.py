@@ -12,6 +12,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {},
     {"pos_embed": "joint", "norm_stem": True},
     {"cls_token": False, "head_pooling": "mean"},
+    {"head_inputs": "blocks"},
     {"pool_mode": "max", "kernel_kv": None, "unpooled_kv_blocks": (0, 2)},
     {"pool_mode": "avg", "kernel_q": None, "kernel_kv": (2, 3, 2)},
     {"rel_pos_space": True, "rel_pos_time": True, "residual_pooling": True},

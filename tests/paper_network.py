@@ -20,18 +20,21 @@ def logits(config: Any, parameters: Parameters, clip: Array) -> Array:
     x, thw = patches(config, parameters, clip)
     if config.norm_stem:
         x = norm(x, parameters, "norm_stem")
-    index = 0
+    index, means = 0, []
+    num_cls = int(config.cls_token)
     for stage, depth in enumerate(config.stage_depths):
         for position in range(depth):
             x, thw = block(config, parameters, x, thw, stage, position, index)
             index += 1
-    num_cls = int(config.cls_token)
+            means.append(x[num_cls:].mean(axis=0))
     if config.head_pooling == "cls":
         seen = norm(x[0], parameters, "norm")
     elif config.head_pooling == "mean":
         seen = norm(x, parameters, "norm").mean(axis=0)
     else:
         seen = norm(x[num_cls:].mean(axis=0), parameters, "norm")
+    if config.head_inputs == "blocks":
+        seen = np.concatenate((*means[:-1], seen))
     return linear(seen, parameters, "head.projection")
 
 

@@ -66,6 +66,7 @@ def fields(draw: st.DrawFn) -> dict[str, Any]:
         "expand_in": "mlp" if pool_first else draw(st.sampled_from(("attn", "mlp"))),
         "norm_stem": draw(st.booleans()),
         "trained_thw": draw(st.none() | st.tuples(whole(1, 3), whole(3, 9), whole(3, 9))),
+        "head_inputs": draw(st.sampled_from(("last", "blocks"))),
         "head_pooling": draw(st.sampled_from(("cls", "mean", "mean_then_norm") if cls else ("mean", "mean_then_norm"))),
     }
     if not draw(whole(0, 3)):

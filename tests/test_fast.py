@@ -83,7 +83,10 @@ def test_means_over_tokens_give_the_same_with_a_class_token(head: str) -> None:
 
 
 @pytest.mark.parametrize("head", ["cls", "mean", "mean_then_norm"])
-@pytest.mark.parametrize("config", [SMALL_V1, SMALL_V2, replace(SMALL_V1, pool_first=True)])
+@pytest.mark.parametrize(
+    "config",
+    [SMALL_V1, SMALL_V2, replace(SMALL_V1, pool_first=True), replace(SMALL_V1, head_inputs="blocks")],
+)
 @torch.inference_mode()
 def test_features_are_those_of_the_plain_network(config: MViTConfig, head: str) -> None:
     """Before the classifier and after every stage; the batch is cut into passes, the last block is seen whole."""

@@ -101,6 +101,12 @@ def block_specs(config: MViTConfig) -> tuple[BlockSpec, ...]:
     return tuple(specs)
 
 
+def head_width(config: MViTConfig) -> int:
+    """Channels that the classifier sees."""
+    earlier = block_specs(config)[:-1] if config.head_inputs == "blocks" else ()
+    return sum(block.dim_out for block in earlier) + config.stage_channels[-1]
+
+
 def blocks_through(config: MViTConfig, stage: str) -> int:
     """How many blocks a clip has passed when it leaves a stage: 0 for `cube1`, all for the last.
 

@@ -54,6 +54,8 @@ class MViTConfig:
         norm_stem: LayerNorm after the position embedding.
         head_pooling: what the classifier sees: the class token, the mean of the normalised tokens, or the norm of
             the mean of all tokens but the class token (MaskFeat fine-tuning).
+        head_inputs: "last": the classifier sees what `head_pooling` makes of the last tokens; "blocks": before it also
+            the mean of the grid tokens that leave each earlier block, one after the other, as a linear probe wants it.
         trained_thw: frames and pixels of the clips that the position tables were trained for, where these are kept as
             they are and interpolated in use, as OpenMMLab's networks do; None: those of `frames, height, width`.
     """
@@ -86,6 +88,7 @@ class MViTConfig:
     expand_in: Literal["attn", "mlp"] = "mlp"
     norm_stem: bool = False
     head_pooling: Literal["cls", "mean", "mean_then_norm"] = "cls"
+    head_inputs: Literal["last", "blocks"] = "last"
     trained_thw: THW | None = None
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ Not counted: norms, activations, softmax, pooling by maximum or average. One MAC
 from dataclasses import dataclass
 from math import prod
 
-from mvit_cli.arch.blocks import BlockSpec
+from mvit_cli.arch.blocks import BlockSpec, head_width
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.positions import absolute_rows
 
@@ -89,6 +89,5 @@ def _attention_cost(block: BlockSpec) -> Cost:
 
 
 def head_cost(config: MViTConfig) -> Cost:
-    """The final norm and the classifier, which sees one token."""
-    dim = config.stage_channels[-1]
-    return layer_norm(dim) + linear(1, dim, config.num_classes)
+    """The final norm and the classifier, which sees one token, and the means of earlier ones where it is configured."""
+    return layer_norm(config.stage_channels[-1]) + linear(1, head_width(config), config.num_classes)

@@ -94,6 +94,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "pos_embed": ("none", "joint", "separate"),
     "expand_in": ("attn", "mlp"),
     "head_pooling": ("cls", "mean", "mean_then_norm"),
+    "head_inputs": ("last", "blocks"),
 }
 _SWITCHES = (
     "pool_first",

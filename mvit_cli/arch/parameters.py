@@ -1,6 +1,6 @@
 """Names and shapes of all parameters of a network, from its blocks: what a checkpoint is compared with."""
 
-from mvit_cli.arch.blocks import BlockSpec, block_specs
+from mvit_cli.arch.blocks import BlockSpec, block_specs, head_width
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.grid import THW
@@ -18,7 +18,7 @@ def parameter_shapes(config: MViTConfig) -> Shapes:
         shapes |= _norm("norm_stem", first)
     for block in block_specs(config):
         shapes |= {f"blocks.{block.index}.{name}": shape for name, shape in _block(config, block).items()}
-    return shapes | _norm("norm", last) | _linear("head.projection", last, config.num_classes)
+    return shapes | _norm("norm", last) | _linear("head.projection", head_width(config), config.num_classes)
 
 
 def _block(config: MViTConfig, block: BlockSpec) -> Shapes:

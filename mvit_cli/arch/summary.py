@@ -59,7 +59,7 @@ def resized(
 
 
 def preset_of(config: MViTConfig) -> Preset | None:
-    """The preset that a configuration is, apart from clip geometry and number of classes; None for one of its own.
+    """The preset that a configuration is, apart from clip geometry and the classifier; None for one of its own.
 
     Of presets that differ in nothing else, the one with the configuration's geometry, or else the first.
     """
@@ -70,7 +70,7 @@ def preset_of(config: MViTConfig) -> Preset | None:
 
 def _alike(one: MViTConfig, other: MViTConfig) -> bool:
     alike = resized(one, other.frames, (other.height, other.width), other.num_classes)
-    return alike == replace(other, trained_thw=None)
+    return alike == replace(other, trained_thw=None, head_inputs=one.head_inputs)
 
 
 def summarize_config(config: MViTConfig, preset: Preset | None = None) -> Summary:

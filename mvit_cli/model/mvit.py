@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mvit_cli.arch.blocks import BlockSpec, block_specs, blocks_through
+from mvit_cli.arch.blocks import BlockSpec, block_specs, blocks_through, head_width
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.grid import THW, half
@@ -298,7 +298,7 @@ class MViT(nn.Module):
         self.norm_stem = nn.LayerNorm(config.stage_channels[0], LAYER_NORM_EPS) if config.norm_stem else None
         self.blocks = nn.ModuleList(Block(config, block) for block in block_specs(config))
         self.norm = nn.LayerNorm(config.stage_channels[-1], LAYER_NORM_EPS)
-        self.head = Head(config.stage_channels[-1], config.num_classes)
+        self.head = Head(head_width(config), config.num_classes)
         self.apply(_init_weights)
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -329,8 +329,9 @@ class MViT(nn.Module):
             ValueError: if the shape is wrong or there is no such stage.
         """
         if stage is None:
-            x, _ = self._tokens(clips, len(self.blocks))
-            return self._pooled(x)
+            means: list[Tensor] = []
+            x, _ = self._tokens(clips, len(self.blocks), means if self.config.head_inputs == "blocks" else None)
+            return torch.cat((*means, self._pooled(x)), dim=1)
         x, thw = self._tokens(clips, blocks_through(self.config, stage))
         return tokens_to_grid(split_cls(x, thw)[1], thw)
 
@@ -347,14 +348,16 @@ class MViT(nn.Module):
         assert isinstance(chosen, Block)
         return chosen.attn.pooled_qkv(chosen.norm1(x), thw)
 
-    def _tokens(self, clips: Tensor, blocks: int) -> tuple[Tensor, THW]:
-        """Tokens `(B, N, C)` after that many blocks, and their grid."""
+    def _tokens(self, clips: Tensor, blocks: int, means: list[Tensor] | None = None) -> tuple[Tensor, THW]:
+        """Tokens `(B, N, C)` after that many blocks, and their grid; `means` takes those of earlier ones, `(B, C)`."""
         x, thw = self.patch_embed(as_clips(clips))
         x = self._add_positions(x, thw)
         if self.norm_stem is not None:
             x = self.norm_stem(x)
-        for block in self.blocks[:blocks]:
+        for index, block in enumerate(self.blocks[:blocks]):
             x, thw = block(x, thw)
+            if means is not None and index < blocks - 1:
+                means.append(split_cls(x, thw)[1].mean(dim=1))
         return x, thw
 
     def _add_positions(self, x: Tensor, thw: THW) -> Tensor:

@@ -115,18 +115,23 @@ class FastMViT(nn.Module):
 
     def _classified(self, clips: Tensor, stop: Event | None) -> Tensor:
         """`(B, 3, T, H, W)` -> what the classifier sees, `(B, C)`."""
-        return self._pooled(*self._rows(clips, len(self.blocks), stop, cls_only=self.config.head_pooling == "cls"))
+        means: list[Tensor] = []
+        x, layout = self._rows(clips, len(self.blocks), stop, cls_only=self.config.head_pooling == "cls", means=means)
+        return torch.cat((*means, self._pooled(x, layout)), dim=1)
 
     def _grid_after(self, blocks: int, clips: Tensor, stop: Event | None) -> Tensor:
         """`(B, 3, T, H, W)` -> the grid `(B, C, T', H', W')` after that many blocks."""
         x, layout = self._rows(clips, blocks, stop, cls_only=False)
         return layout.grid(x).permute(0, 4, 1, 2, 3)
 
-    def _rows(self, clips: Tensor, blocks: int, stop: Event | None, *, cls_only: bool) -> tuple[Tensor, RowLayout]:
+    def _rows(
+        self, clips: Tensor, blocks: int, stop: Event | None, *, cls_only: bool, means: list[Tensor] | None = None
+    ) -> tuple[Tensor, RowLayout]:
         """Rows `(R, C)` after that many blocks, and their layout.
 
         Args:
             cls_only: of the last of these blocks only the class tokens are wanted.
+            means: takes what the classifier sees of each earlier block, `(B, C)`.
 
         Raises:
             InterruptedError: when told to stop; nobody waits for the result.
@@ -136,6 +141,8 @@ class FastMViT(nn.Module):
             if stop and stop.is_set():
                 raise InterruptedError("another pass failed, or the run was stopped")
             x, layout = block(x, layout, cls_only=cls_only and index == blocks - 1)
+            if means is not None and self.config.head_inputs == "blocks" and index < blocks - 1:
+                means.append(layout.grid(x).mean(dim=(1, 2, 3)))
         return x, layout
 
     def _embed(self, clips: Tensor) -> tuple[Tensor, RowLayout]:

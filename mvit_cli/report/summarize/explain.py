@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from math import prod
 
-from mvit_cli.arch.blocks import BlockSpec, block_specs
+from mvit_cli.arch.blocks import BlockSpec, block_specs, head_width
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.grid import THW, half
@@ -108,8 +108,11 @@ def _head(config: MViTConfig, last: BlockSpec) -> str:
         "mean": f"the mean of the {last.sequence_length:,} normalised tokens",
         "mean_then_norm": f"the norm of the mean of {last.sequence_length - last.num_cls:,} tokens",
     }[config.head_pooling]
-    params = (dim + 1) * classes
+    width = head_width(config)
+    if config.head_inputs == "blocks":
+        seen = f"the means of the tokens after {config.depth - 1} earlier blocks, and {seen}"
+    params = (width + 1) * classes
     return (
-        f"{seen}, {dim} channels: norm 2 × {dim} = {2 * dim:,} parameters, "
-        f"linear ({dim} + 1) × {classes} = {params:,} parameters, {dim} × {classes} = {dim * classes:,} MACs"
+        f"{seen}, {width} channels: norm 2 × {dim} = {2 * dim:,} parameters, "
+        f"linear ({width} + 1) × {classes} = {params:,} parameters, {width} × {classes} = {width * classes:,} MACs"
     )

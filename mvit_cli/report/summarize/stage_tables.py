@@ -157,6 +157,7 @@ def _operators(summary: Summary, config: MViTConfig) -> dict[str, str]:
         "head": {"cls": "class token", "mean": "mean of tokens", "mean_then_norm": "mean of tokens"}[
             config.head_pooling
         ]
+        + " and of earlier blocks" * (config.head_inputs == "blocks")
         + ", linear",
     }
     for stage, (depth, channels) in enumerate(zip(config.stage_depths, config.stage_channels, strict=True)):
