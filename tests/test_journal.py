@@ -12,12 +12,13 @@ from mvit_cli.cli.main import run
 from mvit_cli.errors import MViTError, UsageError
 from mvit_cli.media.request import Windows
 from mvit_cli.recognition.journal import Journal, read_journal
+from mvit_cli.recognition.listing import Listing
 
 Captured = pytest.CaptureFixture[str]
 
 
 def left(journal: Journal, *names: str) -> list[str]:
-    return [source.path for source in journal.remaining(names) or ()]
+    return [source.path for source in journal.remaining(Listing(tuple(names))) or ()]
 
 
 class TestWhatIsLeft:
@@ -50,7 +51,7 @@ class TestWhatIsLeft:
         os.write(writer, b"a\nnowhere/*.mp4\n")
         os.close(writer)
         journal = read_journal(write_rows(tmp_path / "rows.jsonl", error("a")), retry_errors=True)
-        sources = list(journal.remaining([f"@/dev/fd/{reader}"]) or ())
+        sources = list(journal.remaining(Listing((f"@/dev/fd/{reader}",))) or ())
         os.close(reader)
         assert [source.path for source in sources] == ["a", "nowhere/*.mp4"]
         assert [source.error and source.error.kind for source in sources] == ["not_found", "not_found"]
@@ -61,7 +62,7 @@ class TestWhatIsLeft:
 
     def test_none_is_said_before_a_network_is_needed(self, tmp_path: Path) -> None:
         journal = read_journal(write_rows(tmp_path / "rows.jsonl", ok("a")))
-        assert journal.remaining(["a"]) is None
+        assert journal.remaining(Listing(("a",))) is None
         assert journal.skipped == 1
 
     def test_a_name_that_is_no_utf8_is_found_again(self, tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ class TestWindows:
 
     def left(self, file: Path, *names: str, retry: bool = False) -> list[tuple[str, int]]:
         journal = read_journal(file, self.WINDOWS, retry_errors=retry)
-        found = [(source.path, source.first_window) for source in journal.remaining(names) or ()]
+        found = [(source.path, source.first_window) for source in journal.remaining(Listing(tuple(names))) or ()]
         if retry:
             journal.open().close()
         return found

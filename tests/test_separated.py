@@ -19,6 +19,7 @@ from mvit_cli.cli.main import run
 from mvit_cli.errors import UsageError
 from mvit_cli.media.request import Windows
 from mvit_cli.recognition.journal import read_journal
+from mvit_cli.recognition.listing import Listing
 from mvit_cli.report.predict.separated import (
     ALL_COLUMNS,
     BEGINS_FORMULA,
@@ -135,7 +136,7 @@ def left(
     file: Path, form: SeparatedFile, *inputs: str, windows: Windows | None = None, retry: bool = False
 ) -> list[str]:
     journal = read_journal(file, windows, reader=form.lines, retry_errors=retry)
-    return [source.path for source in journal.remaining(inputs) or ()]
+    return [source.path for source in journal.remaining(Listing(tuple(inputs))) or ()]
 
 
 class TestWayBack:
@@ -162,7 +163,19 @@ class TestWayBack:
     def test_errors_are_dropped_and_the_heading_stays(self, tmp_path: Path) -> None:
         file = self.write(tmp_path / "rows.csv", whole("a"), failed("b"), whole("c"))
         journal = read_journal(file, reader=SeparatedFile(",").lines, retry_errors=True)
-        assert [source.path for source in journal.remaining(["a", "b", "c"]) or ()] == ["b"]
+        assert [
+            source.path
+            for source in journal.remaining(
+                Listing(
+                    (
+                        "a",
+                        "b",
+                        "c",
+                    )
+                )
+            )
+            or ()
+        ] == ["b"]
         journal.open().close()
         assert [line[0] for line in table(file.read_bytes())] == ["path", "a", "c"]
 
@@ -178,7 +191,19 @@ class TestWayBack:
         rows = [whole("a", window={"start_s": float(at), "end_s": at + 2.0}) for at in (0, 2)]
         file = self.write(tmp_path / "rows.csv", *rows, failed("b") | {"window": None}, in_windows=True)
         journal = read_journal(file, windows, reader=form.lines)
-        assert [(s.path, s.first_window) for s in journal.remaining(["a", "b", "c"]) or ()] == [("a", 2), ("c", 0)]
+        assert [
+            (s.path, s.first_window)
+            for s in journal.remaining(
+                Listing(
+                    (
+                        "a",
+                        "b",
+                        "c",
+                    )
+                )
+            )
+            or ()
+        ] == [("a", 2), ("c", 0)]
         with pytest.raises(UsageError, match="not of this run's --window"):
             read_journal(file, reader=SeparatedFile(",").lines)
 

@@ -1,294 +1,196 @@
-"""Checkpoints in several safetensors files: read like one, refused with a sentence where they are not of one piece."""
+"""`--shard` and `mvit merge`: parts of the inputs, done apart, are the whole again."""
 
-import hashlib
 import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from hub_server import COMMIT, FileServer, own_caches
-from safetensors.torch import load_file as read_safetensors
-from safetensors.torch import save_file
-from tiny_network import CONFIG, write_weights
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mvit_cli.checkpoints.find import find
-from mvit_cli.checkpoints.formats.reading import read_checkpoint, read_shapes
-from mvit_cli.checkpoints.formats.shards import INDEX, MAX_SHARDS
-from mvit_cli.checkpoints.load import CONFIG_KEY, config_to_json, load_model
 from mvit_cli.cli.main import run
-from mvit_cli.errors import CheckpointError, UsageError
+from mvit_cli.cli.parts import parsed_shard
+from mvit_cli.errors import UsageError
+from mvit_cli.recognition.listing import Listing, Shard
 
-SHARDS = [f"model-{number:05}-of-00003.safetensors" for number in (1, 2, 3)]
-LOST, FIRST = SHARDS[1], SHARDS[0]
-
-
-def split(folder: Path) -> Path:
-    """A tiny network in three files and their index, as the Hub's tools write them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = read_safetensors(write_weights(folder / "whole.safetensors"))
-    (folder / "whole.safetensors").rename(folder.parent / "whole.safetensors")
-    names = sorted(tensors)
-    places = {name: SHARDS[place * 3 // len(names)] for place, name in enumerate(names)}
-    for shard in SHARDS:
-        save_file({name: tensors[name] for name in names if places[name] == shard}, folder / shard, {"format": "pt"})
-    size = sum(tensor.nbytes for tensor in tensors.values())
-    index = {"metadata": {"total_size": size, CONFIG_KEY: config_to_json(CONFIG)}, "weight_map": places}
-    (folder / INDEX).write_text(json.dumps(index, indent=2))
-    return folder
+CLIPS = Path(__file__).parent / "data" / "clips"
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    own_caches(tmp_path, monkeypatch)
-    return split(tmp_path / "net")
+@given(st.lists(st.text(min_size=1), unique=True), st.integers(1, 9))
+def test_parts_are_disjoint_and_complete(paths: list[str], count: int) -> None:
+    parts = [[path for path in paths if Shard(index, count).has(path)] for index in range(count)]
+    assert sorted(path for part in parts for path in part) == sorted(paths)
 
 
-def changed(index: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    said = json.loads(index.read_text())
-    change(said["weight_map"])
-    index.write_text(json.dumps(said))
+def test_parts_are_of_a_size_and_a_path_stays_in_its_part() -> None:
+    paths = [f"clips/{number:06}.mp4" for number in range(8000)]
+    sizes = [sum(map(Shard(index, 8).has, paths)) for index in range(8)]
+    # 1000 each, give or take four deviations of a binomial: sqrt(8000 / 8 * 7 / 8) = 30.
+    assert all(880 < size < 1120 for size in sizes)
+    # Known once and for all: another run, on another machine, of another version must decide the same.
+    assert [index for index in range(8) if Shard(index, 8).has("clips/000000.mp4")] == [4]
+    assert [index for index in range(8) if Shard(index, 8).has("Straße/ü\udcff.mp4")] == [7]
 
 
-def replaced_by_a_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
+def test_a_listing_gives_its_part_and_counts_it(tmp_path: Path) -> None:
+    names = tuple(f"{number}.mp4" for number in range(50))
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    for listed in (names, (f"@{tmp_path / 'list.txt'}",)):
+        parts = [Listing(listed, shard=Shard(index, 3)) for index in range(3)]
+        found = [[source.path for source in part.sources()] for part in parts]
+        assert sorted(path for part in found for path in part) == sorted(names)
+        assert [count() for part in parts if (count := part.counter())] == [len(part) for part in found]
 
 
-# --- read like one
-
-
-def test_they_are_the_network_in_one_file_to_the_bit(folder: Path) -> None:
-    clips = torch.randn(1, 3, *CONFIG.input_thw)
-    whole = load_model(None, folder.parent / "whole.safetensors")
-    for named in (folder, folder / INDEX, str(folder)):
-        with torch.inference_mode():
-            assert torch.equal(load_model(None, named)(clips), whole(clips))
-
-
-def test_shapes_and_numbers_are_those_of_the_files(folder: Path) -> None:
-    tensors, shapes = read_checkpoint(folder / INDEX).tensors, read_shapes(folder / INDEX).tensors
-    expected = read_safetensors(folder.parent / "whole.safetensors")
-    assert tensors.keys() == shapes.keys() == expected.keys()
-    assert all(torch.equal(tensors[name], tensor) for name, tensor in expected.items())
-    assert all(shapes[name].shape == tuple(tensor.shape) for name, tensor in expected.items())
-
-
-def test_an_index_of_any_name_is_known_by_what_it_holds(folder: Path) -> None:
-    (folder / INDEX).rename(folder / "weights.json")
-    assert read_shapes(folder / "weights.json").tensors
-
-
-def test_folder_and_index_have_one_name_in_rows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder.parent)
-    assert {find(named).name for named in ("net", "net/", f"net/{INDEX}", Path("net"))} == {f"net/{INDEX}"}
-
-
-def test_a_folder_that_holds_more_is_not_guessed_at(folder: Path) -> None:
-    shutil.copy(folder.parent / "whole.safetensors", folder / "model.safetensors")
-    with pytest.raises(CheckpointError, match="is a folder") as caught:
-        find(folder)
-    assert caught.value.hint == f"name the file in it: model.safetensors, {INDEX}"
-    assert find(folder / INDEX).kind == "file"
-
-
-def test_every_command_takes_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["summarize", "--weights", str(folder), "--format", "json"]) == 0
-    assert json.loads(capsys.readouterr().out)["weights"]["path"] == str(folder / INDEX)
-    target = folder.parent / "joined.safetensors"
-    assert run(["weights", "convert", str(folder), str(target)]) == 0
-    joined = read_safetensors(target)
-    whole = read_safetensors(folder.parent / "whole.safetensors")
-    assert all(torch.equal(joined[name], whole[name]) for name in whole)
-    capsys.readouterr()
-    assert run(["weights", "verify", str(folder), "--format", "json"]) == 0
-    record = json.loads(capsys.readouterr().out)
-    files = sorted((path.name, path.read_bytes()) for path in folder.iterdir())
-    listed = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files)
-    assert record["sha256"] == hashlib.sha256(listed.encode()).hexdigest()
-    assert record["params"] == sum(tensor.numel() for tensor in whole.values())
-
-
-def test_rows_of_a_run_go_on_however_it_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from PIL import Image
-
-    rows = folder.parent / "rows.jsonl"
-    for name in ("a", "b"):
-        Image.new("RGB", (40, 40), "red").save(folder.parent / f"{name}.png")
-    first = ["predict", str(folder.parent / "a.png"), "--weights", str(folder), "--output", str(rows)]
-    assert run([*first, "--format", "jsonl"]) == 0
-    again = ["predict", str(folder.parent / "a.png"), str(folder.parent / "b.png"), "--weights", str(folder / INDEX)]
-    assert run([*again, "--output", str(rows), "--format", "jsonl", "--resume"]) == 0
-    written = [json.loads(line) for line in rows.read_text().splitlines()]
-    assert [Path(row["path"]).name for row in written] == ["a.png", "b.png"]
-    assert {row["weights"] for row in written} == {str(folder / INDEX)}
-
-
-# --- not of one piece
-
-
-ASTRAY = ["../net.safetensors", "/etc/net.safetensors", "a/net.safetensors", "a\\net.safetensors", "C:net.safetensors"]
-FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a shard is missing": (
-        lambda folder: (folder / LOST).unlink(),
-        f"{LOST} is not there, and {INDEX} names it",
-    ),
-    "a shard is a pointer": (
-        lambda folder: (folder / LOST).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n"),
-        f"{LOST}: a Git LFS pointer",
-    ),
-    "a shard is a page": (lambda folder: (folder / LOST).write_text("<!DOCTYPE html>"), f"{LOST}: an HTML page"),
-    "a shard is cut": (
-        lambda folder: os.truncate(folder / LOST, (folder / LOST).stat().st_size - 1),
-        f"{LOST}: damaged safetensors file",
-    ),
-    "a shard is a pickle": (lambda folder: torch.save({}, folder / LOST), f"{LOST}: damaged safetensors file"),
-    "a shard is a pipe": (lambda folder: replaced_by_a_pipe(folder / LOST), f"{LOST} is no file, and {INDEX} names it"),
-    "a tensor is elsewhere": (
-        lambda folder: changed(folder / INDEX, lambda places: places.update({min(places): SHARDS[2]})),
-        f"into {SHARDS[2]}, which does not hold it",
-    ),
-    "a tensor is nowhere": (
-        lambda folder: changed(folder / INDEX, lambda places: places.update({"ghost.weight": FIRST})),
-        f"the index puts ghost.weight into {FIRST}, which does not hold it",
-    ),
-    "a tensor is not named": (
-        lambda folder: changed(folder / INDEX, lambda places: places.pop("head.projection.bias")),
-        "holds head.projection.bias, which the index does not put there",
-    ),
-    "a tensor is there twice": (
-        lambda folder: save_file(
-            {**read_safetensors(folder / FIRST), **read_safetensors(folder / LOST)}, folder / FIRST
+@pytest.mark.parametrize(
+    ("text", "environment", "shard"),
+    [
+        ("0/4", {}, "0/4"),
+        ("3/4", {"RANK": "1", "WORLD_SIZE": "2"}, "3/4"),
+        ("auto", {"RANK": "1", "WORLD_SIZE": "2"}, "1/2"),
+        ("auto", {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_COUNT": "8"}, "5/8"),
+        # --array=10-16:2
+        (
+            "auto",
+            {
+                "SLURM_ARRAY_TASK_ID": "14",
+                "SLURM_ARRAY_TASK_MIN": "10",
+                "SLURM_ARRAY_TASK_MAX": "16",
+                "SLURM_ARRAY_TASK_STEP": "2",
+                "SLURM_ARRAY_TASK_COUNT": "4",
+            },
+            "2/4",
         ),
-        "which the index does not put there",
-    ),
-    "shards are torch files": (
-        lambda folder: changed(folder / INDEX, lambda places: places.update({"x": "model-00001-of-00002.bin"})),
-        "only checkpoints in several safetensors files are read",
-    ),
-    "more files than any": (
-        lambda folder: changed(
-            folder / INDEX,
-            lambda places: places.update({f"x{n}": f"{n}.safetensors" for n in range(MAX_SHARDS + 1)}),
-        ),
-        "are more than any MViT has",
-    ),
-    "no places": (lambda folder: changed(folder / INDEX, lambda places: places.clear()), "without a weight_map"),
-    "places that are none": (
-        lambda folder: changed(folder / INDEX, lambda places: places.update({"x": 5})),
-        "without a weight_map",
-    ),
-    "a list": (lambda folder: (folder / INDEX).write_text('["weight_map"]'), "without a weight_map"),
-    "half of it": (lambda folder: os.truncate(folder / INDEX, 900), "an index that is not JSON"),
-    "nested too deep": (
-        lambda folder: (folder / INDEX).write_text('{"weight_map": ' + "[" * 100_000),
-        "an index that is not JSON",
-    ),
-    "larger than any": (
-        lambda folder: (folder / INDEX).write_text('{"weight_map": ' + " " * (4 << 20) + "{}}"),
-        "an index of more than 4194304 bytes",
-    ),
-    **{
-        f"a shard at {place}": (
-            lambda folder, place=place: changed(folder / INDEX, lambda places: places.update({"x": place})),  # type: ignore[misc]
-            f"the index names {place!r}, which does not lie beside it",
-        )
-        for place in ASTRAY
-    },
-}
+        ("auto/6", {"JOB_COMPLETION_INDEX": "4"}, "4/6"),
+    ],
+)
+def test_a_part_is_named_or_told_by_the_job(text: str, environment: dict[str, str], shard: str) -> None:
+    assert str(parsed_shard(text, environment)) == shard
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_what_is_not_of_one_piece_is_refused(fault: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    damage, message = FAULTS[fault]
-    damage(folder)
-    for read in (read_checkpoint, read_shapes):
-        with pytest.raises(CheckpointError) as caught:
-            read(folder / INDEX)
-        assert message in caught.value.message
-        assert caught.value.hint
-    assert run(["summarize", "--weights", str(folder)]) == 1
-    told = capsys.readouterr()
-    assert message in told.err.replace("\n", " ") or len(message) > 60  # long lines are broken
-    assert told.out == ""
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("4/4", "there is no part 4 of 4: parts count from 0"),
+        ("1", "no part of a whole"),
+        ("-1/4", "no part of a whole"),
+        ("0/0", "there is no part 0 of 0"),
+        ("auto", "the environment tells no part"),
+        ("auto/4", "the environment tells no part"),
+    ],
+)
+def test_what_is_no_part_says_so(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parsed_shard(text, {})
 
 
-def test_a_part_that_is_named_alone_says_what_to_name(folder: Path) -> None:
-    with pytest.raises(CheckpointError) as caught:
-        load_model(None, folder / LOST)
-    assert caught.value.hint == "it is a part of a checkpoint: name the .index.json beside it"
+def test_an_index_without_a_number_of_parts_says_so() -> None:
+    with pytest.raises(UsageError, match="tells no number of parts"):
+        parsed_shard("auto", {"JOB_COMPLETION_INDEX": "4"})
 
 
-def test_from_an_address_only_whole_files_are_fetched() -> None:
-    with pytest.raises(UsageError, match="fetched from the Hub only"):
-        find("https://host/model.safetensors.index.json?download=true")
+def predicted(tmp_path: Path, name: str, *more: str) -> list[dict[str, Any]]:
+    output = tmp_path / name
+    assert run(["predict", str(CLIPS), "--preset", "camera", "-o", str(output), "--quiet", *more]) in (0, 1)
+    return [json.loads(line) | {"timing_ms": None} for line in output.read_text().splitlines()]
 
 
-# --- from the Hub
+def test_parts_done_apart_are_the_whole_run(tmp_path: Path) -> None:
+    whole = predicted(tmp_path, "whole.jsonl", "--batch-size", "1")
+    for index in range(3):
+        predicted(tmp_path, f"{index}.jsonl", "--shard", f"{index}/3", "--batch-size", "1")
+    parts = [str(tmp_path / f"{index}.jsonl") for index in (2, 0, 1)]
+    output = str(tmp_path / "merged.jsonl")
+    assert run(["merge", *parts, "-o", output, "--inputs", str(CLIPS)]) == 0
+    merged = [json.loads(line) | {"timing_ms": None} for line in Path(output).read_text().splitlines()]
+    assert merged == whole  # in the order of the inputs, every one once, to the bit
 
 
-REPO = "org/mvit"
+def test_a_part_goes_on_where_it_was(tmp_path: Path) -> None:
+    rows = predicted(tmp_path, "1.jsonl", "--shard", "1/3")
+    whole = (tmp_path / "1.jsonl").read_bytes()
+    (tmp_path / "1.jsonl").write_bytes(whole[: len(whole) // 2])
+    again = predicted(tmp_path, "1.jsonl", "--shard", "1/3", "--resume")
+    assert [row["path"] for row in again] == [row["path"] for row in rows]
 
 
-@pytest.fixture
-def hub(folder: Path) -> Iterator[FileServer]:
-    with FileServer() as running:
-        for revision in ("main", COMMIT):
-            for path in folder.iterdir():
-                running.put_on_hub(REPO, path.name, path.read_bytes(), revision)
-            running.put_on_hub(REPO, "config.json", b'{"label_names": ["x"]}', revision)
-        names = ["README.md", "config.json", *(path.name for path in folder.iterdir())]
-        listed = {"id": REPO, "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
-        running.files[f"/api/models/{REPO}/revision/main"] = json.dumps(listed).encode()
-        yield running
+def row(path: str, **more: Any) -> dict[str, Any]:
+    return {"path": path, "status": "ok", "preset": "p", "weights": "w", "views": "1x1"} | more
 
 
-def mvit(hub: FileServer, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A process of its own: huggingface_hub reads its endpoint when it is imported."""
-    return subprocess.run(
-        [sys.executable, "-m", "mvit_cli", *arguments],
-        env={**os.environ, "HF_ENDPOINT": hub.url, "COLUMNS": "500", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def failed(path: str) -> dict[str, Any]:
+    return {"path": path, "status": "error", "error": {"kind": "decode", "message": "broken"}}
 
 
-def test_a_repository_in_several_files_is_fetched_whole_and_once(hub: FileServer, folder: Path) -> None:
-    pulled = mvit(hub, "weights", "pull", REPO)
-    assert pulled.returncode == 0, pulled.stderr
-    index = Path(pulled.stdout.strip())
-    assert (index.name, index.parent.name) == (INDEX, COMMIT)
-    assert {path.name: path.read_bytes() for path in index.parent.iterdir() if path.name != "config.json"} == {
-        path.name: path.read_bytes() for path in folder.iterdir()
-    }
-    assert (index.parent / "config.json").is_file()  # what it says of itself comes along
-    assert "MB" in pulled.stderr
-    before = len(hub.requests)
-    described = mvit(hub, "summarize", "--weights", REPO, "--format", "json", MVIT_OFFLINE="1")
-    assert described.returncode == 0, described.stderr
-    assert json.loads(described.stdout)["weights"]["path"] == str(index)
-    assert len(hub.requests) == before
-    (index.parent / LOST).unlink()
-    half = mvit(hub, "summarize", "--weights", REPO)
-    assert half.returncode == 1
-    assert f"{REPO} is not on this machine" in half.stderr
+def write(path: Path, *rows: dict[str, Any], torn: str = "") -> str:
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows) + torn)
+    return str(path)
 
 
-def test_a_shard_that_the_hub_has_not_or_has_wrong_is_told(hub: FileServer) -> None:
-    gone = hub.files.pop(f"/{REPO}/resolve/{COMMIT}/{LOST}")
-    missing = mvit(hub, "weights", "pull", f"hf://{REPO}/{INDEX}")
-    assert missing.returncode == 1
-    assert f"hf://{REPO}/{INDEX} is 3 files, and one is missing: hf://{REPO}@{COMMIT}/{LOST}" in missing.stderr
-    hub.files[f"/{REPO}/resolve/{COMMIT}/{LOST}"] = gone
-    hub.replaced = bytes(len(gone))
-    wrong = mvit(hub, "weights", "pull", f"hf://{REPO}/{INDEX}")
-    assert wrong.returncode == 1
-    assert "is not the published one" in wrong.stderr
-    hub.replaced = None
-    assert mvit(hub, "weights", "pull", f"hf://{REPO}/{INDEX}").returncode == 0
+def merged(tmp_path: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    code = run(["merge", *arguments, "-o", str(tmp_path / "out.jsonl"), "--force"])
+    return code, [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+
+
+def test_missing_repeated_and_unnamed_inputs_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = write(tmp_path / "1.jsonl", row("a"), failed("b"), row("z"))
+    two = write(tmp_path / "2.jsonl", row("b"), row("c"), row("a", views="1x1"), torn='{"path": "d"')
+    code, rows = merged(tmp_path, one, two, *(f"--inputs={name}" for name in "abcd"))
+    assert code == 1
+    assert [(one["path"], one["status"]) for one in rows] == [("a", "ok"), ("b", "ok"), ("c", "ok")]
+    told = capsys.readouterr().err
+    assert "3 rows, 0 of them errors" in told
+    assert "1 inputs have no row: d" in told
+    assert "2 inputs have rows in several files, those of the first that is ok are kept: a, b" in told
+    assert "1 inputs have rows and were not named, they are left out: z" in told
+    assert "2.jsonl: its last row is not whole" in told
+
+
+def test_an_input_that_was_named_twice_keeps_both_rows(tmp_path: Path) -> None:
+    one = write(tmp_path / "1.jsonl", row("a"), row("a"), row("b"))
+    assert [entry["path"] for entry in merged(tmp_path, one)[1]] == ["a", "a", "b"]
+    assert merged(tmp_path, one, "--inputs=a", "--inputs=b", "--inputs=a")[0] == 0
+
+
+def test_windows_of_one_input_stay_together(tmp_path: Path) -> None:
+    def window(path: str, start: float, end: float) -> dict[str, Any]:
+        return row(path, window={"start_s": start, "end_s": end}, duration_s=5.0)
+
+    one = write(tmp_path / "1.jsonl", window("a", 0, 2), window("a", 2, 4), window("a", 4, 5), window("b", 0, 5.0))
+    two = write(tmp_path / "2.jsonl", window("c", 0, 2), window("c", 2, 5))
+    code, rows = merged(tmp_path, two, one, "--inputs=b", "--inputs=a", "--inputs=c")
+    assert code == 0
+    assert [(one["path"], one["window"]["start_s"]) for one in rows] == [
+        ("b", 0), ("a", 0), ("a", 2), ("a", 4), ("c", 0), ("c", 2),
+    ]  # fmt: skip
+    other = write(tmp_path / "3.jsonl", window("d", 0, 1), window("d", 1, 2))
+    assert run(["merge", one, other, "-o", str(tmp_path / "no.jsonl")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (row("b", weights="v"), "has weights v, and line 1 of"),
+        (row("b", views="5x1"), "has views 5x1"),
+        (row("b", window={"start_s": 0.0, "end_s": 1.0}, duration_s=2.0), "has windows with"),
+    ],
+)
+def test_rows_of_other_runs_are_refused(
+    other: dict[str, Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = write(tmp_path / "1.jsonl", row("a")), write(tmp_path / "2.jsonl", other)
+    assert run(["merge", one, two, "-o", str(tmp_path / "out.jsonl")]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert (tmp_path / "out.jsonl").read_bytes() == b""
+
+
+def test_files_that_are_none_of_rows_and_outputs_that_are_inputs_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = write(tmp_path / "1.jsonl", row("a"))
+    (tmp_path / "text.txt").write_text("hello\n")
+    assert run(["merge", one, str(tmp_path / "text.txt"), "-o", str(tmp_path / "out.jsonl")]) == 2
+    assert "is no row of a file that `mvit predict` wrote" in " ".join(capsys.readouterr().err.split())
+    assert run(["merge", one, "-o", one, "--force"]) == 2
+    assert run(["merge", str(tmp_path / "none.jsonl"), "-o", str(tmp_path / "x.jsonl")]) == 1
+    assert json.loads(Path(one).read_text()) == row("a")

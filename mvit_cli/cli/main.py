@@ -14,6 +14,8 @@ import typer
 from mvit_cli import __version__
 from mvit_cli.cli.export import EXAMPLES as EXPORT_EXAMPLES
 from mvit_cli.cli.export import export_command
+from mvit_cli.cli.merge import EXAMPLES as MERGE_EXAMPLES
+from mvit_cli.cli.merge import merge_command
 from mvit_cli.cli.predict import EXAMPLES as PREDICT_EXAMPLES
 from mvit_cli.cli.predict import predict_command
 from mvit_cli.cli.profile import EXAMPLES as PROFILE_EXAMPLES
@@ -86,6 +88,7 @@ def _root(
 app.command("predict", epilog=PREDICT_EXAMPLES)(predict_command)
 app.command("summarize", epilog=SUMMARIZE_EXAMPLES)(summarize_command)
 app.command("profile", epilog=PROFILE_EXAMPLES)(profile_command)
+app.command("merge", epilog=MERGE_EXAMPLES)(merge_command)
 app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
 app.command("schema")(schema_command)
 app.add_typer(weights_app, name="weights")

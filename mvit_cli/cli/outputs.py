@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from mvit_cli.errors import MViTError, UsageError
+
+if TYPE_CHECKING:
+    from mvit_cli.recognition.listing import Listing
 
 Kind = Literal["rows", "page", "picture", "trace"]
 
@@ -164,18 +167,15 @@ def _same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def check_named(places: Sequence[Place], names: Sequence[str], *, null_separated: bool) -> None:
+def check_named(places: Sequence[Place], listing: "Listing") -> None:
     """Refuses a file that is among the inputs, as far as these can be known.
-
-    Args:
-        names: as the user gave them, with `null_separated`.
 
     Raises:
         UsageError: says which.
     """
     from mvit_cli.recognition.written import input_among
 
-    found = input_among(by_option(places), names, null_separated=null_separated)
+    found = input_among(by_option(places), listing)
     for place in places:
         if found and place.option == found[0]:
             raise place._overwrites(found[1])

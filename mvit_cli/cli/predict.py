@@ -24,11 +24,13 @@ from mvit_cli.cli.flags import (
 )
 from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
 from mvit_cli.cli.page import opened_page
+from mvit_cli.cli.parts import parsed_shard
 from mvit_cli.cli.processors import leave_processors, share_processors
 from mvit_cli.cli.sink import Form, Format, check_resume, check_suffix, chosen_form, opened_writer
 
 if TYPE_CHECKING:
     from mvit_cli.recognition.journal import Journal
+    from mvit_cli.recognition.listing import Listing
     from mvit_cli.recognition.options import PredictOptions
     from mvit_cli.recognition.plan import Plan
     from mvit_cli.recognition.recogniser import Sources
@@ -46,6 +48,7 @@ Examples:
   mvit predict 'shots/**/*.mov' --format csv --output shots.csv
   mvit predict videos/ --output rows.jsonl --resume     goes on where a run ended
   mvit predict videos/ --report report.html             a page with frames and bars
+  mvit predict @list.txt --shard 3/64 --output 3.jsonl  the fourth of 64 parts; `mvit merge` joins them
   find . -name '*.mp4' -print0 | mvit predict -0 - | jq -r '.path + " " + .predictions[0].label'
 
 \b
@@ -135,6 +138,14 @@ RetryErrors = Annotated[
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first input that fails.")]
 Null = Annotated[bool, typer.Option("--null", "-0", help="Paths of - and @list end with NUL, not with a line break.")]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Only the I-th (from 0) of N parts of the inputs; auto takes both from the job's environment.",
+    ),
+]
 NoStages = Annotated[bool, typer.Option("--no-stages", help="Leave the table of stages out.")]
 
 
@@ -168,6 +179,7 @@ class Arguments:
     force: Force = False
     fail_fast: FailFast = False
     null: Null = False
+    shard: Shard = None
     no_fast: NoFast = False
     compiled: Compile = False
     no_stages: NoStages = False
@@ -180,6 +192,13 @@ class Arguments:
     def page_place(self) -> Place | None:
         """The file of the page."""
         return Place("--report", self.page, "page", self.force) if self.page else None
+
+    @property
+    def listing(self) -> "Listing":
+        """What is to be recognised."""
+        from mvit_cli.recognition.listing import Listing
+
+        return Listing(tuple(self.inputs), self.null, parsed_shard(self.shard) if self.shard else None)
 
     @property
     def places(self) -> list[Place]:
@@ -277,7 +296,7 @@ def _checked_places(asked: Arguments) -> Form:
     for place in asked.places:
         place.check(read)
     check_apart(asked.places)
-    check_named(asked.places, asked.inputs, null_separated=asked.null)
+    check_named(asked.places, asked.listing)
     check_suffix(asked.format, asked.output, asked.page)
     return form
 
@@ -302,21 +321,18 @@ def _journal(asked: Arguments, planned: "Plan", form: Form) -> "Journal | None":
 
 def _sources(asked: Arguments, journal: "Journal | None") -> "Sources | None":
     """The inputs that are still to be done; None if all have their row."""
-    from mvit_cli.recognition.recogniser import sources_of
-
     if journal:
-        return journal.remaining(asked.inputs, null_separated=asked.null)
-    return sources_of(asked.inputs, null_separated=asked.null)
+        return journal.remaining(asked.listing)
+    return asked.listing.sources()
 
 
 def _report(asked: Arguments, journal: "Journal | None") -> "RunReport":
-    from mvit_cli.recognition.recogniser import input_counter
     from mvit_cli.report.predict.progress import RunReport
 
     return RunReport(
         quiet=asked.quiet,
         rows_are_seen=asked.output is None and sys.stdout.isatty(),
-        count_inputs=input_counter(asked.inputs, null_separated=asked.null),
+        count_inputs=asked.listing.counter(),
         skipped=(lambda: journal.skipped) if journal else (lambda: 0),
     )
 

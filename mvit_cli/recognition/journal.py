@@ -16,7 +16,7 @@ from typing import IO, Any, BinaryIO
 
 from mvit_cli.errors import MediaError, MViTError, UsageError
 from mvit_cli.media.request import Windows
-from mvit_cli.media.sources import Source, iter_sources
+from mvit_cli.media.sources import Source
 from mvit_cli.recognition.kept_rows import (
     IDENTITY,
     OTHER_FILE,
@@ -27,6 +27,7 @@ from mvit_cli.recognition.kept_rows import (
     read_rows,
     staying_rows,
 )
+from mvit_cli.recognition.listing import Listing
 from mvit_cli.records import Row
 
 
@@ -83,16 +84,14 @@ class Journal:
                         f"run with the same --{name}, or {OTHER_FILE}",
                     )
 
-    def remaining(self, names: Iterable[str], *, null_separated: bool = False) -> Iterator[Source] | None:
+    def remaining(self, listing: Listing) -> Iterator[Source] | None:
         """The inputs without a row, in input order, or None if all have theirs.
 
         Each row stands for one input: of a path that is named twice and has one row, the second is left. Where errors
         are to be retried, all names are read first: the errors of inputs that are not named stay.
 
-        Args:
-            names: as `iter_sources` takes them, with `null_separated`.
         """
-        sources = iter_sources(names, null_separated=null_separated)
+        sources = listing.sources()
         if self.retry_errors and self._kept.failing:
             sources = self._retrying(sources)
         left = self._left(sources)

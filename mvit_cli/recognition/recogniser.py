@@ -170,20 +170,9 @@ def request_for(
     )
 
 
-def sources_of(inputs: Inputs, *, null_separated: bool = False) -> Iterator[Source]:
-    """The files that the inputs stand for, as they are asked for.
-
-    Args:
-        null_separated: paths on standard input and in lists end with NUL instead of a line break.
-    """
-    return iter_sources(_names(inputs), null_separated=null_separated)
-
-
-def input_counter(names: list[str], *, null_separated: bool = False) -> Callable[[], int] | None:
-    """What counts the inputs that names stand for; None where standard input or a pipe tells them, but only once."""
-    if all(os.path.isfile(name[1:]) if name.startswith("@") else name != "-" for name in names):
-        return lambda: sum(1 for _ in iter_sources(names, null_separated=null_separated))
-    return None
+def sources_of(inputs: Inputs) -> Iterator[Source]:
+    """The files that the inputs stand for, as they are asked for."""
+    return iter_sources(_names(inputs))
 
 
 def _names(inputs: Inputs) -> list[str] | Iterator[str]:

@@ -1,12 +1,13 @@
 """Inputs that a run would write to itself: told before it starts as far as they are known then, else not read."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.sources import MEDIA_SUFFIXES, Source, iter_sources
+from mvit_cli.media.sources import MEDIA_SUFFIXES, Source
+from mvit_cli.recognition.listing import Listing
 
 Identity = tuple[int, int]
 """Device and inode."""
@@ -17,14 +18,12 @@ def is_media_name(path: Path) -> bool:
     return path.suffix.lower() in MEDIA_SUFFIXES
 
 
-def input_among(
-    written: Mapping[str, Path], names: Sequence[str], *, null_separated: bool = False
-) -> tuple[str, str] | None:
+def input_among(written: Mapping[str, Path], listing: Listing) -> tuple[str, str] | None:
     """The first input that is written to, as far as inputs can be read twice: not on standard input or from a pipe.
 
     Args:
         written: files by the option that named them.
-        names: as `iter_sources` takes them, with `null_separated`.
+        listing: of which all parts are looked at.
 
     Returns:
         the option, and the input.
@@ -32,8 +31,8 @@ def input_among(
     options = _identities(written)
     if not options:
         return None
-    known = [name for name in names if (os.path.isfile(name[1:]) if name.startswith("@") else name != "-")]
-    for source in iter_sources(known, null_separated=null_separated):
+    known = tuple(name for name in listing.names if (os.path.isfile(name[1:]) if name.startswith("@") else name != "-"))
+    for source in replace(listing, names=known, shard=None).sources():
         identity = _identity(source.path)
         if identity in options:
             return options[identity], source.path

@@ -1,0 +1,63 @@
+"""What the user named to be recognised, and which part of it this process does."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from mvit_cli.media.sources import Source, iter_sources
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several equal parts of all inputs: those whose path, as named, falls to it by its hash.
+
+    The parts are disjoint and together complete, and a path stays in its part when others are added.
+
+    Attributes:
+        index: from 0.
+        count: parts.
+    """
+
+    index: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise ValueError(f"there is no part {self.index} of {self.count}: parts count from 0")
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def has(self, path: str) -> bool:
+        """Whether the path is in this part."""
+        digest = blake2b(path.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % self.count == self.index
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the user named, and how it is read.
+
+    Attributes:
+        names: files, folders, globs, `@list` or `-`.
+        null_separated: paths of lists and standard input end with NUL instead of a line break.
+        shard: the part of it that is meant; None: all.
+    """
+
+    names: tuple[str, ...]
+    null_separated: bool = False
+    shard: Shard | None = None
+
+    def sources(self) -> Iterator[Source]:
+        """Yields the sources, as they are asked for."""
+        found = iter_sources(self.names, null_separated=self.null_separated)
+        shard = self.shard
+        return found if shard is None else (source for source in found if shard.has(source.path))
+
+    def counter(self) -> Callable[[], int] | None:
+        """What counts the sources; None where standard input or a pipe tells them, but only once."""
+        names = self.names
+        if all(os.path.isfile(name[1:]) if name.startswith("@") else name != "-" for name in names):
+            return lambda: sum(1 for _ in self.sources())
+        return None
