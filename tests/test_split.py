@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvit_cli.errors import MViTError, UsageError
-from mvit_cli.training.split import Example, Part, check_classes, grouped, split
+from mvit_cli.recognition.labelled import LabelledClip as Example
+from mvit_cli.recognition.labelled import Part
+from mvit_cli.training.split import check_classes, grouped, split
 
 
 def examples(counts: dict[str, int]) -> list[Example]:

@@ -11,11 +11,11 @@ from mvit_cli.media.guards import NAME_VIDEOS, CheckedFile, check_file
 from mvit_cli.media.images import probe, read_image
 from mvit_cli.media.request import Clip, Decoded, DecodeRequest
 from mvit_cli.media.strips import pictures_of
-from mvit_cli.media.transforms import crops_of, pixel_dtype
+from mvit_cli.media.transforms import crop_of_look, crops_of, pixel_dtype
 from mvit_cli.media.video.av_reader import State
 from mvit_cli.media.video.index import VideoIndex, index_video
 from mvit_cli.media.video.readers import FrameReader, readers_for
-from mvit_cli.media.video.sampling import sample, short_video_warning
+from mvit_cli.media.video.sampling import clip_span_s, sample, short_video_warning
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Allocate = Callable[[tuple[int, ...], Any], "NDArray[Any]"]
 
+# Of a protocol that looks at the whole video, how much of it a look may leave out.
+SEGMENTS_JITTER = 0.15
 # Names under which people keep lists of files.
 LIST_SUFFIXES = (".txt", ".lst", ".list")
 
@@ -95,7 +97,7 @@ def show_still(
 ) -> tuple[list[Clip], float, str, list[str]]:
     """Fills `pixels` with one picture; gives clips, seconds, reader and notes."""
     frames = request.sampling.frames
-    for crop, picture in enumerate(crops_of(image, request.transform, request.num_crops)):
+    for crop, picture in enumerate(_pictures_of(image, request)):
         pixels[crop :: request.num_crops] = picture
     notes = [f"a still image: it was repeated for the {frames} frames of a clip"] if frames > 1 else []
     return [Clip((0,) * frames, 0.0, 0.0)] * request.num_clips, 0.0, "pillow", notes
@@ -105,10 +107,32 @@ def _play(
     file: CheckedFile, request: DecodeRequest, pixels: "NDArray[Any]"
 ) -> tuple[list[Clip], float, str, list[str]]:
     index = index_video(file)
-    clips = sample(index.times_s, index.duration_s, index.fps, request.sampling, request.num_clips)
-    short = short_video_warning(index.duration_s, index.fps, request.sampling)
+    from_s, to_s = part_of(request, index.duration_s, index.fps)
+    clips = sample(index.times_s, to_s, index.fps, request.sampling, request.num_clips, from_s)
+    what = "part" if request.part else "video"
+    short = short_video_warning(to_s - from_s, index.fps, request.sampling, what)
     reader, damage = _fetch(index, clips, request, pixels)
     return clips, index.duration_s, reader, [note for note in (*index.warnings, short, *damage) if note]
+
+
+def part_of(request: DecodeRequest, duration_s: float, fps: float) -> tuple[float, float]:
+    """The seconds that clips are taken from: the file, the part that was asked for, or for a look one clip of it.
+
+    Raises:
+        MediaError: empty, where the file ends before the part begins.
+    """
+    from_s, to_s = request.part or (0.0, None)
+    if from_s >= duration_s:
+        raise MediaError(
+            "empty", f"the part begins at {from_s:g} s, the video ends at {duration_s:.2f} s", "check its start_s"
+        )
+    to_s = duration_s if to_s is None else min(to_s, duration_s)
+    if request.look is None:
+        return from_s, to_s
+    span_s = clip_span_s(request.sampling, fps)
+    room_s = SEGMENTS_JITTER * (to_s - from_s) if span_s is None else max(to_s - from_s - span_s, 0.0)
+    begin_s = from_s + request.look.start * room_s
+    return begin_s, min(to_s, begin_s + (to_s - from_s - room_s))
 
 
 def _fetch(
@@ -139,7 +163,7 @@ def _fetch_by(
     reader = kind(index)
     try:
         for fetched in reader.frames(sorted(places)):
-            pictures = crops_of(fetched.pixels, request.transform, request.num_crops)
+            pictures = _pictures_of(fetched.pixels, request)
             for number, place in places[fetched.place]:
                 for crop, picture in enumerate(pictures):
                     pixels[number * request.num_crops + crop, place] = picture
@@ -147,6 +171,13 @@ def _fetch_by(
     finally:
         reader.close()
     return reader.name, damage([states[frame] for clip in clips for frame in clip.indices])
+
+
+def _pictures_of(frame: "NDArray[np.uint8]", request: DecodeRequest) -> "list[NDArray[Any]]":
+    """The crops of one frame."""
+    if request.look:
+        return [crop_of_look(frame, request.look, request.transform)]
+    return crops_of(frame, request.transform, request.num_crops)
 
 
 def damage(states: Sequence[State]) -> list[str]:

@@ -107,6 +107,26 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Look:
+    """Another view of a file than the protocol's: one clip from anywhere in it, one crop from anywhere in its frames.
+
+    Attributes:
+        start: where the clip begins, as a share of where it could: 0 the start of the file, 1 as late as it fits.
+        box: left, top, right and bottom of the crop, as shares of the frame; it is resized to the protocol's square.
+        mirrored: left and right are exchanged.
+    """
+
+    start: float
+    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    mirrored: bool = False
+
+    def __post_init__(self) -> None:
+        left, top, right, bottom = self.box
+        if not (0 <= self.start <= 1 and 0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+            raise ValueError(f"start and box are shares from 0 to 1, not {self.start} and {self.box}")
+
+
+@dataclass(frozen=True)
 class DecodeRequest:
     """One file to decode.
 
@@ -121,6 +141,8 @@ class DecodeRequest:
         pictures: what is wanted for people's eyes: nothing, a poster, or a strip for each clip too.
         windows: the video is cut so, and each part is sampled like a video; None: it is taken whole.
         first_window: number of the first window that is wanted.
+        part: seconds from which, and up to which, the file is looked at; None as the second: to its end.
+        look: one view of another kind, instead of the protocol's.
     """
 
     path: str
@@ -133,8 +155,14 @@ class DecodeRequest:
     pictures: Detail = "none"
     windows: Windows | None = None
     first_window: int = 0
+    part: tuple[float, float | None] | None = None
+    look: Look | None = None
 
     def __post_init__(self) -> None:
+        if self.windows and (self.part or self.look):
+            raise ValueError("a part or another look of a file is not cut into windows")
+        if self.look and self.num_clips * self.num_crops != 1:
+            raise ValueError("a look is one clip with one crop")
         if self.num_clips < 1:
             raise ValueError(f"num_clips must be 1 or more, got {self.num_clips}")
         if self.num_crops not in (1, 3):

@@ -52,11 +52,13 @@ class Source:
 
     Attributes:
         first_window: number of the first window that is wanted of it.
+        part: seconds from which, and up to which, it is meant; None as the second: to its end.
     """
 
     path: str
     error: MediaError | None = None
     first_window: int = 0
+    part: tuple[float, float | None] | None = None
 
 
 def iter_sources(names: Iterable[str], *, null_separated: bool = False, stdin: int | None = None) -> Iterator[Source]:

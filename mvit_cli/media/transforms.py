@@ -7,6 +7,7 @@ import functools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mvit_cli.media.request import Look
 from mvit_cli.protocol import Transform
 
 if TYPE_CHECKING:
@@ -77,6 +78,26 @@ def crops_of(frame: "NDArray[np.uint8]", transform: Transform, num_crops: int) -
     if transform.antialias:
         return _resize_pillow(frame, size, boxes, transform)
     return [_resize_bilinear(frame, size, box, transform) for box in boxes]
+
+
+def crop_of_look(frame: "NDArray[np.uint8]", look: Look, transform: Transform) -> "NDArray[Any]":
+    """The box of a look, resized to the square `(crop, crop, 3)` as the transform resizes, of `pixel_dtype`."""
+    height, width = frame.shape[:2]
+    left, right = _pixels(look.box[0], look.box[2], width)
+    top, bottom = _pixels(look.box[1], look.box[3], height)
+    part, side = frame[top:bottom, left:right], transform.crop
+    square, whole = (side, side), Box(0, 0, side)
+    if transform.antialias:
+        picture = _resize_pillow(part, square, [whole], transform)[0]
+    else:
+        picture = _resize_bilinear(part, square, whole, transform)
+    return picture[:, ::-1] if look.mirrored else picture
+
+
+def _pixels(begin: float, end: float, extent: int) -> tuple[int, int]:
+    """Whole pixels of a share of an extent, one at least."""
+    first = min(int(begin * extent), extent - 1)
+    return first, max(first + 1, round(end * extent))
 
 
 def _resize_bilinear(

@@ -167,6 +167,7 @@ def request_for(
         pictures,
         recipe.windows,
         source.first_window,
+        source.part,
     )
 
 

@@ -8,29 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.recognition.labelled import PARTS, LabelledClip, Part
 
-Part = Literal["train", "val", "test"]
-PARTS: tuple[Part, ...] = ("train", "val", "test")
 VAL_SHARE = 0.2
-
-
-@dataclass(frozen=True)
-class Example:
-    """One labelled clip, as far as a split has to know it.
-
-    Attributes:
-        path: the file; with `columns` what a group is told from.
-        labels: one, or several where classes do not exclude each other.
-        part: where the data puts it; None: nowhere.
-        group: clips of one group never stand on both sides; None: it is a group of its own.
-        columns: other columns of the list it comes from.
-    """
-
-    path: str
-    labels: tuple[str, ...]
-    part: Part | None = None
-    group: str | None = None
-    columns: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +32,7 @@ class Split:
     notes: tuple[str, ...] = ()
 
 
-def grouped(examples: Sequence[Example], rule: str | None) -> list[str | None]:
+def grouped(examples: Sequence[LabelledClip], rule: str | None) -> list[str | None]:
     """The group of each example: of a column of that name, else what a regular expression finds in its path.
 
     Args:
@@ -63,8 +43,8 @@ def grouped(examples: Sequence[Example], rule: str | None) -> list[str | None]:
     """
     if rule is None:
         return [example.group for example in examples]
-    if any(rule in (example.columns or {}) for example in examples):
-        return [(example.columns or {}).get(rule) or None for example in examples]
+    if any(rule in example.columns for example in examples):
+        return [example.columns.get(rule) or None for example in examples]
     try:
         pattern = re.compile(rule)
     except re.error as error:
@@ -82,7 +62,9 @@ def grouped(examples: Sequence[Example], rule: str | None) -> list[str | None]:
     return [match[match.re.groups and 1] for match in found if match]
 
 
-def split(examples: Sequence[Example], *, share: float = VAL_SHARE, group: str | None = None, seed: int = 0) -> Split:
+def split(
+    examples: Sequence[LabelledClip], *, share: float = VAL_SHARE, group: str | None = None, seed: int = 0
+) -> Split:
     """Takes the clips for validation out.
 
     Where the data says `val`, that is it. Where it says only `train` and perhaps `test`, or nothing, a share of what
@@ -135,7 +117,7 @@ def _straddling(groups: Sequence[str | None], parts: Mapping[Part, Sequence[int]
 
 
 def _taken(
-    examples: Sequence[Example], groups: Sequence[str | None], among: Sequence[int], share: float, seed: int
+    examples: Sequence[LabelledClip], groups: Sequence[str | None], among: Sequence[int], share: float, seed: int
 ) -> set[int]:
     """Places of the clips that validate: whole groups, as near to the share of each class as they allow.
 
@@ -182,7 +164,7 @@ def _gain(labels: Mapping[str, int], taken: Mapping[str, int], wanted: Mapping[s
     return sum(distance(label, 0) - distance(label, count) for label, count in labels.items())
 
 
-def _checked(examples: Sequence[Example], found: Split) -> Split:
+def _checked(examples: Sequence[LabelledClip], found: Split) -> Split:
     """The split, with what is to be known of it.
 
     Raises:
@@ -207,7 +189,7 @@ def _checked(examples: Sequence[Example], found: Split) -> Split:
     return found
 
 
-def check_classes(examples: Sequence[Example]) -> tuple[str, ...]:
+def check_classes(examples: Sequence[LabelledClip]) -> tuple[str, ...]:
     """Refuses labels from which no classifier can be made, before any work; returns what looks like a mistake.
 
     Raises:

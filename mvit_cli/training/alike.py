@@ -1,0 +1,144 @@
+"""Clips that are nearly the same: on both sides of a split they make figures too good."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MOMENTS = 3
+SIDE = 8
+BITS = MOMENTS * SIDE * SIDE
+MOST_BITS = 16
+"""Of 192: pictures that were scaled and encoded again differ in fewer, other pictures in about 90."""
+LEAST_SPREAD = 4.0
+"""Of grey values 0..255: a picture with less shows nothing that a hash could tell."""
+ROWS_AT_ONCE = 256
+NEAR = 0.05
+"""Distance between standardised features, as a share of the median one between clips: copies are nearer."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A clip that validates or tests, and the one it is nearly the same as that is learned from.
+
+    Attributes:
+        kept, learned: their places.
+        bits: of their perceptual hashes, how many of 192 differ; None: unlike or not known.
+        distance: between their features, as a share of the median distance; None: unlike.
+    """
+
+    kept: int
+    learned: int
+    bits: int | None
+    distance: float | None
+
+
+def perceptual_hash(pixels: "NDArray[Any]") -> str:
+    """The difference hash of the first, middle and last frame of the middle view: 192 bits, hexadecimal.
+
+    Of each frame: grey, shrunk to 9x8 by averaging; a bit says whether a pixel is brighter than its right neighbour.
+
+    Args:
+        pixels: `(views, T, H, W, 3)`, 0..255.
+
+    Returns:
+        empty where the frames are plain areas.
+    """
+    import numpy as np
+
+    frames = pixels[len(pixels) // 2]
+    chosen = frames[[0, len(frames) // 2, -1]].astype(np.float32)
+    grey = chosen @ np.array([0.299, 0.587, 0.114], np.float32)
+    if float(grey.std(axis=(1, 2)).min()) < LEAST_SPREAD:
+        return ""
+    small = _shrunk(_shrunk(grey, SIDE, 1), SIDE + 1, 2)
+    return np.packbits(small[:, :, 1:] < small[:, :, :-1]).tobytes().hex()
+
+
+def _shrunk(x: "NDArray[Any]", size: int, axis: int) -> "NDArray[Any]":
+    """Means of equal parts along an axis."""
+    import numpy as np
+
+    edges = np.linspace(0, x.shape[axis], size + 1)
+    sums = np.concatenate((np.zeros_like(np.take(x, [0], axis)), np.cumsum(x, axis, dtype=np.float64)), axis)
+    whole = np.floor(edges).astype(int)
+    more = np.minimum(whole + 1, x.shape[axis])
+    shape = [-1 if i == axis else 1 for i in range(x.ndim)]
+    share = (edges - whole).reshape(shape)
+    at = (1 - share) * np.take(sums, whole, axis) + share * np.take(sums, more, axis)
+    means: NDArray[Any] = np.diff(at, axis=axis) / (x.shape[axis] / size)
+    return means
+
+
+def leaks_between(
+    kept: Sequence[int],
+    learned: Sequence[int],
+    features: "NDArray[np.floating[Any]]",
+    hashes: Sequence[str],
+) -> list[Leak]:
+    """For each clip that is kept apart the nearest one that is learned from, where they are nearly the same.
+
+    Args:
+        kept, learned: places.
+        features: `(clips, dims)`, one row a clip.
+        hashes: one a clip, as of `perceptual_hash`.
+    """
+    if not (len(kept) and len(learned)):
+        return []
+    distances, nearest = _nearest_features(features[list(kept)], features[list(learned)])
+    codes = _codes(hashes)
+    found = []
+    for place, distance, near in zip(kept, distances, nearest, strict=True):
+        is_near = distance <= NEAR
+        bits, closest = _closest(place, learned, codes)
+        if is_near or bits is not None:
+            other = learned[near] if is_near else closest
+            if is_near and bits is not None and (both := _differing(codes[place], codes[other])) <= MOST_BITS:
+                bits = both
+            found.append(Leak(place, other, bits, round(float(distance), 4) if is_near else None))
+    return found
+
+
+def _nearest_features(kept: "NDArray[Any]", learned: "NDArray[Any]") -> "tuple[NDArray[Any], NDArray[Any]]":
+    """Distance to, and number of, the nearest row of what is learned from, of each that is kept; some at a time."""
+    import numpy as np
+
+    spread, mean = learned.std(axis=0, dtype=np.float64), learned.mean(axis=0, dtype=np.float64)
+    spread[spread < 1e-6 * max(float(spread.max()), 1e-30)] = np.inf
+    base = ((learned - mean) / spread).astype(np.float32)
+    typical, squares = _typical(base), np.square(base).sum(axis=1)
+    distances, nearest = [], []
+    for start in range(0, len(kept), ROWS_AT_ONCE):
+        own = ((kept[start : start + ROWS_AT_ONCE] - mean) / spread).astype(np.float32)
+        places = (squares - 2 * own @ base.T).argmin(axis=1)
+        nearest.append(places)
+        distances.append(np.sqrt(np.square(own - base[places]).sum(axis=1)) / typical)
+    return np.concatenate(distances), np.concatenate(nearest)
+
+
+def _codes(hashes: Sequence[str]) -> "list[int | None]":
+    return [int(text, 16) if text else None for text in hashes]
+
+
+def _differing(one: int | None, other: int | None) -> int:
+    return BITS if one is None or other is None else (one ^ other).bit_count()
+
+
+def _closest(place: int, learned: Sequence[int], codes: "Sequence[int | None]") -> tuple[int | None, int]:
+    """Bits that differ from the clip whose hash is nearest, where it is near; and its place."""
+    bits, other = min((_differing(codes[place], codes[i]), i) for i in learned)
+    return (bits if bits <= MOST_BITS else None), other
+
+
+def _typical(rows: "NDArray[Any]") -> float:
+    """The median distance between rows, of at most 500 of them."""
+    import numpy as np
+
+    some = rows[:: max(1, len(rows) // 500)]
+    squares = np.square(some, dtype=np.float64).sum(axis=1)
+    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * some @ some.T, 0))
+    others = distances[~np.eye(len(some), dtype=bool)]
+    return float(np.median(others)) if len(others) and np.median(others) > 0 else 1.0

@@ -1,0 +1,114 @@
+"""Features that were computed once, kept on disk: a file of numbers, and a line of JSON for each clip of it.
+
+The name of the cache is the digest of all that features depend on but the clip: weights, protocol, number format. A
+clip is known by the digest of its file, not by its name. A run that is killed loses the clip it was at.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One clip's place in the cache.
+
+    Attributes:
+        at: number of its first row.
+        views: rows it has.
+        hashes: perceptual hash, hexadecimal; empty where the pictures say nothing.
+    """
+
+    at: int
+    views: int
+    hashes: str
+
+
+class FeatureCache:
+    """The features of clips, appended as they come and read where they lie.
+
+    Args:
+        folder: of all caches; made when it is not there.
+        identity: what the features depend on beside the clips; plain values.
+        dims: numbers of one row.
+    """
+
+    def __init__(self, folder: Path, identity: Any, dims: int) -> None:
+        text = json.dumps([identity, dims, 1], sort_keys=True, default=str)
+        name = hashlib.sha256(text.encode()).hexdigest()[:24]
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path, self.dims = folder / f"{name}.f32", dims
+        self._numbers: BinaryIO = self.path.open("ab")
+        self._lines: BinaryIO = self.path.with_suffix(".jsonl").open("ab")
+        self._known = dict(self._read())
+        self._rows = self._whole_rows()
+
+    def __enter__(self) -> "FeatureCache":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._numbers.close()
+        self._lines.close()
+
+    def _whole_rows(self) -> int:
+        """Rows of the file of numbers; what a killed run left of a row is cut off."""
+        rows = os.path.getsize(self.path) // (FLOAT_BYTES * self.dims)
+        self._numbers.truncate(rows * FLOAT_BYTES * self.dims)
+        return rows
+
+    def _read(self) -> Iterator[tuple[str, Kept]]:
+        rows = os.path.getsize(self.path) // (FLOAT_BYTES * self.dims)
+        for line in self.path.with_suffix(".jsonl").read_bytes().splitlines():
+            try:
+                key, at, views, hashes = json.loads(line)
+            except ValueError:  # the line that a killed run was writing
+                continue
+            if at + views <= rows:
+                yield key, Kept(at, views, hashes)
+
+    def find(self, key: str) -> Kept | None:
+        """Where the features of a clip lie; None if they are not there."""
+        return self._known.get(key)
+
+    def add(self, key: str, features: "NDArray[np.float32]", hashes: str) -> Kept:
+        """Appends the features `(views, dims)` of a clip."""
+        import numpy as np
+
+        if features.ndim != 2 or features.shape[1] != self.dims:
+            raise ValueError(f"features must be (views, {self.dims}), not {features.shape}")
+        kept = Kept(self._rows, len(features), hashes)
+        self._numbers.write(np.ascontiguousarray(features, "<f4").tobytes())
+        self._numbers.flush()
+        self._lines.write(b"\n" * (self._lines.tell() > 0) + json.dumps([key, kept.at, kept.views, hashes]).encode())
+        self._lines.flush()
+        self._rows += len(features)
+        self._known[key] = kept
+        return kept
+
+    def rows(self) -> "NDArray[np.float32]":
+        """All numbers, `(rows, dims)`, in the file: nothing is read before it is looked at."""
+        import numpy as np
+
+        if not self._rows:
+            return np.empty((0, self.dims), np.float32)
+        return np.memmap(self.path, "<f4", "r", shape=(self._rows, self.dims))
+
+
+def digest_of(path: str) -> str:
+    """sha256 of a file's bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
