@@ -140,6 +140,10 @@ class Span(TypedDict):
     end_s: float
 
 
+class WindowSpan(Span):
+    last: NotRequired[Annotated[bool, Rule("No window follows, although the video goes on: --hop is longer.")]]
+
+
 class Prediction(TypedDict):
     """A class and how sure the network is of it."""
 
@@ -161,7 +165,7 @@ class OkRow(TypedDict):
     path: Annotated[str, Rule("As the user named it, or as found below a folder.")]
     path_bytes: NotRequired[Annotated[str, Rule("Of a name that is no Unicode, the exact bytes in base64.")]]
     status: Literal["ok"]
-    window: NotRequired[Annotated[Span, Rule("The part of the video, with --window.")]]
+    window: NotRequired[Annotated[WindowSpan, Rule("The part of the video, with --window.")]]
     preset: Annotated[str | None, Rule("Null for an architecture that is no preset.")]
     weights: str
     views: ViewsText
@@ -190,7 +194,7 @@ class ErrorRow(TypedDict):
     path: Annotated[str, Rule("As the user named it, or as found below a folder.")]
     path_bytes: NotRequired[Annotated[str, Rule("Of a name that is no Unicode, the exact bytes in base64.")]]
     status: Literal["error"]
-    window: NotRequired[Annotated[Span | None, Rule("With --window; null: the file gave no window at all.")]]
+    window: NotRequired[Annotated[WindowSpan | None, Rule("With --window; null: the file gave no window at all.")]]
     error: RowError
     duration_s: NotRequired[Annotated[Amount, Rule("Of the file, beside a window.")]]
 
@@ -302,8 +306,7 @@ class ProfileResult(TypedDict):
         Amount, Rule("Share of the median: from p10 to p90, or what the stages' sum is off it, if that is more.")
     ]
     processor_share: Annotated[
-        Amount | None,
-        Rule("Processor time of all threads, as a share of what they could have had; null on a GPU."),
+        Amount | None, Rule("Processor time of all threads, as a share of what they could have had; null on a GPU.")
     ]
     clips_per_s: Amount
     peak_memory_bytes: Count | None
@@ -319,8 +322,7 @@ class ProfileResult(TypedDict):
     executed_utilization: Amount
     stages: Annotated[list[StageCost], Rule("Empty where the network is compiled.")]
     operators: Annotated[
-        list[OperatorCost],
-        Rule("Empty where the network is compiled; the last entry is the time between operators."),
+        list[OperatorCost], Rule("Empty where the network is compiled; the last entry is the time between operators.")
     ]
     timers: TimerCosts
 

@@ -123,6 +123,7 @@ def test_python_defaults_are_those_of_the_command_line() -> None:
         **dict.fromkeys(("preset", "weights", "weights_key", "labels", "threshold", "views", "window_s", "hop_s")),
         **dict.fromkeys(("device", "dtype", "batch_size", "workers", "reader"), "auto"),
         "top": 5,
+        "max_windows": 100_000,
         "timeout_s": 60.0,
         "fast": True,
         "compiled": False,

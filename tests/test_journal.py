@@ -10,7 +10,7 @@ from journal_rows import RUN, error, ok, read_rows, write_rows
 
 from mvit_cli.cli.main import run
 from mvit_cli.errors import MViTError, UsageError
-from mvit_cli.media.request import Windows
+from mvit_cli.media.request import Window, Windows, hold_note
 from mvit_cli.recognition.journal import Journal, read_journal
 from mvit_cli.recognition.listing import Listing
 
@@ -90,6 +90,12 @@ def lost(path: str, start_s: float, end_s: float, duration_s: float = 9.0) -> di
     return error(path) | {"window": {"start_s": start_s, "end_s": end_s}, "duration_s": duration_s}
 
 
+def held(path: str, start_s: float, end_s: float) -> dict:
+    """A row for several windows of 4 s every 2 s, in which one frame stands."""
+    window = Window(3, start_s, end_s, 9.0, end_s == 9.0)
+    return piece(path, start_s, end_s) | {"warnings": ["too short", hold_note(window, 2)]}
+
+
 FIRST = [piece("a", 0, 4), piece("a", 2, 6)]
 REST = [piece("a", 4, 8), piece("a", 6, 9)]
 
@@ -119,6 +125,8 @@ class TestWindows:
             ([piece("a", 0, 3, 3.0)], [("b", 0)]),
             ([error("a") | {"window": None}], [("b", 0)]),
             ([*FIRST, error("a") | {"window": None}], [("b", 0)]),
+            ([FIRST[0], held("a", 2, 8)], [("a", 3), ("b", 0)]),  # two in which one frame stands
+            ([held("a", 0, 9)], [("b", 0)]),
         ],
     )
     def test_an_input_goes_on_behind_its_last_row(self, tmp_path: Path, rows: list[dict], expected: list) -> None:
@@ -163,6 +171,8 @@ class TestWindows:
             piece("a", 0, 3),
             lost("a", 0, 5),
             lost("a", 1, 9),
+            held("a", 0, 5),
+            held("a", 2, 6),
         ],
     )
     def test_rows_of_another_cut_are_refused(self, tmp_path: Path, row: dict) -> None:

@@ -15,6 +15,7 @@ from media_clips import clip, read_number, write_video
 from test_media_pool import FaultyPool, posix, request
 
 from mvit_cli.errors import MediaError
+from mvit_cli.media import planned
 from mvit_cli.media import windows as timeline
 from mvit_cli.media.decode import decode
 from mvit_cli.media.request import AT_WORK, Decoded, DecodeRequest, LostWindowError, Windows, window_of
@@ -236,6 +237,116 @@ class TestOnePass:
         assert peak - early < 40 * picture  # two windows of 8 and a few frames of the decoder; the film has 104
 
 
+class TestWhatAFileClaims:
+    """A few frames, and time stamps or a rate that make a million windows of them."""
+
+    @pytest.fixture
+    def stray(self, tmp_path: Path) -> str:
+        """25 frames in a second, the last 2,000,000 s behind them."""
+        times = [40 * number for number in range(25)]
+        return write_video(tmp_path / "a.mkv", 26, **FAST, times=[*times, 2_000_000_000])
+
+    def test_one_frame_that_stands_for_minutes_is_one_row_with_a_warning(self, stray: str) -> None:
+        began = time.perf_counter()
+        outcomes = seen(looked_at(stray, 0.4, 0.4))
+        assert time.perf_counter() - began < 20
+        assert spans(outcomes)[:4] == [(0, 0.4), (0.4, 0.8), (0.8, 1.2), (1.2, 2_000_000.0)]
+        assert len(outcomes) <= 5
+        held = outcomes[3]
+        assert numbers(held) == [[24] * 8]
+        assert held.warnings[-1] == "one frame stands from 1.20 s to 2000000.00 s: 4,999,997 windows are one row"
+        assert window_of(outcomes[-1]).is_last
+
+    @pytest.mark.parametrize("suffix", [".flv", ".avi", ".ts"])
+    def test_other_containers_end_as_well(self, tmp_path: Path, suffix: str) -> None:
+        codec = {".flv": "flv", ".avi": "mpeg4", ".ts": "mpeg2video"}[suffix]
+        path = write_video(tmp_path / f"a{suffix}", 26, codec=codec, size=(128, 128))
+        real = index_video(path)
+        outcomes = seen(looked_at(path, 0.4, 0.2))
+        assert len(outcomes) == 5
+        late = replace(real, times_s=np.append(real.times_s[:-1], 1e6), duration_s=1e6 + 0.04)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(timeline, "index_video", lambda file: late)
+            outcomes = seen(looked_at(path, 0.4, 0.2))
+        assert len(outcomes) <= 8
+        assert window_of(outcomes[-1]).end_s == pytest.approx(1e6 + 0.04)
+
+    def test_a_pause_below_two_minutes_stays_in_windows(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "a.mkv", 3, **FAST, times=[0, 40, 110_000])
+        outcomes = seen(looked_at(path, 10.0, 10.0))
+        assert len(outcomes) == 11
+        assert not any("stands" in warning for outcome in outcomes for warning in outcome.warnings)
+
+    def test_going_on_within_and_behind_such_a_row(self, stray: str) -> None:
+        job = looked_at(stray, 100.0, 100.0)
+        whole = seen(job)
+        assert spans(whole)[:2] == [(0, 100), (100, 1_999_900)]  # the last one has the last frame too
+        for first in (1, 5, 19_998):
+            (rest, *_) = seen(replace(job, first_window=first))
+            assert spans([rest]) == [(first * 100, 1_999_900)]
+            assert numbers(rest) == numbers(whole[1])
+
+    @pytest.mark.parametrize("most", [1, 12, 13, 14])
+    def test_windows_of_a_file_are_bounded_and_the_rest_is_told(self, film: str, most: int) -> None:
+        job = looked_at(film, 0.8, 0.8)
+        whole = seen(job)
+        outcomes = seen(replace(job, windows=Windows(0.8, 0.8, most)))
+        assert len(whole) == 13
+        assert spans(outcomes[:most]) == spans(whole)[:most]
+        if most >= 13:
+            assert len(outcomes) == 13
+            return
+        assert len(outcomes) == most + 1
+        assert (outcomes[-1].kind, window_of(outcomes[-1]).is_last) == ("unsupported", True)
+        assert spans(outcomes)[-1] == (whole[most].window.start_s, whole[-1].window.end_s)
+        assert f"more than {most} windows" in outcomes[-1].message
+        # Going on behind the bound says the same, and with a higher one gives what was left out.
+        (again,) = seen(replace(job, windows=Windows(0.8, 0.8, most), first_window=most))
+        assert (again.message, window_of(again)) == (outcomes[-1].message, window_of(outcomes[-1]))
+        assert spans(seen(replace(job, first_window=most))) == spans(whole)[most:]
+
+    def test_frames_are_planned_as_they_are_read(self, film: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        planned_windows: list[float] = []
+        sample = planned.sample
+        monkeypatch.setattr(
+            planned,
+            "sample",
+            lambda *args, from_s: (planned_windows.append(from_s), sample(*args, from_s=from_s))[1],
+        )
+        stream = (outcome for outcome in outcomes_of(looked_at(film, 0.8, 0.4)) if outcome is not AT_WORK)
+        next(stream)
+        assert len(planned_windows) <= 4
+        list(stream)
+        assert len(planned_windows) == 25
+
+    def test_a_file_has_a_limit_of_time_of_its_own(self, film: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(timeline, "FRAME_S", 0.001)
+        job = looked_at(film, 0.8, 0.8, limit_s=0.1)
+        shown = iter(outcomes_of(job))
+        outcomes = []
+        for outcome in shown:
+            if outcome is not AT_WORK:
+                outcomes.append(outcome)
+                time.sleep(0.15)  # each far below the limit
+        assert isinstance(outcomes[-1], LostWindowError)
+        assert (outcomes[-1].kind, window_of(outcomes[-1]).is_last) == ("timeout", True)
+        assert 2 <= len(outcomes) < 13
+        assert "--timeout" in outcomes[-1].hint
+
+    def test_time_that_the_reader_of_the_rows_takes_does_not_count(
+        self, film: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(timeline, "FRAME_S", 0.02)
+
+        def allocate(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+            time.sleep(0.6)
+            return np.empty(shape, dtype)
+
+        job = looked_at(film, 0.8, 0.8, limit_s=0.5)
+        outcomes = [outcome for outcome in outcomes_of(job, allocate) if outcome is not AT_WORK]
+        assert [type(outcome) for outcome in outcomes] == [Decoded] * 13
+
+
 class TestGoingOn:
     @pytest.mark.parametrize("suffix", [".mp4", ".ts", ".avi"])
     def test_from_a_later_window_gives_what_the_whole_pass_gives(self, tmp_path: Path, suffix: str) -> None:
@@ -252,10 +363,10 @@ class TestGoingOn:
     def test_gives_signs_of_life_where_the_way_there_is_long(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(timeline, "SIGN_OF_LIFE", 10)
+        monkeypatch.setattr(planned, "SIGN_OF_LIFE", 10)
         path = write_video(tmp_path / "a.ts", 150, codec="mpeg2video", size=(128, 128))
         outcomes = list(outcomes_of(looked_at(path, 1.0, 1.0, first_window=4)))
-        assert outcomes[:11] == [AT_WORK] * 11  # one for the plan, ten for a hundred frames
+        assert outcomes[:9] == [AT_WORK] * 9  # for a hundred frames
         assert not AVReader(index_video(path)).seeks
 
     def test_behind_the_end_of_a_video_that_has_become_shorter_is_an_error(self, film: str) -> None:

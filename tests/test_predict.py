@@ -20,6 +20,7 @@ from mvit_cli.media.request import DecodeRequest, Detail, Windows
 from mvit_cli.recognition.options import PredictArguments, PredictOptions
 from mvit_cli.recognition.plan import RANDOM_WEIGHTS, plan
 from mvit_cli.recognition.recogniser import Inputs, Recogniser, sources_of
+from mvit_cli.report.predict.writers import ends_input
 
 
 def rows_of(recogniser: Recogniser, inputs: Inputs, workers: int) -> Iterator[dict]:
@@ -162,12 +163,31 @@ def test_rows_of_windows_are_those_of_the_same_seconds_as_files(
     assert [row["predictions"] for row in found[5:]] == [row["predictions"] for row in found[:4]]
 
 
+def test_one_row_of_an_input_says_that_it_is_the_last(recogniser: Recogniser, tmp_path: Path) -> None:
+    film = write_video(tmp_path / "film.mp4", 130)
+    for windows in (Windows(2.0, 1.0), Windows(1.0, 2.1), Windows(1.0, 1.0, 2)):
+        cut = replace(recogniser, recipe=replace(recogniser.recipe, windows=windows))
+        rows = list(rows_of(cut, [film, film], workers=0))
+        assert [ends_input(row) for row in rows] == [False, *[False] * (len(rows) // 2 - 2), True] * 2
+        goes_on = [row["window"]["end_s"] < row["duration_s"] for row in rows]
+        assert ["last" in row["window"] for row in rows] == [
+            ends and more for ends, more in zip(map(ends_input, rows), goes_on, strict=True)
+        ]
+    assert rows[-1]["error"]["kind"] == "unsupported"
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"hop_s": 1.0}, {"window_s": 0.0}, {"window_s": 1.0, "hop_s": -1.0}, {"window_s": 1.0, "reader": "decord"}],
+    [
+        {"hop_s": 1.0},
+        {"window_s": 0.0},
+        {"window_s": 1.0, "hop_s": -1.0},
+        {"window_s": 1.0, "reader": "decord"},
+        {"window_s": 1.0, "max_windows": 0},
+    ],
 )
 def test_impossible_windows_are_wrong_usage(weights: Path, wrong: dict) -> None:
-    with pytest.raises(UsageError, match=r"window_s|hop_s"):
+    with pytest.raises(UsageError, match=r"window_s|hop_s|max_windows"):
         mvit_cli.predict(["nowhere.mp4"], weights=weights, **wrong)
 
 

@@ -87,12 +87,19 @@ Hop = Annotated[
     float | None,
     typer.Option("--hop", metavar="S", help="Seconds from the start of a window to the next.  [default: --window]"),
 ]
+MaxWindows = Annotated[
+    int,
+    typer.Option("--max-windows", metavar="N", min=1, help="Rows of one video; the rest is one error."),
+]
 BatchSize = Annotated[str, typer.Option("--batch-size", metavar="N|auto", help="Views that go through together.")]
 Workers = Annotated[str, typer.Option("--workers", metavar="N|auto", help="Processes that decode.")]
 Timeout = Annotated[
     float,
     typer.Option(
-        "--timeout", metavar="S", help="Seconds that a file, or a window, may take to decode.", show_default="60"
+        "--timeout",
+        metavar="S",
+        help="Seconds that a file may take to decode; with --window each one, and the file 0.1 s a frame more.",
+        show_default="60",
     ),
 ]
 Reader = Annotated[
@@ -163,6 +170,7 @@ class Arguments:
     views: Views = None
     window: Window = None
     hop: Hop = None
+    max_windows: MaxWindows = 100_000
     device: Device = "auto"
     dtype: RunDtype = "auto"
     batch_size: BatchSize = "auto"
@@ -219,6 +227,7 @@ class Arguments:
             views=self.views,
             window_s=self.window,
             hop_s=self.hop,
+            max_windows=self.max_windows,
             device=self.device,
             dtype=self.dtype,
             batch_size=count_or_auto(self.batch_size, "--batch-size"),

@@ -18,6 +18,9 @@ Detail = Literal["none", "poster", "strips"]
 TIMEOUT_S = 60.0
 """What one file, or one window of it, may take to decode, unless the user says otherwise."""
 
+MAX_WINDOWS = 100_000
+"""Rows of one video, unless the user says otherwise: at a window a second a day and a night."""
+
 # Rows tell seconds to the microsecond.
 DIGITS = 6
 SHORTEST_S = 0.001
@@ -30,7 +33,7 @@ class Window:
     """A part of a video that is looked at like a video of its own.
 
     Attributes:
-        number: its place in the time line, from 0; of several lost ones the last.
+        number: its place in the time line, from 0; of several in one the last.
         start_s: seconds from the file's first frame.
         end_s: seconds from the file's first frame.
         duration_s: of the whole file.
@@ -54,12 +57,16 @@ class Windows:
     Attributes:
         length_s: seconds of a window.
         hop_s: seconds from the start of one to the start of the next; less than `length_s`: windows overlap.
+        most: rows of one video; what is left of it then is one error.
     """
 
     length_s: float
     hop_s: float
+    most: int = MAX_WINDOWS
 
     def __post_init__(self) -> None:
+        if self.most < 1:
+            raise ValueError(f"{self.most} windows of a video are not possible, 1 is the least")
         for name, value in (("window", self.length_s), ("hop", self.hop_s)):
             if not SHORTEST_S <= value < math.inf:
                 raise ValueError(f"a {name} of {value:g} s is not possible, {SHORTEST_S:g} s is the least")
@@ -72,10 +79,34 @@ class Windows:
             end_s = duration_s
         return Window(number, start_s, end_s, duration_s, end_s == duration_s or start_s + self.hop_s > latest_s)
 
+    def last_within(self, number: int, until_s: float, duration_s: float) -> Window:
+        """The last window that ends at `until_s` or before; `number`, if none behind it does."""
+        longest_s = max(self.length_s, self.hop_s)
+        last = max(0, math.floor((duration_s - REST * self.length_s - longest_s) / self.hop_s) - 1)
+        while not self.at(last, duration_s).is_last:
+            last += 1
+        last = min(last, math.floor((until_s - self.length_s) / self.hop_s) + 2)
+        while last > number and self.at(last, duration_s).end_s > until_s:
+            last -= 1
+        return self.at(max(last, number), duration_s)
+
     def lost_from(self, number: int, duration_s: float, error: MediaError) -> "LostWindowError":
         """The loss of a window and of all after it."""
         first = self.at(number, duration_s)
         return LostWindowError(error, replace(first, end_s=first.duration_s, is_last=True))
+
+
+_HOLDS = "one frame stands from "
+
+
+def hold_note(window: Window, count: int) -> str:
+    """The warning of a window that stands for several in which one frame is on screen."""
+    return f"{_HOLDS}{window.start_s:.2f} s to {window.end_s:.2f} s: {count:,} windows are one row"
+
+
+def tells_hold(warning: str) -> bool:
+    """Whether it is that warning."""
+    return warning.startswith(_HOLDS)
 
 
 class LostWindowError(MediaError):
@@ -143,6 +174,8 @@ class DecodeRequest:
         first_window: number of the first window that is wanted.
         part: seconds from which, and up to which, the file is looked at; None as the second: to its end.
         look: one view of another kind, instead of the protocol's.
+        limit_s: seconds that it may take, of a video in windows each of them; the whole video in windows that, and a
+            tenth of a second for each of its frames.
     """
 
     path: str
@@ -157,6 +190,7 @@ class DecodeRequest:
     first_window: int = 0
     part: tuple[float, float | None] | None = None
     look: Look | None = None
+    limit_s: float = math.inf
 
     def __post_init__(self) -> None:
         if self.windows and (self.part or self.look):

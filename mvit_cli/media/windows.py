@@ -4,38 +4,38 @@ Windows share what is decoded and resized; of the pictures only those stay that 
 """
 
 import time
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import Allocate, attempt, damage, decode, failure_of
 from mvit_cli.media.guards import check_file
 from mvit_cli.media.images import probe
+from mvit_cli.media.planned import Plan, Planned
 from mvit_cli.media.request import (
     AT_WORK,
     AtWork,
-    Clip,
     Decoded,
     DecodeRequest,
     LostWindowError,
     Outcome,
     Pictures,
     Window,
+    window_of,
 )
 from mvit_cli.media.strips import MAX_STRIPS, pictures_of
 from mvit_cli.media.transforms import crops_of, pixel_dtype
 from mvit_cli.media.video.av_reader import State
 from mvit_cli.media.video.index import VideoIndex, index_video
 from mvit_cli.media.video.readers import FrameReader, readers_for
-from mvit_cli.media.video.sampling import sample, short_video_warning
+from mvit_cli.media.video.sampling import short_video_warning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Windows that are planned, and frames where a file can only be read from its start, between two signs of life.
-SIGN_OF_LIFE = 500
+# What a video in windows may take for each of its frames, in seconds: as many as it has, and not as many as it claims.
+FRAME_S = 0.1
 
 
 def outcomes_of(request: DecodeRequest, allocate: Allocate | None = None) -> Iterator[Outcome | AtWork]:
@@ -83,46 +83,33 @@ def _joined(outcomes: Iterable[Outcome | AtWork]) -> Iterator[Outcome | AtWork]:
         yield lost
 
 
-@dataclass(frozen=True)
-class _Planned:
-    """A window with its clips, and the frames of the file that it begins with and needs at last."""
-
-    window: Window
-    clips: list[Clip]
-    first: int
-    last: int
-
-
-def _plan(request: DecodeRequest, index: VideoIndex) -> Iterator[_Planned]:
-    assert request.windows is not None
-    number, is_last = request.first_window, False
-    while not is_last:
-        window = request.windows.at(number, index.duration_s)
-        clips = sample(
-            index.times_s, window.end_s, index.fps, request.sampling, request.num_clips, from_s=window.start_s
-        )
-        first = int(index.times_s.searchsorted(window.start_s, side="right")) - 1
-        yield _Planned(window, clips, first, max(max(clip.indices) for clip in clips))
-        number, is_last = number + 1, window.is_last
-
-
 def _reader(index: VideoIndex) -> type[FrameReader]:
     """The reader that goes through a file in one pass; decord is none."""
     return readers_for(index, "av")[0]
 
 
-def _wanted(request: DecodeRequest, index: VideoIndex, reader: FrameReader) -> Generator[AtWork, None, list[int]]:
-    """The frames that the windows need, ascending; and some on the way where there is no seeking."""
-    import numpy as np
+class _Watch:
+    """The time that decoding takes, without what it waits for room: `array` is `allocate`."""
 
-    wanted = np.empty(0, np.int64)
-    plan = _plan(request, index)
-    while some := [clip.indices for planned in islice(plan, SIGN_OF_LIFE) for clip in planned.clips]:
-        wanted = np.union1d(wanted, np.array(some))
-        yield AT_WORK
-    if not reader.seeks:
-        wanted = np.union1d(wanted, np.arange(0, wanted[-1], SIGN_OF_LIFE))
-    return [int(frame) for frame in wanted]
+    def __init__(self, allocate: Allocate | None) -> None:
+        import numpy as np
+
+        self._allocate: Allocate = allocate or np.empty
+        self._began, self._told_s = time.perf_counter(), 0.0
+
+    def array(self, shape: tuple[int, ...], dtype: Any) -> "NDArray[Any]":
+        started = time.perf_counter()
+        array = self._allocate(shape, dtype)
+        self._began += time.perf_counter() - started
+        return array
+
+    def spent_s(self) -> float:
+        return time.perf_counter() - self._began
+
+    def since_told_s(self) -> float:
+        """Seconds since it was last asked."""
+        told_s, self._told_s = self._told_s, self.spent_s()
+        return self._told_s - told_s
 
 
 def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate | None) -> Iterator[Outcome | AtWork]:
@@ -135,9 +122,13 @@ def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate |
     try:
         reader = _reader(index)(index)
         try:
-            for outcome in _shown(request, index, reader, allocate):
+            plan = Plan(request, index, seeks=reader.seeks)
+            for outcome in _shown(request, index, reader, plan, _Watch(allocate)):
                 yield outcome
-                number += outcome is not AT_WORK
+                window = None if outcome is AT_WORK else window_of(outcome)
+                number = window.number + 1 if window else number
+            if lost := plan.left_out():
+                yield lost
         finally:
             reader.close()
     except Exception as error:
@@ -145,64 +136,56 @@ def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate |
 
 
 def _shown(
-    request: DecodeRequest, index: VideoIndex, reader: FrameReader, allocate: Allocate | None
+    request: DecodeRequest, index: VideoIndex, reader: FrameReader, plan: Plan, watch: _Watch
 ) -> Iterator[Outcome | AtWork]:
-    plan = _plan(request, index)
     pictures: dict[int, tuple[list[NDArray[Any]], State]] = {}  # by frame of the file
-    started = time.perf_counter()
-    ahead: _Planned | None = next(plan)
-    wanted = yield from _wanted(request, index, reader)
-    for fetched in reader.frames(wanted):
-        if ahead is None or fetched.place < ahead.first:
+    limit_s = request.limit_s + index.num_frames * FRAME_S
+    for fetched in reader.frames(plan):
+        if watch.spent_s() > limit_s:
+            text = f"decoding its {index.num_frames:,} frames in windows took longer than {limit_s:.4g} s"
+            raise MediaError("timeout", text, "give it more time with --timeout")
+        if not plan.ahead or fetched.place < plan.ahead[0].first:
             yield AT_WORK
             continue
         pictures[fetched.place] = crops_of(fetched.pixels, request.transform, request.num_crops), fetched.state
-        while ahead and fetched.place >= ahead.last:
-            yield _assembled(ahead, pictures, request, index, allocate, started)
-            started = time.perf_counter()
-            ahead = next(plan, None)
-        for place in [place for place in pictures if ahead is None or place < ahead.first]:
+        while plan.ahead and fetched.place >= plan.ahead[0].last:
+            yield _assembled(plan.show(), pictures, request, index, watch)
+        for place in [place for place in pictures if not plan.ahead or place < plan.ahead[0].first]:
             del pictures[place]
 
 
 def _assembled(
-    planned: _Planned,
+    planned: Planned,
     pictures: "dict[int, tuple[list[NDArray[Any]], State]]",
     request: DecodeRequest,
     index: VideoIndex,
-    allocate: Allocate | None,
-    started: float,
+    watch: _Watch,
 ) -> Outcome:
-    """Puts the views of one window together; the time that `allocate` waits is not time of decoding."""
-    import numpy as np
-
+    """Puts the views of one window together."""
     window = planned.window
     try:
         damaged = damage([pictures[frame][1] for clip in planned.clips for frame in clip.indices])
     except MediaError as error:
         return LostWindowError(error, window)
-    elapsed_s = time.perf_counter() - started
-    pixels = (allocate or np.empty)(request.pixels_shape, pixel_dtype(request.transform))
-    started = time.perf_counter()
+    pixels = watch.array(request.pixels_shape, pixel_dtype(request.transform))
     for number, clip in enumerate(planned.clips):
         for place, frame in enumerate(clip.indices):
             for crop, picture in enumerate(pictures[frame][0]):
                 pixels[number * request.num_crops + crop, place] = picture
-    elapsed_s += time.perf_counter() - started
     short = short_video_warning(window.end_s - window.start_s, index.fps, request.sampling, "window")
     return Decoded(
         pixels,
         tuple(planned.clips),
         index.duration_s,
         reader=_reader(index).name,
-        warnings=tuple(note for note in (*index.warnings, short, *damaged) if note),
-        decode_ms=elapsed_s * 1000,
+        warnings=tuple(note for note in (*index.warnings, planned.note, short, *damaged) if note),
+        decode_ms=watch.since_told_s() * 1000,
         pictures=_pictures(pixels, planned, request),
         window=window,
     )
 
 
-def _pictures(pixels: "NDArray[Any]", planned: _Planned, request: DecodeRequest) -> Pictures | None:
+def _pictures(pixels: "NDArray[Any]", planned: Planned, request: DecodeRequest) -> Pictures | None:
     """What people see of a window: strips of the first ones only, as of the clips of a file that is taken whole."""
     if request.pictures == "none":
         return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from mvit_cli.errors import UsageError
-from mvit_cli.media.request import Window, Windows
+from mvit_cli.media.request import Window, Windows, tells_hold
 from mvit_cli.records import Row, Span
 
 IDENTITY = ("preset", "weights", "views")
@@ -113,7 +113,8 @@ def read_rows(
 
 
 def _last_window(windows: Windows, number: int, row: Row, span: Span) -> Window | None:
-    """The window that a row is about, of several lost ones the last; None where the first is not `number`."""
+    """The window that a row is about, of several the last: lost ones, or those in which one frame stands; None where
+    the first is not `number`."""
     start_s, end_s, duration_s = span["start_s"], span["end_s"], row["duration_s"]
     if number and number * windows.hop_s >= duration_s:
         return None
@@ -122,7 +123,7 @@ def _last_window(windows: Windows, number: int, row: Row, span: Span) -> Window 
         return None
     if first.end_s == end_s:
         return first
-    if row["status"] == "ok":
+    if row["status"] == "ok" and not any(tells_hold(str(warning)) for warning in row.get("warnings", ())):
         return None
     if end_s == first.duration_s:
         return replace(first, end_s=end_s, is_last=True)

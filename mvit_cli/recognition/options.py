@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from mvit_cli.errors import UsageError
-from mvit_cli.media.request import TIMEOUT_S, ReaderChoice
+from mvit_cli.media.request import MAX_WINDOWS, TIMEOUT_S, ReaderChoice
 
 if TYPE_CHECKING:
     import torch
@@ -30,12 +30,14 @@ class PredictOptions:
         views: clips x crops, as `5x1`; None: the test protocol of the weights; with windows one clip of each.
         window_s: seconds of a window: a video gives a row for each; None: one row for the whole video.
         hop_s: seconds from the start of a window to that of the next; None: as long as a window.
+        max_windows: rows of one video with windows; what is left of it then is one error.
         device: auto, cpu, cuda, cuda:N or mps.
         dtype: auto, float32, bfloat16, float16 or int8; auto is float32 except on a GPU.
         batch_size: views that go through the network together.
         workers: processes that decode; 0: this process.
         reader: library that fetches frames.
-        timeout_s: seconds that one file, or one window, may take to decode.
+        timeout_s: seconds that one file, or one window, may take to decode; a file in windows that, and a tenth of a
+            second for each of its frames.
         fast: run the network's fast path, which gives the same logits; False: the plain network.
         compiled: run it through torch's compiler, which takes minutes the first time.
     """
@@ -49,6 +51,7 @@ class PredictOptions:
     views: str | None = None
     window_s: float | None = None
     hop_s: float | None = None
+    max_windows: int = MAX_WINDOWS
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int | Auto = "auto"
@@ -72,6 +75,7 @@ class Arguments(TypedDict, total=False):
     views: str | tuple[int, int] | None
     window_s: float | None
     hop_s: float | None
+    max_windows: int
     device: "str | torch.device"
     dtype: "str | torch.dtype"
     batch_size: int | Auto

@@ -17,7 +17,7 @@ def predict(inputs: Inputs, **options: Unpack[PredictArguments]) -> Iterator[Row
     Args:
         inputs: files, folders, globs or `@list.txt`.
         options: `preset`, `weights`, `weights_key`, `labels`, `top`, `threshold`, `views`, `window_s`, `hop_s`,
-            `device`, `dtype`, `batch_size`, `workers`, `reader`, `timeout_s`, `fast`,
+            `max_windows`, `device`, `dtype`, `batch_size`, `workers`, `reader`, `timeout_s`, `fast`,
             `compiled`: what each is stands at `PredictOptions`.
 
     Returns:

@@ -12,7 +12,7 @@ from mvit_cli.checkpoints.formats.reading import answered, read_shapes
 from mvit_cli.checkpoints.formats.said import Said, said_by
 from mvit_cli.checkpoints.verification import card_of_file
 from mvit_cli.errors import CheckpointError, UsageError
-from mvit_cli.media.request import ReaderChoice, Windows
+from mvit_cli.media.request import MAX_WINDOWS, ReaderChoice, Windows
 from mvit_cli.protocol import Activation, Sampling, Transform, Views
 
 VIDEO_MEAN_STD = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
@@ -165,8 +165,10 @@ def parse_views(text: str) -> Views:
     raise UsageError(f"--views {text!r} is not clips x crops", "for example 5x1: five clips, 1 crop (or 3) of each")
 
 
-def parse_windows(window_s: float | None, hop_s: float | None, reader: ReaderChoice = "auto") -> Windows | None:
-    """`--window` and `--hop`, which is as long as the window unless said otherwise.
+def parse_windows(
+    window_s: float | None, hop_s: float | None, reader: ReaderChoice = "auto", most: int = MAX_WINDOWS
+) -> Windows | None:
+    """`--window`, `--hop`, which is as long as the window unless said otherwise, and `--max-windows`.
 
     Raises:
         UsageError: no time, a hop without a window, or a reader that cannot read them.
@@ -178,9 +180,9 @@ def parse_windows(window_s: float | None, hop_s: float | None, reader: ReaderCho
     if reader == "decord":
         raise UsageError("--window reads a video in one pass, which only the reader av does", "leave --reader out")
     try:
-        return Windows(window_s, window_s if hop_s is None else hop_s)
+        return Windows(window_s, window_s if hop_s is None else hop_s, most)
     except ValueError as error:
-        raise UsageError(f"--window, --hop: {error}", "for example --window 2 --hop 1") from error
+        raise UsageError(f"--window, --hop, --max-windows: {error}", "for example --window 2 --hop 1") from error
 
 
 def in_windows(recipe: Recipe, windows: Windows) -> Recipe:

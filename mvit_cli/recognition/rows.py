@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, cast
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.request import Decoded, Window
-from mvit_cli.records import ErrorKind, ErrorRow, OkRow, Prediction, ReaderName, RowError, Run, Span
+from mvit_cli.records import ErrorKind, ErrorRow, OkRow, Prediction, ReaderName, RowError, Run, WindowSpan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,8 +81,11 @@ def error_row(path: str, error: MediaError, window: Window | None = None, *, in_
     return row
 
 
-def _span(window: Window) -> Span:
-    return {"start_s": window.start_s, "end_s": window.end_s}
+def _span(window: Window) -> WindowSpan:
+    span: WindowSpan = {"start_s": window.start_s, "end_s": window.end_s}
+    if window.is_last and window.end_s < window.duration_s:
+        span["last"] = True
+    return span
 
 
 def _digits(score: float) -> float:

@@ -1,7 +1,7 @@
 """Frames by PyAV, proved one by one: a time stamp names each frame, and doubt costs a slower way, not a wrong frame."""
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
@@ -56,10 +56,11 @@ class AVReader:
         self._index = index
         self._playback = _Playback(index)
 
-    def frames(self, indices: Sequence[int]) -> Iterator[Fetched]:
+    def frames(self, indices: Iterable[int]) -> Iterator[Fetched]:
         """Yields the frames at `indices`, which ascend without repeats.
 
-        After a doubt the reading starts again on a slower way: an index may come twice, and the later one counts.
+        After a doubt the reading starts again on a slower way: it goes through `indices` again, and where a frame comes
+        twice the later one counts.
 
         Raises:
             MediaError: decode, where the file gives no frame at all.
@@ -86,39 +87,38 @@ class AVReader:
             return ("seek", "time", "count")
         return ("time", "count")
 
-    def _follow(self, way: Way, indices: Sequence[int]) -> Iterator[Fetched]:
+    def _follow(self, way: Way, indices: Iterable[int]) -> Iterator[Fetched]:
         if way != "seek":
             self._playback.restart()
             yield from self._walk(self._placed(by_time=way == "time"), indices)
             return
-        for key_pts, group in self._groups(indices):
+        for (_, key_pts), members in groupby(self._in_groups(indices), key=itemgetter(0, 1)):
             if key_pts is None:
                 self._playback.restart()
             elif not self._playback.seek(key_pts):
                 raise _ContradictionError
-            yield from self._walk(self._landed(0 if key_pts is None else self._place_of(key_pts)), group)
+            landed = self._landed(0 if key_pts is None else self._place_of(key_pts))
+            yield from self._walk(landed, (index for _, _, index in members))
 
-    def _groups(self, indices: Sequence[int]) -> Iterator[tuple[int | None, list[int]]]:
-        """Yields the indices a key frame leads to, with its time stamp; None for those before the first one shown.
+    def _in_groups(self, indices: Iterable[int]) -> Iterator[tuple[int, int | None, int]]:
+        """Yields each index with the number of its group, and the time stamp of the key frame that leads to it: None
+        for those before the first one shown.
 
-        Where the next key frame is near, decoding goes on to what it leads to.
+        Where the next key frame is near, decoding goes on to what it leads to. Nothing is asked for ahead: of a long
+        video the indices are planned as they are read.
         """
-        import numpy as np
-
         assert self._index.pts is not None
-        wanted = self._index.pts[np.asarray(indices, dtype=np.int64)]
-        before = np.searchsorted(self._index.key_pts, wanted, side="right").tolist()
+        group, before, last = 0, -1, 0
         first: int | None = None
-        run: list[int] = []
-        for number, group in groupby(zip(before, indices, strict=True), key=itemgetter(0)):
-            key_pts = None if number == 0 else int(self._index.key_pts[number - 1])
-            if run and key_pts is not None and self._place_of(key_pts) - run[-1] > RUN_ON:
-                yield first, run
-                run = []
-            first = first if run else key_pts
-            run += [index for _, index in group]
-        if run:
-            yield first, run
+        for index in indices:
+            number = int(self._index.key_pts.searchsorted(self._index.pts[index], side="right"))
+            if number != before:
+                key_pts = None if number == 0 else int(self._index.key_pts[number - 1])
+                if before < 0 or (key_pts is not None and self._place_of(key_pts) - last > RUN_ON):
+                    group, first = group + 1, key_pts
+                before = number
+            last = index
+            yield group, first, index
 
     def _landed(self, place: int) -> "Iterator[tuple[int, VideoFrame]]":
         """Yields placed frames from a key frame on, once the seek is proved to have hit it whole."""
@@ -170,7 +170,7 @@ class AVReader:
             return previous + 1
         return place
 
-    def _walk(self, placed: "Iterator[tuple[int, VideoFrame]]", indices: Sequence[int]) -> Iterator[Fetched]:
+    def _walk(self, placed: "Iterator[tuple[int, VideoFrame]]", indices: Iterable[int]) -> Iterator[Fetched]:
         """Yields each index with the frame on screen there: its own, or the one before where its own is missing."""
         shown: tuple[int, VideoFrame] | None = None
         later: tuple[int, VideoFrame] | None = None

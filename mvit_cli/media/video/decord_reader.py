@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
+from itertools import islice
 from typing import ClassVar
 
 from mvit_cli.errors import MediaError
@@ -53,10 +54,10 @@ class DecordReader:
         if held != index.num_frames:
             raise MediaError("decode", f"decord counts {held} frames, the file holds {index.num_frames}")
 
-    def frames(self, indices: Sequence[int]) -> Iterator[Fetched]:
+    def frames(self, indices: Iterable[int]) -> Iterator[Fetched]:
         """Yields the frames at `indices`, which ascend without repeats: decord seeks again for every step back."""
-        for start in range(0, len(indices), self._batch):
-            batch = list(indices[start : start + self._batch])
+        left = iter(indices)
+        while batch := list(islice(left, self._batch)):
             try:
                 pixels = self._video.get_batch(batch).asnumpy()
             except Exception as error:

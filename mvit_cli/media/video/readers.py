@@ -1,6 +1,6 @@
 """Which library fetches the frames of a file: the rule, and the choice."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from mvit_cli.errors import MediaError
@@ -26,8 +26,11 @@ class FrameReader(Protocol):
 
     def __init__(self, index: VideoIndex) -> None: ...
 
-    def frames(self, indices: Sequence[int]) -> Iterator[Fetched]:
-        """Yields the frames at `indices`, which ascend without repeats; where one comes twice the later one counts."""
+    def frames(self, indices: Iterable[int]) -> Iterator[Fetched]:
+        """Yields the frames at `indices`, which ascend without repeats; where one comes twice the later one counts.
+
+        A reader that starts again goes through `indices` again.
+        """
 
     def close(self) -> None: ...
 

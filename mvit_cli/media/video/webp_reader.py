@@ -1,7 +1,7 @@
 """Frames of animated WebP by Pillow: FFmpeg's decoder knows its stills only."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from mvit_cli.errors import MediaError
@@ -45,7 +45,7 @@ class WebPReader:
             self.close()
             raise MediaError("decode", f"the animation holds {held} frames, its headers {index.num_frames}", HINT)
 
-    def frames(self, indices: Sequence[int]) -> Iterator[Fetched]:
+    def frames(self, indices: Iterable[int]) -> Iterator[Fetched]:
         """Yields the frames at `indices`, which ascend without repeats.
 
         Behind a frame that cannot be decoded there are no others: the last one before it stands for all of them.

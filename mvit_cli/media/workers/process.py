@@ -72,7 +72,8 @@ def job_for(number: int, request: DecodeRequest, timeout_s: float) -> Job:
     size = 0
     with contextlib.suppress(OSError, ValueError):
         size = os.stat(path).st_size
-    return Job(number, replace(request, path=path), timeout_s + size / BYTES_A_SECOND)
+    limit_s = timeout_s + size / BYTES_A_SECOND
+    return Job(number, replace(request, path=path, limit_s=limit_s), limit_s)
 
 
 class WorkerProcess:

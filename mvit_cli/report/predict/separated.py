@@ -235,6 +235,7 @@ class SeparatedFile:
             if cells.get("start_s"):
                 row["window"] = {name: float(cells[name]) for name in BOUNDS}
                 row["duration_s"] = float(cells["duration_s"])
+                row["warnings"] = cells.get("warnings", "").split(BETWEEN_WARNINGS)
             elif self.in_windows and row["status"] == "error":
                 row["window"] = None
         except (ValueError, KeyError):

@@ -24,9 +24,9 @@ def begins_input(row: Row, previous: Row | None) -> bool:
 
 
 def ends_input(row: Row) -> bool:
-    """Whether a row is known to be the last of its input."""
+    """Whether a row is the last of its input: where its window does not reach the end of the video it says so."""
     window = row.get("window")
-    return not window or window["end_s"] >= row["duration_s"]
+    return not window or window["end_s"] >= row["duration_s"] or window.get("last", False)
 
 
 class Sink(Protocol):
