@@ -316,9 +316,13 @@ def _check_fit(
     found = found_shapes(config, tensors, layout)
     problems = mismatches(expected, found)
     if problems:
+        is_more = all(found.get(key) == shape for key, shape in expected.items())
         raise CheckpointError(
             f"{source}: recognised as layout {layout}, but it does not fit the network: {'; '.join(problems)}",
-            "without --preset the architecture is read from the file itself",
+            "it holds more than an MViT: what does not change the scores can be taken out, all else belongs to them"
+            if is_more
+            else "without --preset the architecture is read from the file itself; where it was, the file is incomplete"
+            " or of another network",
         )
     return found
 

@@ -41,17 +41,21 @@ def download_from_hub(place: HubFile, source: Source, name: str, *, progress: bo
 
 
 def download_settings(place: HubFile, *, again: bool = False) -> Path | None:
-    """A small text that lies beside a checkpoint and says how it wants to be used; None if the repository has none.
+    """A JSON object that lies beside a checkpoint and says how it wants to be used; None if the repository has none.
 
     Raises:
-        DownloadError: it cannot be had although it is there.
+        DownloadError: it cannot be had although it is there, or is something else.
     """
     try:
-        return _downloaded(place, place.path, MAX_SETTINGS_BYTES, progress=False, again=again)[0]
+        path, _, url = _downloaded(place, place.path, MAX_SETTINGS_BYTES, progress=False, again=again)
     except DownloadError as error:
         if _is_missing(error.__context__):
             return None
         raise
+    if not path.read_bytes().lstrip().startswith(b"{"):
+        delete_cached(path)
+        raise DownloadError(f"{url} is no JSON", "the repository's owner can mend it")
+    return path
 
 
 def _is_missing(error: BaseException | None) -> bool:

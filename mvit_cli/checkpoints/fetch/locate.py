@@ -1,6 +1,7 @@
 """From a card or an address to a file on this machine: the caches are asked first, then the network."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def fetch_source(source: Source, *, progress: bool = False, again: bool = False)
         if is_index(path):
             _obtain_parts(path, source, progress=progress, again=again)
         if is_new:
-            _obtain_settings(path, source, again=again)
+            _obtain_settings(path, source, progress=progress, again=again)
     return path
 
 
@@ -67,14 +68,22 @@ def _beside(path: Path, source: Source, name: str) -> Source:
     return replace(source, file=f"{folder}/{name}" if folder else name, revision=commit)
 
 
-def _obtain_settings(path: Path, source: Source, *, again: bool) -> None:
-    """What the repository says of how its checkpoint wants to be used, where it says anything."""
+def _obtain_settings(path: Path, source: Source, *, progress: bool, again: bool) -> None:
+    """What the repository says of how its checkpoint wants to be used, where it says anything.
+
+    The weights are whole without it: if it cannot be had that is told, and rows say what was assumed instead.
+    """
     from mvit_cli.checkpoints.fetch.hub import download_settings
 
     place = _beside(path, source, SETTINGS).hub_file
     assert place is not None
-    if again or cached_file(place) is None:
+    if not again and cached_file(place):
+        return
+    try:
         download_settings(place, again=again)
+    except DownloadError as error:
+        if progress:
+            print(f"{SETTINGS} beside the weights is left out: {error.message}", file=sys.stderr)
 
 
 def _obtain_parts(index: Path, source: Source, *, progress: bool, again: bool) -> None:

@@ -10,6 +10,9 @@ from mvit_cli.errors import CheckpointError
 MAX_TENSORS, MAX_NAME, MAX_AXES = 20_000, 400, 8
 """Of one network; MViTv2-H has 1,800 tensors, whose names have 40 letters."""
 
+MAX_LISTED = 64
+"""Entries of a list that networks are looked for in."""
+
 _ANCHOR = re.compile(
     r"^(?P<prefix>(?:.*\.)?)(?:backbone\.patch_embed\.projection|patch_embed\.proj|patch_embed\.patch_model|conv_proj)\.weight$"
 )
@@ -20,8 +23,12 @@ _WRAPPERS = re.compile(
 )
 """What parallel training, compilation and sharding put in front of a name, also inside it."""
 
-_TRAINING = re.compile(r"(^criterion\.)|(^steps$)|((^|\.)(n_averaged|total_ops|total_params|num_batches_tracked)$)")
-"""Tensors that training keeps beside the network's: averages' counts, losses, profilers' counts."""
+_TRAINING = re.compile(
+    r"^steps$|(^|\.)(n_averaged|total_ops|total_params|num_batches_tracked)$"
+    r"|^(\w+_)?(criterion|loss|losses|loss_fn|loss_cls|loss_module|metrics?|accuracy|acc|auroc|f1)(_\w+)?\."
+    r"|^(train|val|valid|validation|test)_\w*(metrics?|accuracy|acc|auroc|f1|confmat)\w*\."
+)
+"""Tensors that training keeps beside the network's: averages' counts, losses, metrics, profilers' counts."""
 
 _NAMED = ("model_state", "state_dict", "model_state_dict", "model", "net", "module")
 """Where published files keep the state dict, most usual first."""
@@ -107,8 +114,16 @@ def _networks(content: Any, tensor_types: tuple[type, ...]) -> Iterator[Network]
         tensors = {str(key): each for key, each in value.items() if isinstance(each, tensor_types)}
         yield from _networks_of(name, tensors)
         if depth < 4:
-            inner = ((f"{name}.{key}" if name else str(key), each) for key, each in value.items())
+            inner = ((f"{name}.{key}" if name else str(key), each) for key, each in _with_listed(value))
             waiting += [(key, each, depth + 1) for key, each in inner if isinstance(each, dict) and len(key) < 200]
+
+
+def _with_listed(value: dict[Any, Any]) -> Iterator[tuple[Any, Any]]:
+    """Keys and values of a dictionary, and of the short lists in it: `nets.0`."""
+    for key, each in value.items():
+        yield key, each
+        if isinstance(each, list | tuple) and len(each) <= MAX_LISTED:
+            yield from ((f"{key}.{place}", entry) for place, entry in enumerate(each))
 
 
 def _networks_of(name: str, tensors: Mapping[str, Any]) -> Iterator[Network]:
@@ -125,9 +140,19 @@ def _networks_of(name: str, tensors: Mapping[str, Any]) -> Iterator[Network]:
             if key.startswith(prefix) and not (others and key.startswith(tuple(others)))
         }
         if len(prefixes) == 1:  # what stands beside the only network has to be accounted for
-            mine |= {key: tensor for key, tensor in tensors.items() if not key.startswith(prefix)}
+            beside = {key: tensor for key, tensor in tensors.items() if not key.startswith(prefix)}
+            _refuse_namesakes(mine, beside, prefix)
+            mine |= beside
         called = name if len(prefixes) == 1 else ".".join(part for part in (name, prefix.rstrip(".")) if part)
         yield _without_training(called, mine)
+
+
+def _refuse_namesakes(mine: Mapping[str, Any], beside: Mapping[str, Any], prefix: str) -> None:
+    both = sorted(mine.keys() & beside.keys())
+    if both:
+        raise CheckpointError(
+            f"{both[0]} stands beside {prefix}{both[0]}: the network's own and another", "leave out what is not its own"
+        )
 
 
 def _unwrapped(tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,6 +180,8 @@ def _any_tensors(content: Any, tensor_types: tuple[type, ...]) -> dict[str, Any]
         CheckpointError: there are none; an object of a class in their place is named.
     """
     way_out = "if you trust it, save its state dict as .safetensors in the environment it comes from"
+    if isinstance(content, tensor_types):
+        raise CheckpointError("it holds a single tensor, not a state dict", way_out)
     if not isinstance(content, dict):
         raise CheckpointError(f"refused: it holds an object of {_class(content)}, not a state dict", way_out)
     places = [content[key] for key in (*_NAMED, "model_ema", "ema") if content.get(key) is not None]

@@ -7,7 +7,22 @@ from mvit_cli.errors import CheckpointError
 
 HEAD_BYTES = 4096
 _GIT_LFS = b"version https://git-lfs"
-_HTML = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<!--")
+_HTML = (b"<!doctype", b"<html", b"<head", b"<!--")
+_OTHERS = (
+    (b"\x89HDF\r\n", "an HDF5 file (Keras)"),
+    (b"\x93NUMPY", "a numpy array"),
+    (b"GGUF", "a GGUF file"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\xfd7zXZ\0", "an xz archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"%PDF", "a PDF"),
+    (b"\x7fELF", "a program"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"\x1aE\xdf\xa3", "a Matroska video"),
+)
+"""First bytes of what people name by mistake, none of which begins a pickle or a zip."""
 
 
 def refuse_other_files(path: Path, head: bytes) -> None:
@@ -33,8 +48,14 @@ def _what(text: bytes, path: Path) -> tuple[str, str] | None:
         return "an HTML page", "an address that answers with a page needs a log-in or another link; download it again"
     if text[:1] in (b"{", b"["):
         return _json(text, path)
-    if text.startswith(b"\x89HDF\r\n"):
-        return "an HDF5 file (Keras)", "mvit reads files of PyTorch: .safetensors, .pyth, .pth"
+    if text.startswith(b"<?xml"):
+        what = "an HTML page" if b"<html" in text.lower() else "an XML document"
+        return what, "an address that answers with one needs a log-in or another link; download it again"
+    for magic, what in _OTHERS:
+        if text.startswith(magic):
+            return what, "mvit reads files of PyTorch: .safetensors, .pyth, .pth"
+    if text[4:8] == b"ftyp":
+        return "an MP4 video", "mvit reads files of PyTorch: .safetensors, .pyth, .pth"
     if b"\0" not in text and len(text) > 3 and text.isascii() and b"\n" in text[:200] and text[:2] not in _PICKLES:
         return "plain text", "expected .safetensors, .pyth or .pth"
     return None

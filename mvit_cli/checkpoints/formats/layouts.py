@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, get_args
 
+from mvit_cli.checkpoints.formats.classifier import ONE_LAYER, with_classifier
 from mvit_cli.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -118,14 +119,19 @@ def to_canonical(state_dict: "Mapping[str, Tensor]", layout: Layout) -> "dict[st
     """The same tensors under canonical names, in canonical shapes. Exact: nothing is rounded.
 
     Raises:
-        CheckpointError: if one of q, k, v is missing where the layout has them apart.
+        CheckpointError: if one of q, k, v is missing where the layout has them apart, two tensors are the same part of
+            the network, or the classifier is not one layer.
     """
     tensors = dict(state_dict)
     if layout == "timm":
         tensors = _number_blocks(tensors)
     if layout == "pytorchvideo":  # second names of tensors that are there already
         tensors = {key: tensor for key, tensor in tensors.items() if "._attention_pool_" not in key}
-    tensors = {_rename(key, layout): tensor for key, tensor in tensors.items()}
+    names = {key: _rename(key, layout) for key in tensors}
+    if len(set(names.values())) < len(names):
+        twice = [key for key, name in names.items() if list(names.values()).count(name) > 1]
+        raise CheckpointError(f"{' and '.join(twice[:2])} are the same part of the network", ONE_LAYER)
+    tensors = with_classifier({names[key]: tensor for key, tensor in tensors.items()})
     return {key: _canonical_shape(key, tensor) for key, tensor in _join_qkv(tensors).items()}
 
 
