@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from mvit_cli.media import transforms
 from mvit_cli.media.transforms import crop_boxes, crops_of, resized_size
 from mvit_cli.protocol import Transform
 
@@ -153,3 +154,32 @@ def test_a_picture_of_one_row_takes_little_memory(transform, size):
     tracemalloc.stop()
     assert [picture.shape for picture in pictures] == [(224, 224, 3)] * 3
     assert peak < 50 << 20
+
+
+@pytest.mark.parametrize("kernel", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(1, 700), (900, 3), (5, 1400), (375, 500), (720, 1280)])
+def test_crops_of_a_strip_are_those_of_the_whole_picture(monkeypatch, kernel, size):
+    transform = Transform(GREY, GREY_STD, 256, 224, kernel, antialias=True)
+    frame = noise(*size)
+    whole = crops_of(frame, transform, 3)
+    monkeypatch.setattr(transforms, "WHOLE_PIXELS", 0)
+    for ours, theirs in zip(crops_of(frame, transform, 3), whole, strict=True):
+        off = np.abs(ours.astype(int) - theirs)
+        # Pillow's places are float32: one level at some pixels, where a picture is made smaller.
+        assert off.max() <= (0 if min(size) < 256 else 1)
+        assert (off > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("size", [(1, 65000), (65000, 1), (60, 60000)])
+def test_a_low_passed_strip_takes_little_memory(monkeypatch, size):
+    resized = []
+    resize = Image.Image.resize
+
+    def noted(image, size, *rest, **more):
+        resized.append(size)
+        return resize(image, size, *rest, **more)
+
+    monkeypatch.setattr(Image.Image, "resize", noted)
+    pictures = crops_of(noise(*size), TIMM, 3)
+    assert [picture.shape for picture in pictures] == [(224, 224, 3)] * 3
+    assert resized == [(224, 224)] * 3

@@ -189,7 +189,8 @@ def _pixels(stream: BinaryIO, held_bytes: int) -> "NDArray[np.uint8]":
     with MemoryWatch(), Image.open(stream, formats=FORMATS) as image:
         _check_size(image)
         _check_memory(held_bytes + image.width * image.height * BYTES_A_PIXEL)
-        return np.asarray(_to_rgb(ImageOps.exif_transpose(image), image.format))
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.asarray(_to_rgb(image, image.format))
 
 
 def _without_end(data: bytes, held_bytes: int) -> "NDArray[np.uint8] | None":
@@ -240,4 +241,4 @@ def _to_rgb(image: "Image.Image", file_format: str | None) -> "Image.Image":
         raise MediaError("unsupported", "an image of floating-point numbers", "convert it to 8 or 16 bits")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it

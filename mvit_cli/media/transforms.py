@@ -13,6 +13,12 @@ from mvit_cli.protocol import Transform
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image
+
+# Resized pictures of more pixels, of 256 rows those longer than 65,536, are computed only where they are shown.
+WHOLE_PIXELS = 1 << 24
+# Pixels to each side that a low-passed one depends on, of the larger scale: those of the bicubic kernel.
+REACH = 2
 
 
 class Box(NamedTuple):
@@ -147,13 +153,39 @@ def _neighbours(
 def _resize_pillow(
     frame: "NDArray[np.uint8]", size: tuple[int, int], boxes: list[Box], transform: Transform
 ) -> "list[NDArray[Any]]":
-    """Pillow's resize, low-passed, in uint8; then the crops."""
+    """Pillow's resize, low-passed, in uint8; then the crops. A strip is never whole: only its crops are computed."""
     import numpy as np
     from PIL import Image
 
     kernels = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+    kernel = kernels[transform.interpolation]
+    if size[0] * size[1] > WHOLE_PIXELS:
+        return [_resized_box(frame, size, box, kernel) for box in boxes]
     image = Image.fromarray(frame)
     if size != frame.shape[:2]:
-        image = image.resize((size[1], size[0]), kernels[transform.interpolation])
+        image = image.resize((size[1], size[0]), kernel)
     whole = np.asarray(image)
     return [whole[box.top : box.top + box.side, box.left : box.left + box.side] for box in boxes]
+
+
+def _resized_box(
+    frame: "NDArray[np.uint8]", size: tuple[int, int], box: Box, kernel: "Image.Resampling"
+) -> "NDArray[np.uint8]":
+    """The crop of a picture that would be too large if it were resized whole, from the pixels about it.
+
+    Pillow takes places as float32, in which a long side has no fractions: those of a part have.
+    """
+    import numpy as np
+    from PIL import Image
+
+    spans = []
+    for old, new, start in zip(frame.shape, size, (box.top, box.left), strict=False):
+        scale = old / new
+        begin, end = start * scale, (start + box.side) * scale
+        reach = math.ceil(REACH * max(scale, 1)) + 1
+        first, beyond = max(0, math.floor(begin) - reach), min(old, math.ceil(end) + reach)
+        spans.append((first, beyond, begin - first, min(end, beyond) - first))
+    (top, bottom, *rows), (left, right, *columns) = spans
+    part = Image.fromarray(frame[top:bottom, left:right])
+    places = (columns[0], rows[0], columns[1], rows[1])
+    return np.asarray(part.resize((box.side, box.side), kernel, box=places))
