@@ -102,6 +102,10 @@ Timeout = Annotated[
         show_default="60",
     ),
 ]
+Deterministic = Annotated[
+    bool,
+    typer.Option("--deterministic", help="The same scores to the bit in every run; rows may wait for a batch to fill."),
+]
 Reader = Annotated[
     Literal["auto", "decord", "av"],
     typer.Option(
@@ -190,6 +194,7 @@ class Arguments:
     shard: Shard = None
     no_fast: NoFast = False
     compiled: Compile = False
+    deterministic: Deterministic = False
     no_stages: NoStages = False
     quiet: Quiet = False
 
@@ -236,6 +241,7 @@ class Arguments:
             reader=self.reader,
             fast=not self.no_fast,
             compiled=self.compiled,
+            deterministic=self.deterministic,
         )
 
 

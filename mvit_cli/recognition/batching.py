@@ -37,12 +37,13 @@ class Item:
     news: list[str] = field(default_factory=list)
 
 
-def groups(items: Iterable[Item | Lull], batch_size: Callable[[], int]) -> Iterator[list[Item]]:
+def groups(items: Iterable[Item | Lull], batch_size: Callable[[], int], *, whole: bool = False) -> Iterator[list[Item]]:
     """Puts items together until their views fill a batch, or until no more are ready.
 
     Args:
         items: LULL says that the next one has to be waited for: what is there goes ahead.
         batch_size: asked again for each group, as it shrinks when memory runs out.
+        whole: wait for what is not ready: who is together with whom follows from the order of the items alone.
 
     Yields:
         a group; an empty one where nothing is there to go ahead.
@@ -50,6 +51,8 @@ def groups(items: Iterable[Item | Lull], batch_size: Callable[[], int]) -> Itera
     group: list[Item] = []
     views = num_bytes = 0
     for item in items:
+        if item is LULL and whole:
+            continue
         pixels = item.outcome.pixels if item is not LULL and isinstance(item.outcome, Decoded) else None
         more, more_bytes = (0, 0) if pixels is None else (len(pixels), pixels.nbytes)
         if item is LULL or (group and (views + more > batch_size() or num_bytes + more_bytes > MAX_GROUP_BYTES)):
@@ -107,8 +110,9 @@ class _Group:
         if isinstance(scores, list):
             for item, its_scores in zip(self._decoded, scores, strict=True):
                 item.scores = its_scores
-        elif len(self._decoded) == 1:
-            self._decoded[0].scores = scores
+        elif len(self._decoded) == 1 or self._scorer.deterministic:
+            for item in self._decoded:  # alone, each would be in another batch
+                item.scores = scores
         else:
             for item in self._decoded:
                 alone = _attempt(partial(self._scorer.scores_of, _pixels([item])))

@@ -40,6 +40,8 @@ class PredictOptions:
             second for each of its frames.
         fast: run the network's fast path, which gives the same logits; False: the plain network.
         compiled: run it through torch's compiler, which takes minutes the first time.
+        deterministic: the same inputs in the same order give the same scores to the bit, on one machine and device:
+            which views share a batch follows from the order of the inputs, not from the moment.
     """
 
     preset: str | None = None
@@ -60,6 +62,7 @@ class PredictOptions:
     timeout_s: float = TIMEOUT_S
     fast: bool = True
     compiled: bool = False
+    deterministic: bool = False
 
 
 class Arguments(TypedDict, total=False):
@@ -84,6 +87,7 @@ class Arguments(TypedDict, total=False):
     timeout_s: float
     fast: bool
     compiled: bool
+    deterministic: bool
 
 
 class PredictArguments(Arguments, total=False):

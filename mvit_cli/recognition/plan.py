@@ -101,14 +101,26 @@ class Plan:
         batch_size = options.batch_size
         if batch_size == "auto":
             side_by_side = options.fast and not options.compiled
-            batch_size = _auto_batch_size(model.config, summary["macs"], device, dtype, side_by_side)
+            batch_size = _auto_batch_size(
+                model.config, summary["macs"], device, dtype, side_by_side, options.deterministic
+            )
         runs, reference = _way_to_run(model, options)
         if options.compiled:
             runs = _compiled(runs, model.config, batch_size, device, dtype)
         assumed = recipe.assumed if self.choice.weights else RANDOM_WEIGHTS
         return Recogniser(
             options,
-            Scorer(runs, recipe.transform, device, dtype, batch_size, reference, options.compiled, recipe.activation),
+            Scorer(
+                runs,
+                recipe.transform,
+                device,
+                dtype,
+                batch_size,
+                reference,
+                options.compiled,
+                recipe.activation,
+                options.deterministic,
+            ),
             recipe,
             {
                 "preset": summary["preset"],
@@ -230,13 +242,19 @@ def _way_to_run(model: "MViT", options: PredictOptions) -> "tuple[nn.Module, nn.
 
 
 def _auto_batch_size(
-    config: MViTConfig, macs: int, device: "torch.device", dtype: "torch.dtype", side_by_side: bool
+    config: MViTConfig,
+    macs: int,
+    device: "torch.device",
+    dtype: "torch.dtype",
+    side_by_side: bool,
+    deterministic: bool,
 ) -> int:
+    """Views a batch; a deterministic run asks for nothing that changes from run to run."""
     import torch
 
     threads = torch.get_num_threads() if side_by_side and device.type == "cpu" else 1
     view_bytes = memory_of_view(config, dtype.itemsize)
-    return auto_batch_size(macs, device.type, view_bytes, free_memory(device), threads)
+    return auto_batch_size(macs, device.type, view_bytes, free_memory(device, all_of_it=deterministic), threads)
 
 
 def _compiled(

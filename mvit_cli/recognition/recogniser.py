@@ -125,7 +125,8 @@ class Recogniser:
             nullcontext(pool) if pool else self.decode_pool() as workers,
             closing(workers.imap_with_lulls(jobs())) as outcomes,
         ):
-            yield from scored(self.scorer, groups(items(outcomes), lambda: self.scorer.batch_size))
+            whole = self.options.deterministic
+            yield from scored(self.scorer, groups(items(outcomes), lambda: self.scorer.batch_size, whole=whole))
 
     def decode_pool(self) -> "DecodePool":
         """The worker processes that were asked for; they start when files come."""

@@ -4,6 +4,7 @@ import gc
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -56,14 +57,14 @@ def memory_of_view(config: "MViTConfig", number_bytes: int) -> int:
     return 2 * 4 * RGB * prod(config.input_thw) + (6 + round(config.mlp_ratio)) * tokens * number_bytes
 
 
-def free_memory(device: "torch.device") -> int | None:
-    """Bytes that nobody uses at the moment; None where the system does not tell."""
+def free_memory(device: "torch.device", *, all_of_it: bool = False) -> int | None:
+    """Bytes that nobody uses at the moment, or all that there are; None where the system does not tell."""
     import torch
 
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        return int(torch.cuda.mem_get_info(device)[all_of_it])
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return os.sysconf("SC_PHYS_PAGES" if all_of_it else "SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # no Linux
         return None
 
@@ -85,6 +86,8 @@ class Scorer:
         whole_batches: what is left for the last batch is filled up, as a compiled network takes one shape only.
         activation: softmax over the classes, or a sigmoid of each output, whose scores do not sum to 1.
         reference: the network in float32, which the first view is shown too, to tell how far the logits drift.
+        deterministic: nothing that differs from run to run decides how views are computed: no batch is halved, and a
+            GPU takes only kernels that repeat to the bit.
         lock: of the network, which computes for one caller at a time.
     """
 
@@ -96,6 +99,7 @@ class Scorer:
     reference: "nn.Module | None" = None
     whole_batches: bool = False
     activation: Activation = "softmax"
+    deterministic: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
     _news: list[str] = field(default_factory=list)
 
@@ -163,7 +167,7 @@ class Scorer:
         start = 0
         while start < len(pixels):
             try:
-                with self.lock:
+                with self.lock, self._kernels():
                     parts.append(self._one_batch(pixels[start : start + self.batch_size]))
                 start += self.batch_size
                 continue
@@ -172,6 +176,13 @@ class Scorer:
                     raise
             self._halve(len(pixels) - start)  # outside `except`: the traceback would keep the tensors alive
         return parts
+
+    def _kernels(self) -> "AbstractContextManager[None]":
+        import torch
+
+        if not self.deterministic:
+            return nullcontext()
+        return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
 
     def _one_batch(self, pixels: "Tensor") -> "Tensor":
         import torch
@@ -201,6 +212,9 @@ class Scorer:
         import torch
 
         size = min(self.batch_size, views)
+        if self.deterministic and size > 1:
+            message = f"{size} views do not fit into the memory of {self.device}"
+            raise MediaError("memory", message, f"--deterministic halves no batch: try --batch-size {size // 2}")
         if size == 1:
             raise MediaError("memory", f"one view does not fit into the memory of {self.device}", "try --device cpu")
         self.batch_size = size // 2
