@@ -127,4 +127,5 @@ def test_python_defaults_are_those_of_the_command_line() -> None:
         "timeout_s": 60.0,
         "fast": True,
         "compiled": False,
+        "deterministic": False,
     }
