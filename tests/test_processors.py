@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mvit_cli.cli.processors import SMALL_MACS, leave_processors
+from mvit_cli.recognition.processors import SMALL_MACS, leave_processors
 
 
 @pytest.mark.parametrize(

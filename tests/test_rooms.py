@@ -27,8 +27,9 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "recognition": GROUND | {"arch", "checkpoints", "media", "model"},
     "profiling": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
     "training": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
+    "engines": GROUND | {"checkpoints", "media", "recognition"},
     "export": GROUND | {"arch", "model", "recognition"},
-    "cli": GROUND | {"arch", "checkpoints", "export", "profiling", "recognition", "report"},
+    "cli": GROUND | {"arch", "checkpoints", "engines", "export", "profiling", "recognition", "report"},
 }
 WITHOUT_TORCH = ("arch", "errors", "media", "protocol", "records", "report")
 FACES = {"__init__", "__main__"}  # of the whole package: may name every room

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from mvit_cli.cli.outputs import Place
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.recipe import Recipe
-    from mvit_cli.recognition.recogniser import Recogniser
+    from mvit_cli.recognition.recogniser import Opened
     from mvit_cli.report.predict.page.about import About
     from mvit_cli.report.predict.page.writer import Page
 
 
 @contextmanager
 def opened_page(
-    place: "Place | None", recogniser: "Recogniser", settings: Mapping[str, str], journal: "Journal | None" = None
+    place: "Place | None", recogniser: "Opened", settings: Mapping[str, str], journal: "Journal | None" = None
 ) -> "Iterator[Page | None]":
     """Gives the page, begun, with the rows that earlier runs left; on the way out it is completed.
 
@@ -38,7 +38,7 @@ def opened_page(
         yield page
 
 
-def _about(recogniser: "Recogniser", settings: Mapping[str, str]) -> "About":
+def _about(recogniser: "Opened", settings: Mapping[str, str]) -> "About":
     import torch
 
     from mvit_cli.checkpoints.inventory import card_record
@@ -46,7 +46,7 @@ def _about(recogniser: "Recogniser", settings: Mapping[str, str]) -> "About":
 
     settings = {
         **_protocol(recogniser.recipe),
-        "batch size": f"{recogniser.scorer.batch_size}",
+        "batch size": f"{recogniser.batch_size}",
         **settings,
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by mvit {__version__}, torch {torch.__version__}",
     }

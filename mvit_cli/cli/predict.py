@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mvit_cli.cli.arguments import taking
+from mvit_cli.cli.engine import Actors, Address, CpusPerActor, Engine, GpusPerActor, opened_engine, parsed_cluster
 from mvit_cli.cli.flags import (
     Compile,
     Device,
@@ -25,15 +26,15 @@ from mvit_cli.cli.flags import (
 from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
 from mvit_cli.cli.page import opened_page
 from mvit_cli.cli.parts import parsed_shard
-from mvit_cli.cli.processors import leave_processors, share_processors
 from mvit_cli.cli.sink import Form, Format, check_resume, check_suffix, chosen_form, opened_writer
 
 if TYPE_CHECKING:
+    from mvit_cli.engines.cluster import Cluster
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.listing import Listing
     from mvit_cli.recognition.options import PredictOptions
     from mvit_cli.recognition.plan import Plan
-    from mvit_cli.recognition.recogniser import Sources
+    from mvit_cli.recognition.recogniser import Opened, Sources
     from mvit_cli.records import Row
     from mvit_cli.report.predict.page.inputs import Pictures
     from mvit_cli.report.predict.progress import RunReport
@@ -192,6 +193,11 @@ class Arguments:
     fail_fast: FailFast = False
     null: Null = False
     shard: Shard = None
+    engine: Engine = "local"
+    address: Address = None
+    actors: Actors = "1"
+    gpus_per_actor: GpusPerActor = 0
+    cpus_per_actor: CpusPerActor = 0.5
     no_fast: NoFast = False
     compiled: Compile = False
     deterministic: Deterministic = False
@@ -212,6 +218,13 @@ class Arguments:
         from mvit_cli.recognition.listing import Listing
 
         return Listing(tuple(self.inputs), self.null, parsed_shard(self.shard) if self.shard else None)
+
+    @property
+    def cluster(self) -> "Cluster | None":
+        """Where actors of Ray run; None: the network runs here."""
+        if self.engine == "local":
+            return None
+        return parsed_cluster(self.address, self.actors, self.gpus_per_actor, self.cpus_per_actor)
 
     @property
     def places(self) -> list[Place]:
@@ -252,8 +265,6 @@ def _predict(asked: Arguments) -> None:
     With --window a video gives a row for each window: a timeline.
     """
     from mvit_cli.recognition.plan import plan
-    from mvit_cli.recognition.recogniser import no_pictures
-    from mvit_cli.recognition.written import sparing
 
     options = asked.options()
     form = _checked_places(asked)
@@ -263,15 +274,32 @@ def _predict(asked: Arguments) -> None:
     if sources is None and journal and not asked.page:
         journal.repair()
         raise typer.Exit(_finished(_report(asked, journal), journal))
-    share_processors()
-    recogniser = planned.open(progress=not asked.quiet)
-    leave_processors(recogniser.summary["macs"])
-    if journal and planned.identity["views"] is None:  # now the file has told what rows will say of it
-        journal.check(recogniser.run)
-    report = _report(asked, journal)
+    with opened_engine(planned, asked.cluster, quiet=asked.quiet) as recogniser:
+        if journal and planned.identity["views"] is None:  # now the file has told what rows will say of it
+            journal.check(recogniser.run)
+        report = _report(asked, journal)
+        _run(asked, recogniser, form, journal, report, sources or ())
+    raise typer.Exit(_finished(report, journal))
+
+
+predict_command = taking(Arguments, _predict)
+
+
+def _run(
+    asked: Arguments,
+    recogniser: "Opened",
+    form: Form,
+    journal: "Journal | None",
+    report: "RunReport",
+    sources: "Sources",
+) -> None:
+    """Gives the rows of all sources to whoever wants them."""
+    from mvit_cli.recognition.recogniser import no_pictures
+    from mvit_cli.recognition.written import sparing
+
     if form.format != "table":  # whose first lines say it
         report.tell(recogniser.notes)
-    spared = sparing(by_option(asked.places), sources or ())
+    spared = sparing(by_option(asked.places), sources)
     settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
     with (
         opened_page(asked.page_place(), recogniser, settings, journal) as page,
@@ -288,10 +316,6 @@ def _predict(asked: Arguments) -> None:
     ):
         sinks: tuple[Sink, ...] = (page, writer, report) if page else (writer, report)
         _give_out(rows, sinks, asked.fail_fast)
-    raise typer.Exit(_finished(report, journal))
-
-
-predict_command = taking(Arguments, _predict)
 
 
 def _give_out(rows: "Iterable[tuple[Row, Pictures | None]]", sinks: "Sequence[Sink]", fail_fast: bool) -> None:

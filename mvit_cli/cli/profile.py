@@ -10,8 +10,8 @@ import typer
 from mvit_cli.cli.flags import Compile, Device, Force, NoFast, Plot, Preset, Quiet, RunDtypeName
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
 from mvit_cli.cli.outputs import Place, check_apart, check_plot
-from mvit_cli.cli.processors import share_processors
 from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.recognition.processors import share_processors
 
 if TYPE_CHECKING:
     import torch

@@ -108,21 +108,21 @@ class Plan:
         if options.compiled:
             runs = _compiled(runs, model.config, batch_size, device, dtype)
         assumed = recipe.assumed if self.choice.weights else RANDOM_WEIGHTS
+        scorer = Scorer(
+            runs,
+            recipe.transform,
+            device,
+            dtype,
+            batch_size,
+            reference,
+            options.compiled,
+            recipe.activation,
+            options.deterministic,
+        )
         return Recogniser(
-            options,
-            Scorer(
-                runs,
-                recipe.transform,
-                device,
-                dtype,
-                batch_size,
-                reference,
-                options.compiled,
-                recipe.activation,
-                options.deterministic,
-            ),
-            recipe,
-            {
+            options=options,
+            recipe=recipe,
+            run={
                 "preset": summary["preset"],
                 "weights": self.choice.name,
                 "views": str(recipe.views),
@@ -130,9 +130,11 @@ class Plan:
                 "device": str(device),
                 "dtype": cast("DtypeName", INT8 if options.dtype == INT8 else str(dtype).removeprefix("torch.")),
             },
-            tuple(filter(None, (assumed, self.labels.note))),
-            summary,
-            self.choice.card,
+            notes=tuple(filter(None, (assumed, self.labels.note))),
+            summary=summary,
+            batch_size=batch_size,
+            card=self.choice.card,
+            scorer=scorer,
         )
 
     def recipe(self) -> Recipe:

@@ -1,6 +1,7 @@
 """Files -> rows: sources, decoding in worker processes, the network, a row for each input or window in input order."""
 
 import os
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, nullcontext
@@ -41,24 +42,26 @@ def no_pictures(number: int) -> Detail:
     return "none"
 
 
-@dataclass(frozen=True)
-class Recogniser:
-    """The local engine: a network with its weights on a device, and the way files are shown to it.
+@dataclass(frozen=True, kw_only=True)
+class Opened(ABC):
+    """A network that is ready for files, wherever it runs, and what all rows of it share.
 
     Attributes:
         options: what the run was asked for.
+        recipe: how files are shown to it.
         run: what all rows share.
         notes: what every row's `warnings` begin with.
         summary: the object of `mvit summarize`.
+        batch_size: views that go through together, at the start.
         card: what is known of the weights, if they were published.
     """
 
     options: PredictOptions
-    scorer: Scorer
     recipe: Recipe
     run: Run
     notes: tuple[str, ...]
     summary: Summary
+    batch_size: int
     card: Card | None = None
 
     @property
@@ -71,6 +74,27 @@ class Recogniser:
         if not threshold or self.recipe.activation == "sigmoid":
             return classes
         return max(1, min(classes, int(1.001 / threshold)))  # scores sum to 1, but for rounding
+
+    @abstractmethod
+    def rows(
+        self, sources: Sources, wanted: Callable[[int], Detail] = no_pictures
+    ) -> "Generator[tuple[Row, Pictures | None], None, None]":
+        """Yields one row for each source, or for each of its windows, in their order, with the pictures of its file.
+
+        Args:
+            wanted: which pictures to make of a source, numbered from 0; asked ahead, from another thread.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recogniser(Opened):
+    """The local engine: the network in this process, decoding in processes of its own.
+
+    Attributes:
+        scorer: the network with its weights on a device.
+    """
+
+    scorer: Scorer
 
     def predict(self, inputs: Inputs) -> Generator[Row, None, None]:
         """Yields one row for each input, or for each of its windows, in input order."""

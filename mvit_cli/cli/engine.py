@@ -1,0 +1,67 @@
+"""`mvit predict --engine`: where the plan is opened, on this machine or on a cluster."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mvit_cli.errors import UsageError
+from mvit_cli.recognition.processors import leave_processors, share_processors
+
+if TYPE_CHECKING:
+    from mvit_cli.engines.cluster import Cluster
+    from mvit_cli.recognition.plan import Plan
+    from mvit_cli.recognition.recogniser import Opened
+
+Engine = Annotated[
+    Literal["local", "ray"], typer.Option("--engine", help="Where the network runs: here, or in actors of Ray.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="HOST:PORT", help="Ray's cluster, auto, or local.  [default: RAY_ADDRESS, else local]"
+    ),
+]
+Actors = Annotated[str, typer.Option("--actors", metavar="N|MIN:MAX", help="Actors of Ray.")]
+GpusPerActor = Annotated[float, typer.Option("--gpus-per-actor", metavar="G", min=0, help="GPUs of each actor.")]
+CpusPerActor = Annotated[
+    float, typer.Option("--cpus-per-actor", metavar="C", min=0, help="CPUs that Ray books for each actor.")
+]
+
+
+def parsed_cluster(address: str | None, actors: str, gpus: float, cpus: float) -> "Cluster":
+    """Where actors of Ray run.
+
+    Raises:
+        UsageError: no number of actors.
+    """
+    from mvit_cli.engines.cluster import Cluster
+
+    least, _, most = actors.partition(":")
+    if not (least.isdecimal() and (most or least).isdecimal() and 1 <= int(least) <= int(most or least)):
+        raise UsageError(
+            f"--actors {actors} is no number of actors", "give one, as 4, or the least and the most, as 2:8"
+        )
+    return Cluster(address or os.environ.get("RAY_ADDRESS") or "local", int(least), int(most or least), gpus, cpus)
+
+
+@contextmanager
+def opened_engine(plan: "Plan", cluster: "Cluster | None", *, quiet: bool) -> "Iterator[Opened]":
+    """Gives the network, ready for files.
+
+    Args:
+        cluster: where actors of Ray run; None: the network runs here.
+        quiet: no progress of a download.
+    """
+    if cluster:
+        from mvit_cli.engines.ray import opened
+
+        with opened(plan, cluster) as engine:
+            yield engine
+        return
+    share_processors()
+    recogniser = plan.open(progress=not quiet)
+    leave_processors(recogniser.summary["macs"])
+    yield recogniser
