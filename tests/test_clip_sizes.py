@@ -11,18 +11,23 @@ import numpy as np
 import paper_network
 import pytest
 import torch
+from PIL import Image
 from test_checkpoints import MMPRETRAIN
 from test_fast import random_model
 from test_model import SMALL_V2
 
+import mvit_cli
 from mvit_cli.arch import MViTConfig, get_preset
 from mvit_cli.checkpoints.convert import convert
 from mvit_cli.checkpoints.find import ResolvedWeights
 from mvit_cli.checkpoints.formats.reading import Checkpoint
+from mvit_cli.checkpoints.formats.said import said_by
 from mvit_cli.checkpoints.load import describe, load_model
 from mvit_cli.cli.main import run
 from mvit_cli.errors import CheckpointError
 from mvit_cli.model.fast.network import FastMViT
+from mvit_cli.recognition.plan import _show_clips_of
+from mvit_cli.recognition.recipe import assumed_recipe
 
 FLOAT32, FLOAT64 = 1e-4, 1e-9  # as in test_goldens.py
 SAME_SUMS = 2e-5  # two orders of float32 sums; a table stretched twice where it should be once gives 1e-2 to 0.1
@@ -204,3 +209,54 @@ def test_a_resized_summary_counts_the_tables_that_stay(tmp_path: Path, summarize
     for size in ("224", "256x320"):
         document = json.loads(summarize("--weights", str(path), "--size", size, "--format", "json"))
         assert (document["preset"], document["params"]) == ("mvitv2_tiny", 24_173_320)  # of mmpretrain's metafile
+
+
+# --- what a file says of the clips that it wants to be shown
+
+META: dict[str, Any] = {
+    "cfg": """
+model = dict(backbone=dict(type='MViT', arch='tiny', img_size=64), head=dict(type='LinearClsHead', num_classes=10),
+    data_preprocessor=dict(mean=[127.5, 102.0, 51.0], std=[51.0, 25.5, 51.0], to_rgb=True))
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=104, edge='short', backend='pillow', interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=104),
+    dict(type='PackInputs'),
+]
+""",
+    "dataset_meta": {"classes": [f"class {number}" for number in range(10)]},
+}
+
+
+def test_openmmlabs_networks_are_shown_the_crop_that_their_file_names(tmp_path: Path) -> None:
+    """Built for 64 pixels, tested at 104: mmpretrain stretches the tables; also after conversion."""
+    config = replace(get_preset("mvitv2_tiny").config, height=64, width=64, num_classes=10)
+    path, _ = mmpretrain_file(config, tmp_path / "own.pth")
+    content = torch.load(path)
+    torch.save(content | {"meta": META}, path)
+    convert(ResolvedWeights(path, path.name), tmp_path / "converted.safetensors")
+    pixels = np.random.default_rng(0).integers(0, 256, (104, 104, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    mean, std = torch.tensor([0.5, 0.4, 0.2]), torch.tensor([0.2, 0.1, 0.2])
+    clip = ((torch.from_numpy(pixels) / 255 - mean) / std).permute(2, 0, 1)[None, :, None]
+    model = load_model(config, path)
+    expected = logits(model, clip).softmax(1)[0]
+    for weights in (path, tmp_path / "converted.safetensors"):
+        (row,) = mvit_cli.predict([str(tmp_path / "picture.png")], weights=str(weights), top=10)
+        assert row["status"] == "ok"
+        found = {entry["label"]: entry["score"] for entry in row["predictions"]}
+        assert found == pytest.approx({f"class {n}": float(p) for n, p in enumerate(expected)}, abs=SAME_SUMS)
+        assert not any("assumed" in warning for warning in row["warnings"])
+
+
+def test_clips_that_no_network_can_take_are_an_error_of_the_file(tmp_path: Path) -> None:
+    config = replace(golden.small_config("small_mma"), num_classes=10)
+    steps = ("SampleFrames', clip_len=4000, frame_interval=1, num_clips=1", "Resize', scale=(-1, 4000)")
+    pipeline = ", ".join(f"dict(type='{step})" for step in (*steps, "CenterCrop', crop_size=4000"))
+    text = f"{META['cfg'].replace('img_size', 'spatial_size')}test_pipeline = [{pipeline}]"
+    model = random_model(config)
+    said = said_by(Checkpoint(tmp_path / "w.pth", {}, beside={"meta": {**META, "cfg": text}}), 10)
+    recipe = assumed_recipe(config, None, said, "mmaction2")
+    with pytest.raises(CheckpointError, match="the file wants 4000 frames of 4000x4000"):
+        _show_clips_of(model, recipe)
+    assert model.config == config

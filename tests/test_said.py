@@ -207,7 +207,7 @@ def test_a_threshold_lists_what_reaches_it_and_the_best(tmp_path: Path, capsys: 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
 def test_a_threshold_is_a_score(threshold: float) -> None:
-    with pytest.raises(UsageError, match="--threshold"):
+    with pytest.raises(UsageError, match="threshold"):
         mvit_cli.predict([], preset="camera", threshold=threshold)
 
 

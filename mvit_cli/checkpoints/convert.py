@@ -11,6 +11,7 @@ from mvit_cli.checkpoints.find import ResolvedWeights
 from mvit_cli.checkpoints.formats.layouts import Layout
 from mvit_cli.checkpoints.formats.own_protocol import PROTOCOL_KEY, TRAINING_KEY
 from mvit_cli.checkpoints.formats.reading import CFG_KEY, answered, read_checkpoint
+from mvit_cli.checkpoints.formats.said import words_to_keep
 from mvit_cli.checkpoints.load import CONFIG_KEY, build_model, config_to_json, describe, load_state_dict
 from mvit_cli.errors import CheckpointError, MViTError, UsageError
 
@@ -53,6 +54,7 @@ def convert(found: ResolvedWeights, target: Path, preset: str | None = None, *, 
     metadata = {CONFIG_KEY: config_to_json(described.config), "format": "pt", "mvit_version": __version__}
     metadata["converted_from"] = f"{found.card.name if found.card else found.path.name} ({described.layout})"
     metadata |= {key: checkpoint.metadata[key] for key in (PROTOCOL_KEY, TRAINING_KEY) if key in checkpoint.metadata}
+    metadata |= words_to_keep(checkpoint)
     if checkpoint.cfg:
         metadata[CFG_KEY] = checkpoint.cfg  # how the network wants to be shown a file, which tensors cannot tell
     _save(tensors, metadata, target)

@@ -208,10 +208,10 @@ def _described(
     if overrides:
         inferred = replace(inferred, config=replace(inferred.config, **overrides))
     inferred = replace(inferred, notes=(*checkpoint.notes, *inferred.notes))
-    return Described(tensors, layout, inferred, _origin(checkpoint, layout))
+    return Described(tensors, layout, inferred, origin_of(checkpoint, layout))
 
 
-def _origin(checkpoint: Checkpoint, layout: Layout) -> str:
+def origin_of(checkpoint: Checkpoint, layout: Layout) -> str:
     """The layout that a file converted by us had before: `NAME (LAYOUT)` in its metadata."""
     before = re.search(r"\(([\w-]+)\)$", checkpoint.metadata.get("converted_from", ""))
     return before[1] if before else layout

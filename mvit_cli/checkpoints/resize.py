@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 _STRETCHES_WHEN_LOADING = ("pyslowfast", "pyslowfast-separate-qkv", "timm")
 
 
-def config_for_clips(trained: MViTConfig, wanted: MViTConfig, origin: str) -> MViTConfig:
-    """`wanted`, which is `trained` for other clips, with its tables as the code of the layout `origin` has them."""
+def config_for_clips(trained: MViTConfig, wanted: MViTConfig, origin: str = "") -> MViTConfig:
+    """`wanted`, which is `trained` for other clips, with its tables as the code of the layout `origin` has them.
+
+    Without an origin the tables stay: the network is the same function.
+    """
     if origin in _STRETCHES_WHEN_LOADING or wanted.input_thw == trained.tables_thw:
         return wanted
     return replace(wanted, trained_thw=trained.tables_thw)

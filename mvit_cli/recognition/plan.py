@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypedDict, cast
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.presets import Preset, get_preset
-from mvit_cli.arch.summary import preset_of, summarize_config
+from mvit_cli.arch.summary import preset_of, resized, summarize_config
 from mvit_cli.checkpoints.labels import LabelList, read_label_list
+from mvit_cli.checkpoints.resize import config_for_clips
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.request import Windows
 from mvit_cli.protocol import Views
@@ -97,6 +98,7 @@ class Plan:
         options = self.options
         model, device, dtype, path = self._network(progress)
         recipe = self._recipe(model.config, path)
+        _show_clips_of(model, recipe)
         summary = summarize_config(model.config, self.preset or preset_of(model.config))
         batch_size = options.batch_size
         if batch_size == "auto":
@@ -230,6 +232,21 @@ def _check_counts(top: int, batch_size: int | Auto) -> None:
     for name, value in (("--top", top), ("--batch-size", batch_size)):
         if value != "auto" and value < 1:
             raise UsageError(f"{name} {value} is less than 1", "give a whole number from 1 on")
+
+
+def _show_clips_of(model: "MViT", recipe: Recipe) -> None:
+    """Gives the network the size of the clips that it is going to be shown; its tables stay those it was trained with.
+
+    Raises:
+        CheckpointError: its file wants clips that it cannot take.
+    """
+    frames, side = recipe.sampling.frames, recipe.transform.crop
+    try:
+        model.config = config_for_clips(model.config, resized(model.config, frames, side))
+    except ValueError as error:
+        raise CheckpointError(
+            f"the file wants {frames} frames of {side}x{side}: {error}", "see the test pipeline in its configuration"
+        ) from error
 
 
 def _way_to_run(model: "MViT", options: PredictOptions) -> "tuple[nn.Module, nn.Module | None]":

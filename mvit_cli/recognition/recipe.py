@@ -10,6 +10,7 @@ from mvit_cli.checkpoints.formats.layouts import recognise
 from mvit_cli.checkpoints.formats.own_protocol import OwnProtocol, protocol_in
 from mvit_cli.checkpoints.formats.reading import answered, read_shapes
 from mvit_cli.checkpoints.formats.said import Said, said_by
+from mvit_cli.checkpoints.load import origin_of
 from mvit_cli.checkpoints.verification import card_of_file
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.request import MAX_WINDOWS, ReaderChoice, Windows
@@ -23,6 +24,9 @@ IMAGE_MEAN_STD = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 MAX_FILE_BYTES = 2 << 30
 """Decoded pixels of one file: MViTv2-L takes 0.7e9 bytes in its 15 views."""
+
+ANY_CLIP = ("mmaction2",)
+"""Layouts of the code bases that show a network other clips than it was built for, if a file says so."""
 
 NEEDS_MOTION = frozenset({"camera_motion"})
 """Presets for which a still image has no meaning."""
@@ -77,7 +81,9 @@ def recipe_of_file(path: Path, config: MViTConfig, preset: str | None, weights_k
         if card and card.preset == preset:
             return recipe_of_card(card)
         try:
-            return assumed_recipe(config, preset, said_by(checkpoint, config.num_classes), layout)
+            return assumed_recipe(
+                config, preset, said_by(checkpoint, config.num_classes), origin_of(checkpoint, layout)
+            )
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error.message}", error.hint) from error
 
@@ -96,7 +102,7 @@ def assumed_recipe(
 
     Args:
         said: what the file states.
-        layout: of the file; published weights of the same one are the nearest.
+        layout: of the file, or of that which it was converted from; published weights of the same one are the nearest.
 
     Raises:
         CheckpointError: the network takes no square picture, or has one output and a softmax.
@@ -109,9 +115,10 @@ def assumed_recipe(
     said = said or Said()
     card = _nearest_card(config, preset, layout)
     base = _borrowed(card, config) if card else _from_papers(config, preset)
-    fits = said.sampling is not None and said.sampling.frames == config.frames
+    any_clip = layout in ANY_CLIP
+    fits = said.sampling is not None and (any_clip or said.sampling.frames == config.frames)
     sampling = said.sampling if fits and said.sampling else base.sampling
-    resizing = said.resizing if said.resizing and said.resizing.crop == config.height else None
+    resizing = said.resizing if said.resizing and (any_clip or said.resizing.crop == config.height) else None
     transform = base.transform
     if said.statistics:
         transform = replace(transform, mean=said.statistics[0], std=said.statistics[1])

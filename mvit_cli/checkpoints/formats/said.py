@@ -4,18 +4,21 @@ Three public code bases write it: PySlowFast and facebookresearch/mvit (`cfg`, Y
 (`meta`, a configuration in Python's notation, see `openmmlab`), timm (`config.json` beside the file).
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from mvit_cli.checkpoints.formats.openmmlab import Pipeline, read_meta
 from mvit_cli.checkpoints.formats.reading import Checkpoint
-from mvit_cli.checkpoints.formats.settings import read_json, read_yaml
+from mvit_cli.checkpoints.formats.settings import MAX_LETTERS, read_json, read_yaml
 from mvit_cli.errors import CheckpointError
 from mvit_cli.protocol import Activation, Sampling, Views
 
 Colours = tuple[float, float, float]
+
+META_KEY, SETTINGS_KEY = "mmengine_meta", "config_json"
+"""Where a converted file keeps the words of the file it comes from, JSON both, in its metadata."""
 
 MAX_VIEWS = 100
 MAX_PIXELS = 4096
@@ -60,14 +63,53 @@ def said_by(checkpoint: Checkpoint, num_classes: int) -> Said:
     said = Said()
     if checkpoint.cfg:
         said = _from_cfg(read_yaml(checkpoint.cfg, "the file's cfg"))
-    elif isinstance(checkpoint.beside.get("meta"), dict):
-        said = _from_meta(checkpoint.beside["meta"])
-    beside = checkpoint.path.parent / "config.json"
-    if beside.is_file() and not said.places:
-        said = _from_timm(beside)
+    elif meta := _meta_of(checkpoint):
+        said = _from_meta(meta)
+    text, place = _settings_of(checkpoint)
+    if text and not said.places:
+        said = _from_timm(text, place)
     if said.labels is not None and len(said.labels) != num_classes:
         said = replace(said, labels=None)
     return said
+
+
+def words_to_keep(checkpoint: Checkpoint) -> dict[str, str]:
+    """What a file of another code base says, as the metadata of the one converted from it keeps it.
+
+    A `cfg` has a place of its own there; words that are longer than any configuration are left out.
+    """
+    kept = {}
+    meta, (settings, _) = _meta_of(checkpoint), _settings_of(checkpoint)
+    if meta:
+        dataset = _section(meta, "dataset_meta")
+        classes = dataset.get("classes") or dataset.get("CLASSES") or meta.get("CLASSES")
+        named = isinstance(classes, list | tuple) and all(isinstance(name, str) for name in classes)
+        kept[META_KEY] = json.dumps(
+            {"cfg": meta["cfg"] if isinstance(meta.get("cfg"), str) else ""}
+            | ({"dataset_meta": {"classes": classes}} if named else {})
+        )
+    if settings:
+        kept[SETTINGS_KEY] = settings
+    return {key: text for key, text in kept.items() if len(text) <= MAX_LETTERS}
+
+
+def _meta_of(checkpoint: Checkpoint) -> Mapping[Any, Any]:
+    """MMEngine's words: in a torch file, or in the metadata of one converted from it."""
+    told = checkpoint.beside.get("meta")
+    if META_KEY in checkpoint.metadata:
+        told = read_json(checkpoint.metadata[META_KEY], f"{META_KEY} in the file's metadata")
+    return told if isinstance(told, dict) else {}
+
+
+def _settings_of(checkpoint: Checkpoint) -> tuple[str, str]:
+    """The text of a `config.json`, in the metadata or beside the file, and where it stands; empty if there is none."""
+    if SETTINGS_KEY in checkpoint.metadata:
+        return checkpoint.metadata[SETTINGS_KEY], f"{SETTINGS_KEY} in the file's metadata"
+    path = checkpoint.path.parent / "config.json"
+    if not path.is_file():
+        return "", ""
+    with path.open("rb") as file:
+        return file.read(1 << 20).decode("utf-8", "replace"), str(path)
 
 
 def _placed(place: str, **parts: Any) -> Said:
@@ -200,17 +242,16 @@ def _of_255(mean: Any, std: Any) -> tuple[Colours, Colours] | None:
 # --- timm
 
 
-def _from_timm(path: Path) -> Said:
+def _from_timm(text: str, place: str) -> Said:
     """`config.json` of a Hub repository, beside the weights that it describes."""
-    with path.open("rb") as file:
-        config = read_json(file.read(1 << 20).decode("utf-8", "replace"), str(path))
+    config = read_json(text, place)
     if not isinstance(config, dict) or not _word(config.get("architecture")).startswith("mvit"):
         return Said()
     told = _section(config, "pretrained_cfg")
     mean, std = _colours(told.get("mean")), _colours(told.get("std"))
     names = config.get("label_names") or told.get("label_names")
     return _placed(
-        str(path),
+        place,
         sampling=Sampling("image", 1),
         statistics=(mean, std) if mean and std else None,
         resizing=_timm_resizing(told),
