@@ -14,7 +14,9 @@ from PIL import Image
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import attempt, damage, decode, failure_of
+from mvit_cli.media.guards import words_of
 from mvit_cli.media.request import Decoded, DecodeRequest, Windows
+from mvit_cli.media.sources import iter_sources
 from mvit_cli.media.video import av_reader
 from mvit_cli.media.video.decord_reader import decord_is_installed
 from mvit_cli.media.video.index import index_video
@@ -33,6 +35,13 @@ def numbers(decoded: Decoded, view: int = 0) -> list[int]:
 
 def square(path, frames, **options) -> str:
     return write_video(path, frames, size=(128, 128), **options)
+
+
+def raises(error):
+    def raising(*_, **__):
+        raise error
+
+    return raising
 
 
 def request(path, sampling=CLIP, transform=None, **options) -> DecodeRequest:
@@ -229,12 +238,6 @@ def test_attempt_returns_every_failure(tmp_path, monkeypatch):
     assert attempt(request(tmp_path / "none.mp4")).kind == "not_found"
     path = square(tmp_path / "a.mp4", 5)
 
-    def raises(error):
-        def index_video(path):
-            raise error
-
-        return index_video
-
     monkeypatch.setattr("mvit_cli.media.decode.index_video", raises(MemoryError()))
     assert attempt(request(path)).kind == "memory"
     monkeypatch.setattr("mvit_cli.media.decode.index_video", raises(RuntimeError("surprise")))
@@ -315,3 +318,52 @@ def test_errors_of_ffmpeg_speak_of_colours_only_where_it_converts_them(tmp_path,
         playback.to_rgb(frame)
     playback.close()
     assert ("colour matrix 8" in failure_of(error.value, path).message) == (number != errno.EIO)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("opener", ["builtins.open", "av.open", "PIL.Image.open"])
+def test_what_this_process_lacks_is_not_said_of_the_file(tmp_path, monkeypatch, number, opener):
+    picture = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(picture)
+    path = str(picture) if opener == "PIL.Image.open" else square(tmp_path / "a.mp4", 2)
+    refusal = av.error.FFmpegError(number, os.strerror(number)) if opener == "av.open" else OSError(number, "no")
+    monkeypatch.setattr(opener, raises(refusal))
+    failure = attempt(request(path))
+    monkeypatch.undo()
+    assert failure.kind == ("memory" if number == errno.ENOMEM else "internal")
+    assert "ulimit" in failure.hint or number == errno.ENOMEM
+
+
+def test_a_list_of_files_that_cannot_be_opened_is_not_blamed_either(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "scandir", raises(OSError(errno.EMFILE, "Too many open files")))
+    with pytest.raises(OSError, match="Too many open files"):
+        list(iter_sources([str(tmp_path)]))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(2, "No such file or directory", "/tmp/xyz"), "No such file or directory"),
+        (
+            ValueError("cannot identify image file <_io.BufferedReader name='/tmp/x'>"),
+            "cannot identify image file a file",
+        ),
+        (ValueError("odd <a <b> c> end"), "odd a file end"),
+        (SyntaxError(""), "SyntaxError"),
+        (ValueError("words " * 60), " ".join(["words"] * 32) + "..."),
+        (ValueError("x" * 300), "x" * 197 + "..."),
+    ],
+)
+def test_words_of_a_library_are_whole_and_tell_no_path(error, words):
+    assert words_of(error) == words
+    assert len(words) <= 200
+
+
+def test_colours_that_cannot_be_converted_are_an_error_of_the_file(tmp_path, monkeypatch):
+    path = square(tmp_path / "a.mp4", 2)
+    for refusal in (ValueError("no context"), av.error.FFmpegError(errno.EIO, "Input/output error")):
+        convert = raises(refusal)
+        monkeypatch.setattr(av_reader._Playback, "_converted", lambda *_, convert=convert: convert())
+        failure = attempt(request(path, reader="av"))
+        assert failure.kind == "decode"
+        assert "cannot be converted to RGB" in failure.message

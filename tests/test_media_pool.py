@@ -1,5 +1,6 @@
 """The pool: every file has one outcome, in input order, whatever happens to the processes that decode."""
 
+import errno
 import itertools
 import os
 import signal
@@ -20,6 +21,7 @@ from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.decode import attempt
 from mvit_cli.media.request import LULL, Decoded, DecodeRequest
 from mvit_cli.media.workers.pool import DecodePool, _Outbox, workers_auto
+from mvit_cli.media.workers.shared import Slot
 from mvit_cli.media.workers.worker import _arm
 from mvit_cli.protocol import Sampling, Transform
 
@@ -239,6 +241,35 @@ def test_real_file_over_the_memory_limit_is_a_memory_error(tmp_path, reader):
     assert answers[:4] == ["memory"] * 4
     assert answers[4] in ("memory", answers[5])
     assert isinstance(answers[5], int)
+
+
+def test_no_memory_for_pixels_in_this_process_costs_their_row(monkeypatch):
+    array, calls = Slot.array, itertools.count()
+
+    def refused(slot, shape, dtype):
+        if next(calls) == 1:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return array(slot, shape, dtype)
+
+    with FaultyPool(workers=1) as pool:
+        monkeypatch.setattr(Slot, "array", refused)
+        assert [told(outcome) for outcome in outcomes(pool, range(4))] == [0, "memory", 2, 3]
+
+
+@posix
+def test_workers_without_file_descriptors_are_an_error_that_says_so(monkeypatch):
+    made, closed = [], []
+    monkeypatch.setattr("mvit_cli.media.workers.process.Slot", lambda: made.append(Slot()) or made[-1])
+    monkeypatch.setattr(Slot, "close", lambda slot: closed.append(slot))
+
+    def refused(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("mvit_cli.media.workers.process._start", refused)
+    with DecodePool(workers=1) as pool, pytest.raises(MViTError, match="do not start: Too many open files") as error:
+        outcomes(pool, [1])
+    assert "ulimit -n" in error.value.hint
+    assert set(made) == set(closed)  # nothing stays open behind it
 
 
 @posix

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.guards import NAME_VIDEOS, CheckedFile, check_file
+from mvit_cli.media.guards import NAME_VIDEOS, CheckedFile, check_file, words_of
 from mvit_cli.media.images import probe, read_image
 from mvit_cli.media.request import Clip, Decoded, DecodeRequest
 from mvit_cli.media.strips import pictures_of
@@ -82,14 +82,13 @@ def _failure_of(error: Exception) -> MediaError:
     number = getattr(error, "errno", None)
     if isinstance(error, MemoryError) or number == errno.ENOMEM:
         return MediaError("memory", "decoding needs more memory than there is", "scale the file down")
-    said = next(iter(str(error).strip().splitlines()), "")
     if number in (errno.EMFILE, errno.ENFILE):
         return MediaError("internal", "too many open files", "raise the limit (ulimit -n), or use fewer --workers")
     if isinstance(error, av.error.FFmpegError):
         return MediaError(
             "decode", f"FFmpeg cannot decode it ({error.strerror})", "check that the file plays elsewhere"
         )
-    return MediaError("internal", f"{type(error).__name__}: {said}", "please report this file")
+    return MediaError("internal", f"{type(error).__name__}: {words_of(error)}", "please report this file")
 
 
 def show_still(

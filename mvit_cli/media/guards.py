@@ -1,6 +1,8 @@
 """What is checked of a file before any decoder sees it."""
 
+import errno
 import os
+import re
 import stat
 from dataclasses import dataclass
 
@@ -13,6 +15,8 @@ MAX_VIDEO_PIXELS = 8192 * 4352
 MEMORY_BYTES = 4 << 30
 
 HEAD_BYTES = 4096
+# Of a library's message in ours.
+MOST_LETTERS = 200
 NAME_VIDEOS = "name the video files themselves"
 # Scripts that name other files or addresses: FFmpeg would follow them.
 PLAYLISTS = ((b"#EXTM3U", "an HLS playlist"), (b"ffconcat", "an ffconcat script"), (b"[playlist]", "a PLS playlist"))
@@ -53,12 +57,33 @@ def check_file(path: str | CheckedFile) -> CheckedFile:
     except FileNotFoundError as error:
         raise MediaError("not_found", "no such file", "check the path") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+        if is_no_fault_of_the_file(error):
+            raise
         reason = getattr(error, "strerror", None) or str(error)
         raise MediaError(
             "not_found", f"the file cannot be opened: {reason}", "check the path and its permissions"
         ) from error
     refuse_playlist(head)
     return CheckedFile(absolute, head)
+
+
+def is_no_fault_of_the_file(error: BaseException) -> bool:
+    """Whether this process has no file descriptor or memory left, whatever file it asked for."""
+    return getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+def words_of(error: Exception) -> str:
+    """What an exception of a library says, in a line for people: no path, no object of Python, no word in halves."""
+    text = getattr(error, "strerror", None) or next(iter(str(error).strip().splitlines()), "")
+    return shortened(re.sub(r"<[^<>]*(<[^<>]*>[^<>]*)*>", "a file", str(text))) or type(error).__name__
+
+
+def shortened(text: str) -> str:
+    """At most `MOST_LETTERS`, in whole words."""
+    if len(text) <= MOST_LETTERS:
+        return text
+    words = text[: MOST_LETTERS - 3].rsplit(maxsplit=1)
+    return f"{words[0] if len(words) > 1 else text[: MOST_LETTERS - 3]}..."
 
 
 def refuse_playlist(head: bytes) -> None:

@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.guards import MEMORY_BYTES, CheckedFile, check_file
+from mvit_cli.media.guards import MEMORY_BYTES, CheckedFile, check_file, is_no_fault_of_the_file, words_of
 from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.webp import animation_of
 
@@ -96,7 +96,9 @@ def read_image(path: str | CheckedFile, notes: list[str] | None = None) -> "NDAr
     except Image.DecompressionBombError as error:
         raise MediaError("unsupported", str(error).split(",")[0], "scale the image down") from error
     except Exception as error:  # broken files make Pillow's plugins raise SyntaxError, struct.error, EOFError ...
-        raise MediaError("decode", f"the image cannot be read ({error})", HINT) from error
+        if is_no_fault_of_the_file(error):
+            raise
+        raise MediaError("decode", f"the image cannot be read ({words_of(error)})", HINT) from error
 
 
 def _is_still(head: bytes) -> bool:

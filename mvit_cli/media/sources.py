@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from mvit_cli.errors import MediaError
+from mvit_cli.media.guards import is_no_fault_of_the_file
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset({
@@ -108,6 +109,8 @@ def _walk(root: str) -> Iterator[Source]:
                 if here not in (parent for parent, _ in above):
                     above.append((here, entries))
             except OSError as error:
+                if is_no_fault_of_the_file(error):
+                    raise
                 reason = f"the folder cannot be read: {error.strerror}"
                 has_gone = above and isinstance(error, FileNotFoundError)  # since its name was read
                 if not has_gone:
@@ -208,6 +211,8 @@ def _list_file(name: str, end: bytes) -> Iterator[Source]:
     try:
         descriptor = os.open(name[1:], os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:
+        if is_no_fault_of_the_file(error):
+            raise
         reason = getattr(error, "strerror", None) or str(error)
         yield Source(name, MediaError("not_found", f"the list cannot be read: {reason}", "check the path"))
         return

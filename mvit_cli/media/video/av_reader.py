@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from mvit_cli.errors import MediaError
+from mvit_cli.media.guards import is_no_fault_of_the_file, words_of
 from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.container import ERROR_BUDGET, open_video, packets_of
 from mvit_cli.media.video.index import VideoIndex
@@ -244,20 +245,26 @@ class _Playback:
         """`(H, W, 3)` RGB, turned upright; where the size changes in mid-stream, scaled to the first."""
         import av
 
-        width, height = self._size
         try:
-            with MemoryWatch():
-                pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
-        except (OSError, av.error.FFmpegError) as error:  # an invalid argument is no OSError of PyAV's
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            return self._orientation.upright(self._converted(frame))
+        except (OSError, ValueError, av.error.FFmpegError) as error:  # an invalid argument is no OSError of PyAV's
+            if is_no_fault_of_the_file(error):
                 raise
+            if getattr(error, "errno", None) not in (errno.EOPNOTSUPP, errno.EINVAL):
+                text = f"its frames cannot be converted to RGB ({words_of(error)})"
+                raise MediaError("decode", text, "check that the file plays elsewhere") from error
             raise MediaError(
                 "unsupported",
                 f"frames of the format {frame.format.name} and colour matrix {int(frame.colorspace)} cannot be"
                 " converted to RGB",
                 "convert it to H.264 with BT.709 first",
             ) from error
-        return self._orientation.upright(cast("NDArray[np.uint8]", pixels))
+
+    def _converted(self, frame: "VideoFrame") -> "NDArray[np.uint8]":
+        width, height = self._size
+        with MemoryWatch():
+            pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
+        return cast("NDArray[np.uint8]", pixels)
 
     def close(self) -> None:
         self._container.close()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.guards import MAX_VIDEO_PIXELS
+from mvit_cli.media.guards import MAX_VIDEO_PIXELS, is_no_fault_of_the_file
 from mvit_cli.media.shortage import MemoryWatch
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def open_video(path: str, *, only_whole: bool = False) -> "tuple[InputContainer,
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
+        if is_no_fault_of_the_file(error):
+            raise
         raise MediaError(
             "decode",
             f"{NEITHER} ({error.strerror})",

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from mvit_cli.errors import MediaError
+from mvit_cli.media.guards import is_no_fault_of_the_file
 from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.av_reader import Fetched
 from mvit_cli.media.video.index import VideoIndex
@@ -39,6 +40,8 @@ class WebPReader:
         except MemoryError:
             raise
         except Exception as error:
+            if is_no_fault_of_the_file(error):
+                raise
             raise MediaError("decode", "the animation cannot be read: it is damaged or cut short", HINT) from error
         held = getattr(self._image, "n_frames", 1)
         if held != index.num_frames:

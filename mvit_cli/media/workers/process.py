@@ -1,6 +1,7 @@
 """One worker process, seen from the pool: start it, hand it files, hear its answers and its last words."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -14,8 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
-from mvit_cli.errors import MediaError
-from mvit_cli.media.request import AT_WORK, AtWork, DecodeRequest, Outcome, is_last, window_of
+from mvit_cli.errors import MediaError, MViTError
+from mvit_cli.media.guards import shortened
+from mvit_cli.media.request import AT_WORK, AtWork, DecodeRequest, LostWindowError, Outcome, is_last, window_of
 from mvit_cli.media.workers.shared import Slot, anonymous_file
 from mvit_cli.media.workers.wire import outcome_of, parsed, read_frame, shape_of, write_frame
 
@@ -96,15 +98,24 @@ class WorkerProcess:
         now: Callable[[], float],
     ) -> None:
         self._now = now
-        self.slots = [Slot() for _ in range(slots)]
+        self.slots: list[Slot] = []
         self.jobs: deque[tuple[Job, int]] = deque()
         self.ready = False
         self.rests = False
         self.done = 0
         self._most_bytes = 0  # of pixels that a file of it gave
         self._since = self._now()  # start of the process, then of the first job
-        self._words = anonymous_file()
-        self._process = _start(module, [slot.handle for slot in self.slots], memory_bytes, self._words)
+        with contextlib.ExitStack() as opened:
+            try:
+                self._words = opened.enter_context(anonymous_file())
+                for _ in range(slots):
+                    self.slots.append(Slot())
+                    opened.callback(self.slots[-1].close)
+                self._process = _start(module, [slot.handle for slot in self.slots], memory_bytes, self._words)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise MViTError(f"the processes that decode do not start: {reason}", _next_step(error)) from error
+            opened.pop_all()
         self._ear = threading.Thread(target=self._listen, args=(events,), daemon=True)
         self._ear.start()
 
@@ -158,12 +169,19 @@ class WorkerProcess:
         self._since = self._now()
         if answer["says"] == "alive":
             return job, AT_WORK
-        pixels = None
+        pixels, refused = None, False
         place = shape_of(answer, math.prod(job.request.pixels_shape))
         if place:
-            pixels = self.slots[slot].array(*place).copy()
-            self._most_bytes = max(self._most_bytes, pixels.nbytes)
+            try:
+                pixels = self.slots[slot].array(*place).copy()
+                self._most_bytes = max(self._most_bytes, pixels.nbytes)
+            except (MemoryError, OSError):  # of this process, which the network shares
+                refused = True
         outcome = outcome_of(answer, pixels)
+        if refused:
+            error = MediaError("memory", "there is no memory for its pixels", "use fewer --workers or smaller batches")
+            window = window_of(outcome)
+            outcome = LostWindowError(error, window) if window else error
         job.note(outcome)
         if is_last(outcome):
             self.rests = False
@@ -191,7 +209,8 @@ class WorkerProcess:
         size = self._words.seek(0, os.SEEK_END)
         self._words.seek(max(0, size - TAIL_BYTES))
         lines = [line for line in self._words.read(TAIL_BYTES).decode(errors="replace").splitlines() if line.strip()]
-        return "".join(letter if letter.isprintable() else " " for letter in lines[-1]).strip()[:200] if lines else ""
+        last = "".join(letter if letter.isprintable() else " " for letter in lines[-1]) if lines else ""
+        return shortened(last.strip())
 
     def _listen(self, events: queue.SimpleQueue[Any]) -> None:
         assert self._process.stdout is not None
@@ -205,6 +224,12 @@ class WorkerProcess:
         finally:
             self._process.wait()
             events.put((self, None))
+
+
+def _next_step(error: OSError) -> str:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "raise the limit of open files (`ulimit -n 4096`), or use fewer --workers"
+    return "use fewer --workers, or --workers 0 to decode in the main process"
 
 
 def _environment() -> dict[str, str]:
