@@ -26,10 +26,11 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "report": {"arch", "errors", "records", "rules"},
     "recognition": GROUND | {"arch", "checkpoints", "media", "model"},
     "profiling": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
-    "training": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
+    "evaluation": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
+    "training": GROUND | {"arch", "checkpoints", "evaluation", "media", "model", "recognition"},
     "engines": GROUND | {"checkpoints", "media", "recognition"},
     "export": GROUND | {"arch", "model", "recognition"},
-    "cli": GROUND | {"arch", "checkpoints", "engines", "export", "profiling", "recognition", "report"},
+    "cli": GROUND | {"arch", "checkpoints", "engines", "evaluation", "export", "profiling", "recognition", "report"},
 }
 WITHOUT_TORCH = ("arch", "errors", "media", "protocol", "records", "report")
 FACES = {"__init__", "__main__"}  # of the whole package: may name every room

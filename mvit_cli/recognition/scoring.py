@@ -3,7 +3,7 @@
 import gc
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from math import prod
@@ -88,6 +88,7 @@ class Scorer:
         reference: the network in float32, which the first view is shown too, to tell how far the logits drift.
         deterministic: nothing that differs from run to run decides how views are computed: no batch is halved, and a
             GPU takes only kernels that repeat to the bit.
+        readout: the network and normalised clips -> what is taken instead of scores, see `recognition/readout.py`.
         lock: of the network, which computes for one caller at a time.
     """
 
@@ -100,6 +101,7 @@ class Scorer:
     whole_batches: bool = False
     activation: Activation = "softmax"
     deterministic: bool = False
+    readout: "Callable[[nn.Module, Tensor], Tensor] | None" = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     _news: list[str] = field(default_factory=list)
 
@@ -148,7 +150,11 @@ class Scorer:
         with torch.inference_mode():
             scores = torch.cat(started.parts).cpu()
             means = [views.mean(dim=0) for views in scores.split(started.views)]
-        wrong = MediaError("internal", "the network gave scores that are not numbers", "try --dtype float32")
+        wrong = MediaError(
+            "internal",
+            "the network gave " + ("features" if self.readout else "scores") + " that are not numbers",
+            "try --dtype float32",
+        )
         return [mean if bool(torch.isfinite(mean).all()) else wrong for mean in means]
 
     @property
@@ -193,6 +199,8 @@ class Scorer:
         num_views = len(clips)
         if self.whole_batches and num_views < self.batch_size:
             clips = torch.cat((clips, clips[-1:].expand(self.batch_size - num_views, -1, -1, -1, -1)))
+        if self.readout:
+            return self.readout(self.model, clips)[:num_views].float()
         logits = self.model(clips)[:num_views].float()
         if self.reference is not None:
             self._tell_drift(clips[:1], logits[:1])
