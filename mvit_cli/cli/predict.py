@@ -4,8 +4,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -26,7 +25,35 @@ from mvit_cli.cli.flags import (
 from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
 from mvit_cli.cli.page import opened_page
 from mvit_cli.cli.parts import parsed_shard
-from mvit_cli.cli.sink import Form, Format, check_resume, check_suffix, chosen_form, opened_writer
+from mvit_cli.cli.predict_flags import (
+    BatchSize,
+    Columns,
+    CsvSafe,
+    Deterministic,
+    FailFast,
+    FormatOption,
+    Hop,
+    Inputs,
+    Labels,
+    MaxWindows,
+    MinScore,
+    NoStages,
+    Null,
+    Output,
+    Reader,
+    Report,
+    Resume,
+    RetryErrors,
+    Shard,
+    Smooth,
+    Threshold,
+    Timeout,
+    Top,
+    Views,
+    Window,
+    Workers,
+)
+from mvit_cli.cli.sink import Form, check_resume, check_suffix, chosen_form, opened_writer
 
 if TYPE_CHECKING:
     from mvit_cli.engines.cluster import Cluster
@@ -45,6 +72,7 @@ Examples:
   mvit predict clip.mp4
   mvit predict clip.mp4 --preset camera                 weights included, works offline
   mvit predict film.mp4 --window 2 --hop 1              a timeline
+  mvit predict film.mp4 --window 2 -o film.srt --min-score 0.5 --smooth 4
   mvit predict videos/ --weights mvitv2_s_16x4.tv_k400 > rows.jsonl
   mvit predict 'shots/**/*.mov' --format csv --output shots.csv
   mvit predict videos/ --output rows.jsonl --resume     goes on where a run ended
@@ -54,111 +82,6 @@ Examples:
 
 \b
 Exit code: 0 every input was recognised, 1 some were not, 2 wrong usage, 130 interrupted."""
-
-Inputs = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="INPUT",
-        help="Video or image, folder, quoted glob, @list.txt (a path a line), or - (paths on standard input).",
-        show_default=False,
-    ),
-]
-Labels = Annotated[
-    Path | None,
-    typer.Option("--labels", metavar="FILE", help="Class names, one a line or JSON.  [default: the weights']"),
-]
-Top = Annotated[int, typer.Option("--top", metavar="K", min=1, help="Classes an input.")]
-Threshold = Annotated[
-    float | None,
-    typer.Option(
-        "--threshold", metavar="P", help="All classes with this score or more, and the best, instead of --top."
-    ),
-]
-Views = Annotated[
-    str | None,
-    typer.Option("--views", metavar="CxS", help="Clips x crops to average, as 5x1.  [default: the weights' protocol]"),
-]
-Window = Annotated[
-    float | None,
-    typer.Option(
-        "--window", metavar="S", help="A row for each window of S seconds of a video, instead of one for all."
-    ),
-]
-Hop = Annotated[
-    float | None,
-    typer.Option("--hop", metavar="S", help="Seconds from the start of a window to the next.  [default: --window]"),
-]
-MaxWindows = Annotated[
-    int,
-    typer.Option("--max-windows", metavar="N", min=1, help="Rows of one video; the rest is one error."),
-]
-BatchSize = Annotated[str, typer.Option("--batch-size", metavar="N|auto", help="Views that go through together.")]
-Workers = Annotated[str, typer.Option("--workers", metavar="N|auto", help="Processes that decode.")]
-Timeout = Annotated[
-    float,
-    typer.Option(
-        "--timeout",
-        metavar="S",
-        help="Seconds that a file may take to decode; with --window each one, and the file 0.1 s a frame more.",
-        show_default="60",
-    ),
-]
-Deterministic = Annotated[
-    bool,
-    typer.Option("--deterministic", help="The same scores to the bit in every run; rows may wait for a batch to fill."),
-]
-Reader = Annotated[
-    Literal["auto", "decord", "av"],
-    typer.Option(
-        "--reader", help="Library that fetches frames; auto takes decord where it is proved right, else PyAV."
-    ),
-]
-FormatOption = Annotated[
-    Format | None,
-    typer.Option(
-        "--format", help="How rows are written.  [default: table on a terminal, else jsonl or --output's suffix]"
-    ),
-]
-Columns = Annotated[
-    str | None,
-    typer.Option(
-        "--columns",
-        metavar="NAME,...",
-        help="Columns of csv and tsv, as path,label_1,score_1,warnings.  [default: most]",
-    ),
-]
-CsvSafe = Annotated[
-    bool,
-    typer.Option(
-        "--csv-safe",
-        help="For spreadsheets: in csv and tsv a cell that begins like a formula (= + - @ tab CR) gets a ' in front.",
-    ),
-]
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write rows here, not to stdout.")]
-Report = Annotated[
-    Path | None,
-    typer.Option("--report", metavar="FILE", help="Write a page too: frames, classes, timings, network (HTML)."),
-]
-Resume = Annotated[
-    bool,
-    typer.Option(
-        "--resume", help="Keep the rows that --output has (JSON lines, csv, tsv), do only inputs without one."
-    ),
-]
-RetryErrors = Annotated[
-    bool, typer.Option("--retry-errors", help="With --resume: drop the rows that are errors, do their inputs again.")
-]
-FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first input that fails.")]
-Null = Annotated[bool, typer.Option("--null", "-0", help="Paths of - and @list end with NUL, not with a line break.")]
-Shard = Annotated[
-    str | None,
-    typer.Option(
-        "--shard",
-        metavar="I/N",
-        help="Only the I-th (from 0) of N parts of the inputs; auto takes both from the job's environment.",
-    ),
-]
-NoStages = Annotated[bool, typer.Option("--no-stages", help="Leave the table of stages out.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +109,8 @@ class Arguments:
     columns: Columns = None
     csv_safe: CsvSafe = False
     output: Output = None
+    min_score: MinScore = None
+    smooth: Smooth = None
     page: Report = None
     resume: Resume = False
     retry_errors: RetryErrors = False
@@ -329,7 +254,15 @@ def _give_out(rows: "Iterable[tuple[Row, Pictures | None]]", sinks: "Sequence[Si
 
 def _checked_places(asked: Arguments) -> Form:
     """The form of the rows, after all places that are written to were found fit."""
-    form = chosen_form(asked.format, asked.output, asked.columns, safe=asked.csv_safe)
+    form = chosen_form(
+        asked.format,
+        asked.output,
+        asked.columns,
+        safe=asked.csv_safe,
+        min_score=asked.min_score,
+        smooth_s=asked.smooth,
+        in_windows=asked.window is not None,
+    )
     read = [path for path in (*(name.removeprefix("@") for name in asked.inputs), asked.weights, asked.labels) if path]
     check_resume(asked.resume, asked.retry_errors, asked.output, asked.page, form)
     for place in asked.places:

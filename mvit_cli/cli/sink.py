@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from mvit_cli.records import Row
     from mvit_cli.report.predict.page.inputs import Pictures
     from mvit_cli.report.predict.separated import SeparatedFile
+    from mvit_cli.report.predict.subtitles import SubtitleFormat
     from mvit_cli.report.predict.writers import RowWriter, Sink
 
-Format = Literal["table", "jsonl", "json", "csv", "tsv"]
+Format = Literal["table", "jsonl", "json", "csv", "tsv", "srt", "vtt"]
+SUBTITLES = ("srt", "vtt")
 
 _BY_SUFFIX: dict[str, Format] = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}
+_BY_SUFFIX |= {".srt": "srt", ".vtt": "vtt"}
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,15 @@ class Form:
     Attributes:
         columns: of separated values; none: the usual ones.
         safe: no cell of separated values is a formula for a spreadsheet.
+        min_score: of subtitles; what scores less is left out.
+        smooth_s: of subtitles; scores are means over windows that begin within half of this.
     """
 
     format: Format
     columns: tuple[str, ...] = ()
     safe: bool = False
+    min_score: float | None = None
+    smooth_s: float = 0.0
 
     def file(self, *, in_windows: bool) -> "SeparatedFile | None":
         """What goes on with a file of this form; None for JSON lines."""
@@ -46,13 +53,30 @@ class Form:
         return SeparatedFile(SEPARATORS[self.format], self.columns, self.safe, in_windows)
 
 
-def chosen_form(named: Format | None, output: Path | None, columns: str | None = None, *, safe: bool = False) -> Form:
+def chosen_form(
+    named: Format | None,
+    output: Path | None,
+    columns: str | None = None,
+    *,
+    safe: bool = False,
+    min_score: float | None = None,
+    smooth_s: float | None = None,
+    in_windows: bool = False,
+) -> Form:
     """The format asked for; else that of the file's suffix; else a table on a terminal and JSON lines elsewhere.
 
     Raises:
-        UsageError: columns that there are not, or columns of a format that has none.
+        UsageError: columns that there are not, or what belongs to another format.
     """
     format = named or _format_of(output)
+    if format in SUBTITLES:
+        if not in_windows:
+            raise UsageError(f"--format {format} is a timeline, which needs windows", "add --window 2")
+        if columns is None and not safe:
+            return Form(format, min_score=min_score, smooth_s=smooth_s or 0.0)
+    for option, given in (("--min-score", min_score), ("--smooth", smooth_s)):
+        if given is not None and format not in SUBTITLES:
+            raise UsageError(f"{option} is about subtitles, not about {format}", f"add --format srt, or drop {option}")
     if format in ("csv", "tsv"):
         from mvit_cli.report.predict.separated import named_columns
 
@@ -80,7 +104,7 @@ def check_suffix(named: Format | None, output: Path | None, page: Path | None) -
     if output and output.suffix and not named and output.suffix.lower() not in _BY_SUFFIX:
         raise UsageError(
             f"--output {output}: rows are not written as {output.suffix}",
-            f"name it {_stem(output) or 'rows'}.jsonl, .json, .csv or .tsv, or say --format",
+            f"name it {_stem(output) or 'rows'}.jsonl, .json, .csv, .tsv, .srt or .vtt, or say --format",
         )
     if page and page.suffix and page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(
@@ -104,7 +128,7 @@ def check_resume(resume: bool, retry_errors: bool, output: Path | None, page: Pa
         raise UsageError("--retry-errors needs --resume", "add --resume: it goes on with the rows of --output")
     if resume and not output:
         raise UsageError("--resume needs --output FILE", "name the file that has the rows so far")
-    if resume and format in ("json", "table"):
+    if resume and format in ("json", "table", *SUBTITLES):
         raise UsageError(
             f"--resume cannot go on with --format {format}", "write JSON lines: --format jsonl --output rows.jsonl"
         )
@@ -133,6 +157,7 @@ def opened_writer(
         around: entered around each row that is written.
     """
     from mvit_cli.report.predict.spans import Timelines
+    from mvit_cli.report.predict.subtitles import Subtitles
     from mvit_cli.report.predict.terminal import PredictionBlocks, Screen
     from mvit_cli.report.predict.writers import JsonDocument, JsonLines, OnTerminal
 
@@ -149,6 +174,8 @@ def opened_writer(
             writer = JsonDocument(data, model)
         elif format == "jsonl":
             writer = JsonLines(data)
+        elif format in SUBTITLES:
+            writer = Subtitles(data, cast("SubtitleFormat", format), form.min_score, form.smooth_s)
         else:
             top = min(recogniser.most_listed, model["num_classes"])
             writer = _separated(data, form, output, top, in_windows=in_windows, journal=journal)
