@@ -284,7 +284,7 @@ class TestOutput:
     @pytest.mark.parametrize(
         ("option", "name", "says"),
         [
-            ("-o", "x.parquet", "name it x.jsonl, .json, .csv or .tsv"),
+            ("-o", "x.parquet", "name it x.jsonl, .json, .csv, .tsv, .srt or .vtt"),
             ("-o", "x.xlsx", "not written as .xlsx"),
             ("-o", "x.jsonl.gz", "name it x.jsonl"),
             ("--report", "r.pdf", "name it r.html"),
