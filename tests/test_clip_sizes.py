@@ -204,6 +204,19 @@ def test_the_command_describes_what_it_is_told_to_be(tmp_path: Path, capsys: pyt
     assert "--frames and --size" in capsys.readouterr().err
 
 
+def test_conversion_writes_the_clips_into_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, path, target = save(WIDE, tmp_path / "wide.pth"), tmp_path / "wide.pth", tmp_path / "wide.safetensors"
+    assert run(["weights", "convert", str(path), str(target)]) == 1
+    assert "which writes them into the file" in " ".join(capsys.readouterr().err.split())
+    assert run(["weights", "convert", str(path), str(target), "--size", "96x144"]) == 0
+    clips = torch.randn(1, 3, *WIDE.input_thw)
+    assert float((logits(load_model(None, target), clips) - logits(model, clips)).abs().max()) <= SAME_SUMS
+    capsys.readouterr()
+    assert run(["weights", "convert", str(target), str(tmp_path / "other.safetensors"), "--size", "96"]) == 2
+    assert "trained for 16 frames of 96x144, and convert changes nothing" in " ".join(capsys.readouterr().err.split())
+    assert run(["weights", "convert", str(path), str(target), "--size", "x"]) == 2
+
+
 def test_a_resized_summary_counts_the_tables_that_stay(tmp_path: Path, summarize: Callable[..., str]) -> None:
     path, _ = mmpretrain_file(get_preset("mvitv2_tiny").config, tmp_path / "tiny.pth")
     for size in ("224", "256x320"):

@@ -275,7 +275,12 @@ def test_a_repository_in_several_files_is_fetched_whole_and_once(hub: FileServer
     assert described.returncode == 0, described.stderr
     assert json.loads(described.stdout)["weights"]["path"] == str(index)
     assert len(hub.requests) == before
-    (index.parent / LOST).unlink()
+    blob = (index.parent / LOST).resolve()
+    blob.write_bytes(blob.read_bytes()[:-1] + b"?")
+    damaged = mvit(hub, "weights", "verify", REPO, MVIT_OFFLINE="1")
+    assert damaged.returncode == 1
+    assert f"{LOST} is not the published file" in damaged.stderr
+    assert not blob.exists()
     half = mvit(hub, "summarize", "--weights", REPO)
     assert half.returncode == 1
     assert f"{REPO} is not on this machine" in half.stderr

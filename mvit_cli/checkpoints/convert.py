@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from mvit_cli import __version__
 from mvit_cli.arch.config import MViTConfig
+from mvit_cli.arch.summary import resized
 from mvit_cli.checkpoints.find import ResolvedWeights
+from mvit_cli.checkpoints.formats.clip_size import Geometry
 from mvit_cli.checkpoints.formats.layouts import Layout
 from mvit_cli.checkpoints.formats.own_protocol import PROTOCOL_KEY, TRAINING_KEY
 from mvit_cli.checkpoints.formats.reading import CFG_KEY, answered, read_checkpoint
@@ -29,16 +31,24 @@ class Converted:
     params: int
 
 
-def convert(found: ResolvedWeights, target: Path, preset: str | None = None, *, force: bool = False) -> Converted:
+def convert(
+    found: ResolvedWeights,
+    target: Path,
+    preset: str | None = None,
+    *,
+    force: bool = False,
+    clips: Geometry = (None, None),
+) -> Converted:
     """Writes the canonical form of a checkpoint; every value stays as it is.
 
     Args:
         target: `.safetensors`; written whole or not at all.
         preset: the architecture, where the file cannot tell it.
         force: replace a file that is there.
+        clips: frames and pixels that the file was trained for, where it cannot tell them.
 
     Raises:
-        UsageError: the target has another ending, or is there already.
+        UsageError: the target has another ending, or is there already; the file was trained for other clips.
         CheckpointError: the checkpoint cannot be read, recognised or fitted strictly.
         MViTError: the target cannot be written.
     """
@@ -47,7 +57,9 @@ def convert(found: ResolvedWeights, target: Path, preset: str | None = None, *, 
     if target.exists() and not force:
         raise UsageError(f"{target} is there already", "--force replaces it")
     checkpoint = read_checkpoint(found.path)
-    described = describe(checkpoint, preset or (found.card.preset if found.card else None), found.overrides)
+    preset = preset or (found.card.preset if found.card else None)
+    described = describe(checkpoint, preset, found.overrides, clips)
+    _check_clips(described.config, clips)
     with answered(found.path):
         names = _fitted_names(described.config, checkpoint.tensors, found.path)
     tensors = {name: described.tensors[name] for name in names}
@@ -59,6 +71,16 @@ def convert(found: ResolvedWeights, target: Path, preset: str | None = None, *, 
         metadata[CFG_KEY] = checkpoint.cfg  # how the network wants to be shown a file, which tensors cannot tell
     _save(tensors, metadata, target)
     return Converted(target, described.layout, described.config, sum(tensor.numel() for tensor in tensors.values()))
+
+
+def _check_clips(config: MViTConfig, clips: Geometry) -> None:
+    """That clips which were named are those of the training: no value changes here."""
+    if resized(config, *clips).input_thw != config.input_thw:
+        raise UsageError(
+            f"the file was trained for {config.frames} frames of {config.height}x{config.width}, and convert changes"
+            " nothing",
+            "leave out --frames and --size: the network is given others when it is loaded",
+        )
 
 
 def _fitted_names(config: MViTConfig, tensors: "dict[str, Tensor]", path: Path) -> list[str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from mvit_cli.checkpoints.cards import Card, card_names, load_card
 from mvit_cli.checkpoints.fetch.integrity import sha256_of, sha256_of_checkpoint
-from mvit_cli.checkpoints.fetch.locate import verify
+from mvit_cli.checkpoints.fetch.locate import verify, verify_cached
 from mvit_cli.checkpoints.find import find, must_be_here
 from mvit_cli.checkpoints.formats.reading import Checkpoint
 from mvit_cli.checkpoints.formats.shards import is_index
@@ -34,7 +34,10 @@ def verify_weights(weights: str, preset: str | None = None) -> dict[str, Any]:
         digest = sha256_of(path)
     else:
         path = must_be_here(found)
-        digest = sha256_of_checkpoint(path, again=True)
+        repo = found.repository.repo if found.repository else found.source.hub if found.source else None
+        if repo:
+            verify_cached(path, repo, found.name)
+        digest = sha256_of_checkpoint(path, again=not repo)
         card = _card_of(digest)
     try:
         inspected = inspect_file(path, preset, card)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from mvit_cli.cli.flags import Quiet
+from mvit_cli.cli.geometry import parse_size
 from mvit_cli.errors import UsageError
 
 Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How the result is written.")]
@@ -15,6 +16,14 @@ NameOrFile = Annotated[
 ]
 Preset = Annotated[
     str | None, typer.Option("--preset", metavar="NAME", help="Architecture, where the file cannot tell it.")
+]
+TrainedFrames = Annotated[
+    int | None,
+    typer.Option("--frames", metavar="T", help="Frames it was trained for, where the file cannot tell.", min=1),
+]
+TrainedSize = Annotated[
+    str | None,
+    typer.Option("--size", metavar="S|HxW", help="Pixels it was trained for, where the file cannot tell."),
 ]
 
 app = typer.Typer(
@@ -94,6 +103,8 @@ def convert_command(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
     preset: Preset = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
+    frames: TrainedFrames = None,
+    size: TrainedSize = None,
 ) -> None:
     """Write the canonical layout.
 
@@ -103,7 +114,8 @@ def convert_command(
     from mvit_cli.checkpoints.find import resolve_weights
     from mvit_cli.report.tables import write_data
 
-    written = convert(resolve_weights(source), target, preset, force=force)
+    clips = frames, parse_size(size)
+    written = convert(resolve_weights(source), target, preset, force=force, clips=clips)
     typer.echo(f"layout {written.layout}, {written.params:,} parameters", err=True)
     write_data(f"{written.path}\n")
 

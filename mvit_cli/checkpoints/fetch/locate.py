@@ -132,6 +132,16 @@ def verify(card: Card) -> Path:
     return path
 
 
+def verify_cached(path: Path, repo: str, name: str) -> None:
+    """Computes the sha256 of a file in the Hub's cache anew, and of those it names: large ones are called by it there.
+
+    Raises:
+        DownloadError: one is not what the Hub has (which is then deleted).
+    """
+    for file in [path, *(shards_of(path) if is_index(path) else ())]:
+        _check(file, Source(hub=repo, file=file.name, revision="main"), name, again=True)
+
+
 def cache_dirs() -> dict[str, Path]:
     """The folders searched for checkpoints: what ships with the package, the Hub's cache, torch's cache for URLs."""
     return {"embedded": weights_dir(), "hub": hub_cache_dir(), "url": url_cache_dir()}

@@ -69,7 +69,8 @@ def _of_other_clips(config: MViTConfig, facts: Facts) -> CheckpointError:
     return CheckpointError(
         f"{name} has {found} positions{_example(found, config) if name == 'pos_embed_spatial' else ''}, and {clips}",
         "say which clips it was trained for: load_model(None, file, frames=T, size=(height, width)), or --frames and"
-        " --size of `mvit summarize`; for other clips than those give their MViTConfig as preset too",
+        " --size of `mvit summarize` and `mvit weights convert`, which writes them into the file; for other clips than"
+        " those give their MViTConfig as preset too",
     )
 
 
