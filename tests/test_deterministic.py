@@ -19,6 +19,8 @@ from mvit_cli.media.request import LULL
 from mvit_cli.media.workers.pool import DecodePool
 from mvit_cli.protocol import Transform
 from mvit_cli.recognition.batching import groups, scored
+from mvit_cli.recognition.options import PredictOptions
+from mvit_cli.recognition.plan import plan
 from mvit_cli.recognition.scoring import Scorer
 
 
@@ -118,6 +120,17 @@ def test_rows_repeat_from_either_face(
     assert all(rows == seen[0] for rows in seen)
     assert len(seen[0]) == 8
     assert batches == [6, 6, 2] * 4
+
+
+def test_weights_lie_where_kernels_add_up_alike(weights: str) -> None:
+    """Those of a file lie where its header ends; the same network from a pickle would lie elsewhere."""
+
+    def places(*, deterministic: bool) -> set[int]:
+        runs = plan(PredictOptions(weights=weights, fast=False, deterministic=deterministic)).open().scorer.model
+        return {tensor.data_ptr() % 64 for tensor in runs.parameters()}
+
+    assert places(deterministic=False) != {0}  # else nothing was tried
+    assert places(deterministic=True) == {0}
 
 
 @pytest.mark.slow
