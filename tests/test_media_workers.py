@@ -1,6 +1,7 @@
 """The border between pool and worker: what a worker may say, know and do, and how both end."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import textwrap
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from test_media_pool import FaultyPool, linux, outcomes, posix, told
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import attempt
-from mvit_cli.media.request import AT_WORK, DecodeRequest, LostWindowError, Window
+from mvit_cli.media.request import AT_WORK, DecodeRequest, Look, LostWindowError, Window, Windows
 from mvit_cli.media.workers import stopwatch, wire
 from mvit_cli.media.workers.process import _environment
 from mvit_cli.media.workers.stopwatch import Clock
@@ -42,6 +44,33 @@ def test_outcomes_cross_whole():
         assert (type(back), back.kind, back.message, back.hint) == (type(error), error.kind, error.message, error.hint)
         assert getattr(back, "window", None) == getattr(error, "window", None)
     assert wire.parsed(wire.packed(7, AT_WORK))["says"] == "alive"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "path": os.fsdecode(b"/caf\xe9 \n.mp4"),
+            "reader": "av",
+            "pictures": "strips",
+            "stills": False,
+            "limit_s": 3.5,
+        },
+        {"windows": Windows(2.5, 1.0, 7), "first_window": 4},
+        {"part": (1.5, None)},
+        {"part": (1.5, 2.0), "look": Look(0.25, (0.1, 0.2, 0.3, 0.9), mirrored=True)},
+        {"sampling": Sampling("clip", 16, 4, 30.0)},
+    ],
+)
+def test_jobs_cross_whole(changes):
+    request = replace(REQUEST, **changes)
+    assert wire.job_of(wire.packed_job(7, 1, request, math.inf)) == (7, 1, request, math.inf)
+    assert wire.job_of(wire.packed_leave(7)) == 7
+
+
+def test_no_pickle_crosses_the_border():
+    for path in Path(wire.__file__).parent.glob("*.py"):
+        assert "pickle" not in path.read_text(encoding="utf-8").replace("unpickle", ""), path
 
 
 def frames_of_liars():
@@ -93,7 +122,9 @@ def test_a_worker_that_lies_costs_its_own_file(name):
 
 
 def test_workers_know_no_secrets(monkeypatch):
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "MY_PASSWORD", "GITHUB_PAT", "KRB5"):
+    names = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "MY_PASSWORD", "GITHUB_PAT", "KRB5")
+    like_kept_ones = ("LANGSMITH_API_KEY", "HOMEBREW_GITHUB_API_TOKEN", "PYTHONANYWHERE_TOKEN", "LC_SECRET", "PATH_KEY")
+    for name in (*names, *like_kept_ones):
         monkeypatch.setenv(name, "secret")
     assert "secret" not in _environment().values()
     assert _environment()["PATH"] == os.environ["PATH"]

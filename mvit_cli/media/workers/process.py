@@ -5,7 +5,6 @@ import errno
 import json
 import math
 import os
-import pickle
 import queue
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.guards import shortened
 from mvit_cli.media.request import AT_WORK, AtWork, DecodeRequest, LostWindowError, Outcome, is_last, window_of
 from mvit_cli.media.workers.shared import Slot, anonymous_file
-from mvit_cli.media.workers.wire import outcome_of, parsed, read_frame, shape_of, write_frame
+from mvit_cli.media.workers.wire import outcome_of, packed_job, packed_leave, parsed, read_frame, shape_of, write_frame
 
 # Files that a worker has at most: one being decoded and the next, which waits in the worker.
 SLOTS = 2
@@ -30,11 +29,17 @@ TAIL_BYTES = 4096
 # Reading a file of this size from a slow disk is worth a second more.
 BYTES_A_SECOND = 100_000_000
 START_S = 120.0
-# Beginnings of the names of variables that loaders, Python, languages and temporary folders need; nothing else is told.
-KEPT_VARIABLES = (
-    *("PATH", "HOME", "TMP", "TEMP", "LANG", "LC_", "TZ", "LD_", "DYLD_", "PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX"),
-    *("SYSTEMROOT", "WINDIR", "SYSTEMDRIVE", "COMSPEC", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "MALLOC_", "GLIBC_"),
-)
+# What loaders, Python, languages and temporary folders need. Whole names: a beginning such as LANG or HOME lets keys of
+# other programs through (LANGSMITH_API_KEY, HOMEBREW_GITHUB_API_TOKEN).
+# fmt: off
+KEPT_VARIABLES = frozenset({
+    "PATH", "HOME", "TMPDIR", "TMP", "TEMP", "TZ", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "LC_NUMERIC",
+    "LC_TIME", "LC_COLLATE", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH",
+    "DYLD_INSERT_LIBRARIES", "GLIBC_TUNABLES", "PYTHONHOME", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE",
+    "PYTHONPYCACHEPREFIX", "PYTHONNOUSERSITE", "PYTHONPLATLIBDIR", "VIRTUAL_ENV", "CONDA_PREFIX", "SYSTEMROOT", "WINDIR",
+    "SYSTEMDRIVE", "COMSPEC", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE",
+})
+# fmt: on
 
 
 @dataclass
@@ -130,19 +135,19 @@ class WorkerProcess:
         if not self.jobs and self.ready:
             self._since = self._now()
         self.jobs.append((job, slot))
-        self._tell((job.number, slot, job.request, job.limit_s))
+        self._tell(packed_job(job.number, slot, job.request, job.limit_s))
 
     def go_on(self) -> None:
         """Lets the process put the next window of its file into the place of the last one."""
         self.rests = False
         self._since = self._now()
-        self._tell(self.jobs[0][0].number)
+        self._tell(packed_leave(self.jobs[0][0].number))
 
-    def _tell(self, message: object) -> None:
+    def _tell(self, text: bytes) -> None:
         assert self._process.stdin is not None
         # A process that has just ended is noticed by its silence.
         with contextlib.suppress(OSError):
-            write_frame(self._process.stdin.fileno(), pickle.dumps(message))
+            write_frame(self._process.stdin.fileno(), text)
 
     def begin(self) -> None:
         """The process has started: the time of its first job runs from now."""
@@ -234,7 +239,7 @@ def _next_step(error: OSError) -> str:
 
 def _environment() -> dict[str, str]:
     """What a worker may know of this program's environment: no token and no password is of use to it."""
-    kept = {name: value for name, value in os.environ.items() if name.upper().startswith(KEPT_VARIABLES)}
+    kept = {name: value for name, value in os.environ.items() if name.upper() in KEPT_VARIABLES}
     # One thread of arithmetic a worker: there are as many workers as are wanted. One heap: another takes 64 MB of
     # what a file may have, or not, as it happens.
     return {**kept, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}

@@ -1,9 +1,11 @@
-"""What a worker says to its pool: frames of JSON, and of JPEG files behind it.
+"""What a pool and its workers say to each other: frames of JSON, and from the worker of JPEG files behind it.
 
 The worker has had untrusted files in native libraries, and may no longer be ours. So the pool unpickles nothing, takes
 no length on trust, and reads each field as what it must be.
 
     8 bytes: length of the JSON, length of what is behind it (little-endian)
+    {"number": 3, "slot": 0, "limit_s": 60.0, "request": {"path": ...}}    to the worker: a job
+    {"number": 3}                                                          to the worker: the last window was taken out
     {"says": "ready"}
     {"says": "alive", "number": 3}
     {"says": "error", "number": 3, "error": [kind, message, hint], "window": [...] or null}
@@ -13,7 +15,7 @@ no length on trust, and reads each field as what it must be.
 import json
 import os
 import struct
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from typing import Any
 
 from mvit_cli.errors import MediaError
@@ -22,13 +24,17 @@ from mvit_cli.media.request import (
     AtWork,
     Clip,
     Decoded,
+    DecodeRequest,
+    Look,
     LostWindowError,
     Outcome,
     Pictures,
     Strip,
     Window,
+    Windows,
     window_of,
 )
+from mvit_cli.protocol import Sampling, Transform
 
 LENGTHS = struct.Struct("<II")
 # A file of 1,000 clips of 64 frames says less than 1 MB; its pictures are bounded by `strips`.
@@ -69,6 +75,37 @@ def _exactly(descriptor: int, size: int) -> bytes:
             raise EOFError
         data += piece
     return bytes(data)
+
+
+def packed_job(number: int, slot: int, request: DecodeRequest, limit_s: float) -> bytes:
+    """The text of a frame that hands a job to a worker; a path that is no UTF-8 crosses as Python has it."""
+    return _text({"number": number, "slot": slot, "limit_s": limit_s, "request": asdict(request)})
+
+
+def packed_leave(number: int) -> bytes:
+    """The text of a frame that lets a worker put the next window in."""
+    return _text({"number": number})
+
+
+def job_of(text: bytes) -> tuple[int, int, DecodeRequest, float] | int:
+    """The job that a frame hands over: number, slot, request and limit; or the number alone of one that goes on.
+
+    Nothing of it is checked: it comes from the program that started this one.
+    """
+    said = json.loads(text)
+    if "request" not in said:
+        return int(said["number"])
+    told = said["request"]
+    transform, windows, part, look = (told.pop(name) for name in ("transform", "windows", "part", "look"))
+    transform |= {name: tuple(transform[name]) for name in ("mean", "std")}
+    request = DecodeRequest(
+        **told | {"sampling": Sampling(**told["sampling"])},
+        transform=Transform(**transform),
+        windows=windows and Windows(**windows),
+        part=part and tuple(part),
+        look=look and Look(**look | {"box": tuple(look["box"])}),
+    )
+    return said["number"], said["slot"], request, said["limit_s"]
 
 
 def packed(number: int, outcome: Outcome | AtWork) -> tuple[bytes, bytes]:

@@ -1,6 +1,7 @@
 """The process that decodes: jobs come by standard input, answers go to standard output, pixels by shared memory.
 
-A job is a tuple; its number alone says that the last window has been taken out of the memory, and the next may go in.
+A job is JSON (`wire.py`); its number alone says that the last window has been taken out of the memory, and the next may
+go in.
 Started by `process.WorkerProcess` as a program of its own, so that it never runs the user's script again and never
 loads torch. Native libraries write what they like to descriptors 1 and 2: both lead to a file where the pool looks for
 last words.
@@ -8,7 +9,6 @@ last words.
 
 import json
 import os
-import pickle
 import queue
 import signal
 import sys
@@ -21,7 +21,7 @@ from mvit_cli.media.request import AtWork, Decoded, DecodeRequest, Outcome, is_l
 from mvit_cli.media.video.decord_reader import STDERR, DecordReader, decord_is_installed
 from mvit_cli.media.windows import outcomes_of
 from mvit_cli.media.workers.shared import Slot
-from mvit_cli.media.workers.wire import packed, read_frame, write_frame
+from mvit_cli.media.workers.wire import job_of, packed, read_frame, write_frame
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,7 +120,7 @@ def _receive(
     """Ends the process as soon as the pool is gone, also in the middle of a file."""
     try:
         while True:
-            match pickle.loads(read_frame(jobs_from)[0]):
+            match job_of(read_frame(jobs_from)[0]):
                 case int(number):
                     leaves.put(number)
                 case job:
