@@ -45,6 +45,7 @@ class FileServer:
         redirects: path -> location.
         without_length: the end of the connection is the end of the file.
         etag, commit: what is said instead of the true ones.
+        later: etag, commit or location, with which each request for a file but the first is answered.
         answers_after_s: how long every first answer takes.
         requests: (method, path, headers in lower case) of every request but those for the Hub's statistics.
     """
@@ -59,6 +60,7 @@ class FileServer:
     content_type: str | None = None
     etag: str | None = None
     commit: str = COMMIT
+    later: dict[str, str] = field(default_factory=dict)
     answers_after_s: float = 0.0
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
@@ -110,6 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not path.startswith("/api/"):
             headers = {key.lower(): value for key, value in self.headers.items()}
             world.requests.append((self.command, self.path, headers))
+        if "location" in world.later and with_body and len(world.requests) > 1:
+            return self._head(302, {"Location": world.later["location"], "Content-Length": "0"})
         if path in world.redirects:
             return self._head(302, {"Location": world.redirects[path], "Content-Length": "0"})
         if path in world.refusals or path not in world.files:
@@ -119,11 +123,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, data: bytes, with_body: bool) -> None:
         world = self.world
-        headers = {"X-Repo-Commit": world.commit}
+        later = world.later if len(world.requests) > 1 else {}
+        headers = {"X-Repo-Commit": later.get("commit", world.commit)}
         if world.content_type:
             headers["Content-Type"] = world.content_type
         if world.announce_etag:
-            headers["ETag"] = world.etag or f'"{hashlib.sha256(data).hexdigest()}"'
+            headers["ETag"] = later.get("etag") or world.etag or f'"{hashlib.sha256(data).hexdigest()}"'
         body = data if world.replaced is None else world.replaced
         start = self._range_start(headers.get("ETag", ""))
         if start is not None and start >= len(body):

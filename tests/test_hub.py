@@ -175,6 +175,24 @@ def test_an_answer_that_would_lead_out_of_the_cache_is_refused(
     assert not list(caches.parent.rglob("*evil*"))
 
 
+@pytest.mark.parametrize(
+    ("later", "told"),
+    [
+        ({"etag": '"../../../../evil"'}, "that is none"),
+        ({"commit": "../../../evil"}, "that is none"),
+        ({"location": "http://198.51.100.1/evil"}, "leads astray"),
+    ],
+)
+def test_a_server_that_answers_otherwise_the_second_time_is_refused(
+    server: FileServer, caches: Path, later: dict[str, str], told: str
+) -> None:
+    server.put_on_hub(REPO, FILE, WEIGHTS)
+    server.later = later
+    assert told in fetch_from_hub(server.url).message
+    assert len(server.requests) > 1
+    assert not list(caches.parent.rglob("*evil*"))
+
+
 def test_a_repository_is_its_one_checkpoint_or_the_list(server: FileServer) -> None:
     server.put_on_hub(REPO, FILE, WEIGHTS)
 

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
 
 from mvit_cli.checkpoints.fetch.caches import delete_cached, hub_cache_dir, with_published_digest
 from mvit_cli.checkpoints.fetch.integrity import what_is_wrong, why_no_checkpoint
@@ -86,7 +88,7 @@ def _downloaded(
         )
     announce(name, redacted(url), metadata.size, progress)
     try:
-        with _bars(progress):
+        with _bars(progress), _answers_checked(name, redacted(url)):
             path = Path(
                 hf_hub_download(
                     place.repo,
@@ -98,9 +100,38 @@ def _downloaded(
                     etag_timeout=first_answer_s(),
                 )
             )
+    except DownloadError:  # an answer that is refused
+        raise
     except Exception as error:  # as above, or a plain OSError
         raise _broken_off(error, name, redacted(url)) from None
     return path, metadata.etag, redacted(url)
+
+
+@contextmanager
+def _answers_checked(name: str, where: str) -> Iterator[None]:
+    """Holds every answer to the rules of the first: a server may answer the library otherwise than it answered us.
+
+    Raises:
+        DownloadError: as `_check_answer` and `refuse_astray`, from within the library.
+    """
+    from huggingface_hub import get_session
+
+    session = get_session()
+    hooks = session.event_hooks
+
+    def check(response: Any) -> None:
+        asked, headers = str(response.request.url), response.headers
+        etag = (headers.get("X-Linked-Etag") or headers.get("ETag") or "").removeprefix("W/").strip('"')
+        of_hub = response.request.method == "HEAD"  # of what is asked for its head only, names of files are made
+        _check_answer(etag or None if of_hub else None, headers.get("X-Repo-Commit"), name, where)
+        if response.is_redirect and (leads_to := headers.get("Location")):
+            refuse_astray(asked, urljoin(asked, leads_to))
+
+    session.event_hooks = {**hooks, "response": [*hooks.get("response", ()), check]}
+    try:
+        yield
+    finally:
+        session.event_hooks = hooks
 
 
 def _check_answer(etag: str | None, commit: str | None, name: str, where: str) -> None:
