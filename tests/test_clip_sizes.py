@@ -193,6 +193,16 @@ def test_joint_positions_of_other_clips_say_what_they_need(tmp_path: Path) -> No
     assert larger.get_parameter("pos_embed").shape[1] == 8 * 12 * 10
 
 
+def test_joint_positions_of_square_images_tell_their_size(tmp_path: Path) -> None:
+    config = replace(get_preset("B-image").config, height=64, width=64, num_classes=5)
+    model, path = save(config, tmp_path / "images.pth"), tmp_path / "images.pth"
+    loaded = load_model(None, path)
+    assert loaded.config.input_thw == (1, 64, 64)
+    clips = torch.randn(1, 3, 1, 64, 64)
+    assert float((logits(loaded, clips) - logits(model, clips)).abs().max()) <= SAME_SUMS
+    assert load_model(None, path, size=96).get_parameter("pos_embed").shape[1] == 1 + 24 * 24
+
+
 def test_the_command_describes_what_it_is_told_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(WIDE, tmp_path / "wide.pth")
     path = str(tmp_path / "wide.pth")

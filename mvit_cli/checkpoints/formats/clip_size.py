@@ -45,7 +45,10 @@ def trained_for(config: MViTConfig, facts: Facts, asked: Geometry) -> MViTConfig
         CheckpointError: neither the configured clips nor those asked for have as many positions as the file.
     """
     frames, size = asked
-    candidates = ((None, None), (None, size), (frames, None), (frames, size))
+    candidates: list[Geometry] = [(None, None), (None, size), (frames, None), (frames, size)]
+    places = facts.pos_lengths.get("pos_embed", 0)
+    if config.frames == 1 and isqrt(places) ** 2 == places:  # of images one table is as good as one for space
+        candidates.append((None, (isqrt(places) * config.patch_stride[1], isqrt(places) * config.patch_stride[2])))
     for candidate in candidates:
         try:
             clips = resized(config, *candidate)
