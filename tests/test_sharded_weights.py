@@ -184,6 +184,12 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: changed(folder / INDEX, lambda places: places.update({"x": 5})),
         "without a weight_map",
     ),
+    "metadata in pieces": (
+        lambda folder: [
+            save_file(read_safetensors(folder / shard), folder / shard, {shard: "x" * 400_000}) for shard in SHARDS
+        ],
+        "metadata of more than 1048576 letters",
+    ),
     "a list": (lambda folder: (folder / INDEX).write_text('["weight_map"]'), "without a weight_map"),
     "half of it": (lambda folder: os.truncate(folder / INDEX, 900), "an index that is not JSON"),
     "nested too deep": (

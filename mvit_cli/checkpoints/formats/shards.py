@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +80,18 @@ def read_sharded(index: Path) -> Sharded:
         CheckpointError: a file is missing, damaged or none of safetensors, or holds other tensors than the index says.
     """
     shard_named, metadata = _weight_map(index)
-    headers = {shard: _header(index, shard) for shard in dict.fromkeys(shard_named.values())}
-    for shard, header in headers.items():
-        mapped = {name for name, its_shard in shard_named.items() if its_shard == shard}
-        _check_names(index, shard, mapped, set(header.content))
-    content = {name: headers[shard].content[name] for name, shard in shard_named.items()}
-    for header in headers.values():
+    mapped: dict[str, set[str]] = {}
+    for name, shard in shard_named.items():
+        mapped.setdefault(shard, set()).add(name)
+    headers: dict[str, Header] = {}
+    for shard, names in mapped.items():  # one after the other, so that what is held stays within what the index names
+        header = _header(index, shard)
+        _check_names(index, shard, names, set(header.content))
         metadata = {**header.metadata, **metadata}
+        if sum(map(len, metadata.values())) > MAX_METADATA_BYTES:
+            raise CheckpointError(f"{index}: metadata of more than {MAX_METADATA_BYTES} letters", _AGAIN)
+        headers[shard] = replace(header, metadata={})
+    content = {name: headers[shard].content[name] for name, shard in shard_named.items()}
     return Sharded(index, content, metadata, {name: headers[shard] for name, shard in shard_named.items()})
 
 
