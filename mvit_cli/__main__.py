@@ -3,11 +3,14 @@
 import os
 import signal
 import sys
+import warnings
 
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
     _open_closed_streams()
+    if not sys.warnoptions:  # what torch remarks on the way is no message of ours, and stands before it
+        warnings.filterwarnings("ignore", module=r"torch(\.|$)")
     try:
         from mvit_cli.cli.main import run
 

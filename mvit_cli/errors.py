@@ -11,6 +11,7 @@ A wrong value in a call of the library is a `ValueError`. Every error below beco
 `cli/main.py`, and nowhere else.
 """
 
+import sys
 from typing import ClassVar
 
 
@@ -70,3 +71,32 @@ class MediaError(MViTError):
 def first_line(error: BaseException) -> str:
     """The first line of what an exception says; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def at_most(text: str, letters: int = 200) -> str:
+    """A text that may be long, cut between two words; a single long word is cut where it must be."""
+    if len(text) <= letters:
+        return text
+    kept = text[: letters - 3]
+    return (kept.rsplit(" ", 1)[0] or kept) + "..."
+
+
+def printable(text: str, *, in_lines: bool = False) -> str:
+    r"""Text that cannot steer the terminal: control characters, C0, C1 and bidi, and stray bytes become `\x1b`.
+
+    Args:
+        in_lines: line breaks stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char
+        if char.isprintable() or (in_lines and char == "\n")
+        else char.encode("unicode_escape", "backslashreplace").decode()
+        for char in text
+    )
+
+
+def tell(text: str) -> None:
+    """Writes a line for people to stderr; whatever names stand in it, it cannot steer the terminal."""
+    print(printable(text), file=sys.stderr)

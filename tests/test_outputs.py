@@ -84,6 +84,12 @@ class TestRows:
         assert run([*arguments, "--force"]) == 0
         assert len(read_rows(target)) == 1
 
+    @pytest.mark.parametrize("what", [b'"path","status"\n', b"path\tstatus\n", b'{"path": "a"}\n'])
+    def test_of_each_format_are_known(self, tmp_path: Path, what: bytes) -> None:
+        (tmp_path / "rows").write_bytes(what)
+        with pytest.raises(UsageError, match="has rows already"):
+            Place("--output", tmp_path / "rows", "rows").check()
+
     @pytest.mark.parametrize("what", [b"notes\n", b"\x89PNG\r\n\x1a\n", b"path,status,"])
     def test_go_over_nothing_that_is_there(self, tmp_path: Path, what: bytes) -> None:
         target = tmp_path / "rows.csv"
@@ -151,6 +157,22 @@ class TestOthers:
         assert run(["profile", "--preset", "camera", "--trace", trace]) == 2
         assert run(["profile", "--preset", "camera", "--input", trace, "--trace", trace, "--force"]) == 2
         assert contents(folder) == before
+
+    @pytest.mark.parametrize("option", ["--plot", "--trace"])
+    def test_of_two_runs_on_one_picture_or_trace_the_second_is_refused(
+        self, capsys: Captured, tmp_path: Path, option: str
+    ) -> None:
+        pytest.importorskip("matplotlib")
+        target = tmp_path / {"--plot": "p.svg", "--trace": "t.json"}[option]
+        with Place(option, target, "picture").reserved():
+            assert run(["profile", "--preset", "camera", "--runs", "1", option, str(target)]) == 1
+            assert f"{option} {target}: another run writes to it" in capsys.readouterr().err
+            if option == "--plot":
+                assert run(["summarize", "--preset", "camera", "--plot", str(target)]) == 1
+        assert not target.exists()  # nothing was written, nothing is left
+        with Place(option, target, "picture").reserved():
+            target.write_text("drawn")
+        assert target.read_text() == "drawn"
 
     def test_a_trace_of_ours_is_known(self, tmp_path: Path) -> None:
         import gzip

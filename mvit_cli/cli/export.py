@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mvit_cli.cli.flags import DtypeName, Preset, Quiet, Weights, WeightsKey
+from mvit_cli.errors import tell
 
 if TYPE_CHECKING:
     from mvit_cli.records import Exported
@@ -62,7 +63,7 @@ def export_command(
     recogniser = plan(options).open(progress=not quiet)
     if not quiet:
         for note in recogniser.notes:
-            typer.echo(note, err=True)
+            tell(note)
     _tell(export(recogniser, what))
 
 

@@ -24,7 +24,7 @@ from mvit_cli.cli.schema import schema_command
 from mvit_cli.cli.summarize import EXAMPLES as SUMMARIZE_EXAMPLES
 from mvit_cli.cli.summarize import summarize_command
 from mvit_cli.cli.weights import app as weights_app
-from mvit_cli.errors import MViTError
+from mvit_cli.errors import MViTError, tell
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -104,10 +104,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         with _termination_raised():
             return _invoke(sys.argv[1:] if arguments is None else arguments)
     except Terminated:
-        print("terminated", file=sys.stderr)
+        tell("terminated")
         return TERMINATED
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        tell("interrupted")
         return INTERRUPTED
     except BrokenPipeError:  # whoever reads has had enough
         return 0
@@ -174,11 +174,9 @@ def _told(error: Exception) -> tuple[str, str, int]:
 
 
 def _write_error(message: str, hint: str) -> None:
-    from mvit_cli.report.tables import printable
-
-    print(f"error: {printable(message)}", file=sys.stderr)
+    tell(f"error: {message}")
     if hint:
-        print(f"hint: {printable(hint)}", file=sys.stderr)
+        tell(f"hint: {hint}")
 
 
 def _settle_stdout() -> None:

@@ -7,6 +7,7 @@ import typer
 
 from mvit_cli.cli.flags import Force, Quiet
 from mvit_cli.cli.outputs import Place, check_named
+from mvit_cli.errors import tell
 
 if TYPE_CHECKING:
     from mvit_cli.recognition.merging import Merged, Names
@@ -57,16 +58,14 @@ def merge_command(
 
 
 def _tell(merged: "Merged", output: Path) -> None:
-    from mvit_cli.report.tables import printable
-
     def named(names: "Names", what: str) -> None:
         if names.count:
             more = f" and {names.count - len(names.first):,} more" * (names.count > len(names.first))
-            typer.echo(printable(f"{names.count:,} {what}: {', '.join(names.first)}{more}"), err=True)
+            tell(f"{names.count:,} {what}: {', '.join(names.first)}{more}")
 
-    typer.echo(f"{output}: {merged.rows:,} rows, {merged.failed:,} of them errors", err=True)
+    tell(f"{output}: {merged.rows:,} rows, {merged.failed:,} of them errors")
     named(merged.missing, "inputs have no row")
     named(merged.repeated, "inputs have rows in several files, those of the first that is ok are kept")
     named(merged.unnamed, "inputs have rows and were not named, they are left out")
     for path in merged.torn:
-        typer.echo(printable(f"{path}: its last row is not whole; its run goes on with --resume"), err=True)
+        tell(f"{path}: its last row is not whole; its run goes on with --resume")

@@ -28,6 +28,7 @@ _MARKS = {
     "picture": re.compile(rb"\x89PNG.{0,200}Software\0mvit|<\?xml.{0,2000}<dc:title>mvit</dc:title>", re.DOTALL),
     "trace": re.compile(rb'\s*\{\s*"schemaVersion": '),
 }
+_BEGINS_ROWS = re.compile(rb'\{"path": |"?path"?[,\t]"?status"?[,\t\n]')
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Place:
             raise MViTError(f"{self}: no permission to write it", "choose another place")
         for other in filter(os.path.isfile, read):
             if path.exists() and os.path.samefile(path, other):
-                raise self._overwrites(other)
+                raise self.overwrites(other)
         if path.is_file() and not self.keeps and os.access(path, os.R_OK):
             with path.open("rb") as stream:
                 self._hold(stream)
@@ -84,14 +85,7 @@ class Place:
             MViTError: it cannot be opened, or another run writes to it.
         """
         was_there = self.path.exists()
-        try:
-            if was_there and not self.path.is_file():  # a device or a pipe
-                stream: BinaryIO = self.path.open("wb")
-            else:  # not truncated before it is known what it has
-                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-                stream = os.fdopen(os.open(self.path, flags, 0o666), "r+b")
-        except OSError as error:
-            raise MViTError(f"{self}: {error.strerror}", "choose another place") from error
+        stream = self._stream()
         try:
             if self.path.is_file():
                 self._hold(stream)
@@ -100,6 +94,35 @@ class Place:
             yield stream
         finally:
             stream.close()
+
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Keeps the file from other runs while something else writes it; what is not written leaves nothing behind.
+
+        Raises:
+            UsageError, MViTError: as `opened`.
+        """
+        was_there = self.path.exists()
+        stream = self._stream()
+        try:
+            if self.path.is_file():
+                self._hold(stream)
+                self._judge(stream, was_there=was_there)
+            yield
+        finally:
+            stream.close()
+            if not was_there and self.path.is_file() and not self.path.stat().st_size:
+                self.path.unlink()
+
+    def _stream(self) -> BinaryIO:
+        """The file, not truncated before it is known what it has."""
+        try:
+            if self.path.exists() and not self.path.is_file():  # a device or a pipe
+                return self.path.open("wb")
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            return os.fdopen(os.open(self.path, flags, 0o666), "r+b")
+        except OSError as error:
+            raise MViTError(f"{self}: {error.strerror}", "choose another place") from error
 
     def _hold(self, stream: BinaryIO) -> None:
         from mvit_cli.recognition.journal import lock
@@ -124,14 +147,15 @@ class Place:
             )
         if not head:
             return
-        if self.kind == "rows" and head.startswith(b'{"path": '):
+        if self.kind == "rows" and _BEGINS_ROWS.match(head):
             raise UsageError(f"{self} has rows already", "--resume goes on, --force replaces them")
         raise UsageError(
             f"{self} is there already and " + ("not empty" if self.kind == "rows" else "was not made by this command"),
             "name another file; --force replaces it",
         )
 
-    def _overwrites(self, path: str | Path) -> UsageError:
+    def overwrites(self, path: str | Path) -> UsageError:
+        """What is said where the file is one that the command reads."""
         return UsageError(f"{self} would overwrite {path}, which this run reads", "name another file")
 
 
@@ -178,12 +202,17 @@ def check_named(places: Sequence[Place], listing: "Listing") -> None:
     found = input_among(by_option(places), listing)
     for place in places:
         if found and place.option == found[0]:
-            raise place._overwrites(found[1])
+            raise place.overwrites(found[1])
 
 
 def by_option(places: Sequence[Place]) -> dict[str, Path]:
     """The files by the option that named them."""
     return {place.option: place.path for place in places}
+
+
+def plot_place(path: Path, *, force: bool) -> Place:
+    """The place of `--plot`."""
+    return Place("--plot", path, "picture", force)
 
 
 def check_plot(path: Path, read: Iterable[str | Path] = (), *, force: bool = False) -> None:
@@ -197,6 +226,6 @@ def check_plot(path: Path, read: Iterable[str | Path] = (), *, force: bool = Fal
 
     if path.suffix.lower() not in (".svg", ".png"):
         raise UsageError(f"--plot {path}: a picture is .svg or .png", f"name it {path.stem or 'picture'}.svg")
-    Place("--plot", path, "picture", force).check(read)
+    plot_place(path, force=force).check(read)
     if not find_spec("matplotlib"):
         raise MViTError("--plot needs matplotlib, which is not installed", "pip install 'mvit[plot]' brings it")

@@ -1,6 +1,8 @@
 """`mvit profile`: what a network costs on this machine, against what the machine can do."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
@@ -9,8 +11,8 @@ import typer
 
 from mvit_cli.cli.flags import Compile, Device, Force, NoFast, Plot, Preset, Quiet, RunDtypeName
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
-from mvit_cli.cli.outputs import Place, check_apart, check_plot
-from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.cli.outputs import Place, check_apart, check_plot, plot_place
+from mvit_cli.errors import MViTError, UsageError, tell
 from mvit_cli.recognition.processors import share_processors
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def profile_command(
 ) -> None:
     """Measure latency, throughput, memory and the time of each stage and operator, against this machine's limits."""
     batch_sizes = parse_counts(batch_size, "--batch-size", "numbers of clips, such as 1,4,16")
-    counts = parse_counts(threads, "--threads", "numbers of threads, such as 1,2") if threads else ()
+    counts = _threads(threads) if threads else ()
     _check_places(trace, plot, [name for name in (path, weights) if name], force)
     _check_input(path, weights, frames, size, quiet)
     if path and compiled:
@@ -96,14 +98,15 @@ def profile_command(
 
     def say(text: str) -> None:
         if not quiet:
-            typer.echo(text, err=True)
+            tell(text)
 
-    result = profile(setup, batch_sizes, runs, dtypes=dtypes, threads=counts, trace=trace, say=say)
-    if path:
-        result["end_to_end"] = _profile_input(setup, path, weights, say)
-    _print(result, setup, output)
-    if plot:
-        _draw(result, plot)
+    with _reserved(trace, plot, force):
+        result = profile(setup, batch_sizes, runs, dtypes=dtypes, threads=counts, trace=trace, say=say)
+        if path:
+            result["end_to_end"] = _profile_input(setup, path, weights, say)
+        _print(result, setup, output)
+        if plot:
+            _draw(result, plot)
     if all("error" in entry for entry in result["results"]):
         raise typer.Exit(1)
 
@@ -120,6 +123,17 @@ def _check_places(trace: Path | None, plot: Path | None, read: "list[str | Path]
         check_apart([Place("--trace", trace, "trace"), Place("--plot", plot, "picture")])
 
 
+@contextmanager
+def _reserved(trace: Path | None, plot: Path | None, force: bool) -> Iterator[None]:
+    """Keeps both files from other runs: what takes minutes is not measured twice for one name."""
+    with ExitStack() as held:
+        if trace:
+            held.enter_context(Place("--trace", trace, "trace", force).reserved())
+        if plot:
+            held.enter_context(plot_place(plot, force=force).reserved())
+        yield
+
+
 def parse_counts(text: str, option: str, hint: str) -> tuple[int, ...]:
     """`1,4` -> (1, 4).
 
@@ -130,6 +144,20 @@ def parse_counts(text: str, option: str, hint: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and 0 < int(part) <= 10**9 for part in parts):
         raise UsageError(f"{option} {text!r} is not a list of numbers", f"give {hint}")
     return tuple(map(int, parts))
+
+
+def _threads(text: str) -> tuple[int, ...]:
+    """`1,2` -> (1, 2): numbers of threads that this machine has processors for; thousands end in a crash of OpenMP's.
+
+    Raises:
+        UsageError: more, or no numbers.
+    """
+    counts, most = parse_counts(text, "--threads", "numbers of threads, such as 1,2"), os.cpu_count() or 1
+    if max(counts) > most:
+        raise UsageError(
+            f"--threads {max(counts)} is more than this machine has processors: {most}", f"give numbers up to {most}"
+        )
+    return counts
 
 
 def parse_dtypes(text: str) -> tuple[str, ...]:
@@ -212,13 +240,11 @@ def _print(result: "Profile", setup: "Setup", output: Format) -> None:
     from mvit_cli.arch.presets import get_preset
     from mvit_cli.arch.summary import summarize_config
     from mvit_cli.report.profile import costs
-    from mvit_cli.report.tables import write_data
+    from mvit_cli.report.tables import write_data, write_json
 
     summary = summarize_config(setup.config, get_preset(setup.preset))
     if output == "json":
-        import json
-
-        typer.echo(json.dumps(result, indent=2))
+        write_json(result)
     elif output == "csv":
         write_data(costs.profile_csv(result))
     elif output == "markdown":
@@ -234,4 +260,4 @@ def _draw(result: "Profile", path: Path) -> None:
     if any(entry.get("operators") for entry in result["results"]):
         draw_profile(result, path)
     else:
-        typer.echo(f"--plot {path}: not drawn, no stages and operators were timed", err=True)
+        tell(f"--plot {path}: not drawn, no stages and operators were timed")

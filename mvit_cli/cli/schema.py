@@ -13,10 +13,9 @@ def schema_command(
     ],
 ) -> None:
     """Print the JSON Schema of what a command writes."""
-    import json
-
     from mvit_cli.report.schema import schema_names, schema_of
+    from mvit_cli.report.tables import write_json
 
     if command not in schema_names():
         raise UsageError(f"there is no schema of {command!r}", f"there are {', '.join(schema_names())}")
-    typer.echo(json.dumps(schema_of(command), indent=2))
+    write_json(schema_of(command))

@@ -1,18 +1,18 @@
 """`mvit summarize`: what the network does to a clip, stage by stage, without running it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mvit_cli.cli.flags import Force, Plot, Preset, WeightsKey
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
-from mvit_cli.cli.outputs import check_plot
-from mvit_cli.errors import UsageError
+from mvit_cli.cli.outputs import check_plot, plot_place
+from mvit_cli.errors import UsageError, tell
 
 if TYPE_CHECKING:
     from mvit_cli.arch.config import MViTConfig
+    from mvit_cli.cli.outputs import Place
     from mvit_cli.records import Summary
 
 Format = Literal["table", "json", "markdown", "csv"]
@@ -62,7 +62,7 @@ def summarize_command(
         _refuse_beside_compare(
             {"--preset": preset, "--weights": weights, "--explain": explain, "--set": settings or None}
         )
-        _print_comparison(compare, geometry, output, blocks, plot)
+        _print_comparison(compare, geometry, output, blocks, plot_place(plot, force=force) if plot else None)
         return
     if settings and weights is not None:
         raise UsageError("--set changes a preset, and --weights describes a checkpoint", "leave out one of them")
@@ -73,13 +73,14 @@ def summarize_command(
     if plot:
         from mvit_cli.report.summarize.pyramid import draw_pyramid
 
-        draw_pyramid(summary, plot)
+        with plot_place(plot, force=force).reserved():
+            draw_pyramid(summary, plot)
     _print(summary, config, output, blocks, explain)
 
 
 def _print(summary: "Summary", config: "MViTConfig", output: Format, blocks: bool, explain: bool) -> None:
     from mvit_cli.report.summarize import stage_tables as stages
-    from mvit_cli.report.tables import write_data
+    from mvit_cli.report.tables import write_data, write_json
 
     if output == "table":
         stages.show_summary(summary, config, blocks=blocks, explained=explain)
@@ -87,33 +88,28 @@ def _print(summary: "Summary", config: "MViTConfig", output: Format, blocks: boo
     if explain:
         summary |= {"explanation": stages.explanation(summary, config)}
     if output == "json":
-        _print_json(summary)
+        write_json(summary)
     elif output == "csv":
         write_data(stages.summary_csv([summary], blocks=blocks))
     else:
         write_data(stages.summary_markdown(summary, config, blocks=blocks, explained=explain))
 
 
-def _print_json(document: object) -> None:
-    import json
-
-    typer.echo(json.dumps(document, indent=2))
-
-
-def _print_comparison(names: str, geometry: Geometry, output: Format, blocks: bool, plot: Path | None) -> None:
+def _print_comparison(names: str, geometry: Geometry, output: Format, blocks: bool, plot: "Place | None") -> None:
     from mvit_cli.report.summarize import compare
     from mvit_cli.report.summarize import stage_tables as stages
-    from mvit_cli.report.tables import write_data
+    from mvit_cli.report.tables import write_data, write_json
 
     if blocks and output != "csv":
         raise UsageError("--compare has no rows for blocks", "--format csv lists them; json has them always")
     summaries = [_summarized(name, geometry)[0] for name in _compared(names)]
     if plot:
-        compare.draw_comparison(summaries, plot)
+        with plot.reserved():
+            compare.draw_comparison(summaries, plot.path)
     if output == "table":
         compare.show_comparison(summaries)
     elif output == "json":
-        _print_json({"summaries": summaries})
+        write_json({"summaries": summaries})
     elif output == "csv":
         write_data(stages.summary_csv(summaries, blocks=blocks))
     else:
@@ -171,5 +167,5 @@ def _described(
         raise impossible_geometry(error) from error
     if inspected.record["path"] is None:
         name = inspected.record["name"]
-        typer.echo(f"{name} is not on this machine: described from its card, not from the file", err=True)
+        tell(f"{name} is not on this machine: described from its card, not from the file")
     return {**summary, "weights": inspected.record}, inspected.config

@@ -1,13 +1,13 @@
 """`mvit weights`: the published checkpoints, and what lies on this machine."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from mvit_cli.cli.flags import Quiet
 from mvit_cli.cli.geometry import parse_size
-from mvit_cli.errors import UsageError
+from mvit_cli.errors import UsageError, tell
 
 Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How the result is written.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a card, such as mvit_b_16x4.tv_k400.")]
@@ -41,9 +41,10 @@ def list_command(output: Format = "table") -> None:
     """
     from mvit_cli.checkpoints.inventory import inventory
     from mvit_cli.report.card_tables import show_list
+    from mvit_cli.report.tables import write_json
 
     entries = inventory()
-    show_list(entries) if output == "table" else _echo_json(entries)
+    show_list(entries) if output == "table" else write_json(entries)
 
 
 @app.command("show")
@@ -55,6 +56,7 @@ def show_command(name: Name, output: Format = "table") -> None:
     from mvit_cli.checkpoints.find import find
     from mvit_cli.checkpoints.inventory import card_record
     from mvit_cli.report.card_tables import show_card
+    from mvit_cli.report.tables import write_json
 
     found = find(name)
     if found.card is None:
@@ -63,7 +65,7 @@ def show_command(name: Name, output: Format = "table") -> None:
             f"`mvit summarize --weights {found.name}` describes a checkpoint",
         )
     record = card_record(found.card)
-    show_card(record) if output == "table" else _echo_json(record)
+    show_card(record) if output == "table" else write_json(record)
 
 
 @app.command("pull")
@@ -92,9 +94,10 @@ def verify_command(name: NameOrFile, preset: Preset = None, output: Format = "ta
     """
     from mvit_cli.checkpoints.verification import verify_weights
     from mvit_cli.report.card_tables import show_record
+    from mvit_cli.report.tables import write_json
 
     record = verify_weights(name, preset)
-    show_record(record) if output == "table" else _echo_json(record)
+    show_record(record) if output == "table" else write_json(record)
 
 
 @app.command("convert")
@@ -116,7 +119,7 @@ def convert_command(
 
     clips = frames, parse_size(size)
     written = convert(resolve_weights(source), target, preset, force=force, clips=clips)
-    typer.echo(f"layout {written.layout}, {written.params:,} parameters", err=True)
+    tell(f"layout {written.layout}, {written.params:,} parameters")
     write_data(f"{written.path}\n")
 
 
@@ -128,12 +131,7 @@ def where_command(output: Format = "table") -> None:
     """
     from mvit_cli.checkpoints.inventory import folders
     from mvit_cli.report.card_tables import show_folders
+    from mvit_cli.report.tables import write_json
 
     entries = folders()
-    show_folders(entries) if output == "table" else _echo_json(entries)
-
-
-def _echo_json(content: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(content, indent=2))
+    show_folders(entries) if output == "table" else write_json(entries)

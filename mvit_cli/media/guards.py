@@ -6,7 +6,7 @@ import re
 import stat
 from dataclasses import dataclass
 
-from mvit_cli.errors import MediaError
+from mvit_cli.errors import MediaError, at_most
 
 # 8K (7680x4320) and spherical 8K (8192x4096) pass. A few hundred kilobytes can claim far larger frames.
 MAX_VIDEO_PIXELS = 8192 * 4352
@@ -75,15 +75,7 @@ def is_no_fault_of_the_file(error: BaseException) -> bool:
 def words_of(error: Exception) -> str:
     """What an exception of a library says, in a line for people: no path, no object of Python, no word in halves."""
     text = getattr(error, "strerror", None) or next(iter(str(error).strip().splitlines()), "")
-    return shortened(re.sub(r"<[^<>]*(<[^<>]*>[^<>]*)*>", "a file", str(text))) or type(error).__name__
-
-
-def shortened(text: str) -> str:
-    """At most `MOST_LETTERS`, in whole words."""
-    if len(text) <= MOST_LETTERS:
-        return text
-    words = text[: MOST_LETTERS - 3].rsplit(maxsplit=1)
-    return f"{words[0] if len(words) > 1 else text[: MOST_LETTERS - 3]}..."
+    return at_most(re.sub(r"<[^<>]*(<[^<>]*>[^<>]*)*>", "a file", str(text))) or type(error).__name__
 
 
 def refuse_playlist(head: bytes) -> None:

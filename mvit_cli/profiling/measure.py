@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from mvit_cli.arch.summary import summarize_config
-from mvit_cli.errors import MViTError
+from mvit_cli.errors import MViTError, at_most
 from mvit_cli.profiling.machine import Limits, device_name, limits_of
 from mvit_cli.profiling.memory import OutOfMemoryError, out_of_memory_text, peak_of_process
 from mvit_cli.profiling.operators import operator_run
@@ -219,7 +219,7 @@ def _explained(samples: Samples, *, only: bool) -> Iterator[None]:
 def _failure(error: Exception, setup: Setup) -> MViTError:
     if isinstance(error, MViTError):
         return error
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    reason = at_most(" ".join(str(error).split())) or type(error).__name__
     how = f"on {setup.device} in {setup.dtype}" + ", compiled" * setup.compiled
     hint = "--compile needs a C++ compiler on a CPU" if setup.compiled else "try --dtype float32"
     return MViTError(f"the network does not run {how}: {reason}", hint)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TextIO
 
+from mvit_cli.errors import printable as printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
@@ -165,20 +167,11 @@ def write_data(text: str) -> None:
     sys.stdout.write(printable_lines(text) if sys.stdout.isatty() else text)
 
 
-def printable(text: str, *, in_lines: bool = False) -> str:
-    r"""Text that cannot steer the terminal: control characters, C0, C1 and bidi, and stray bytes become `\x1b`.
+def write_json(document: object) -> None:
+    """Writes a JSON document to stdout, as `write_data`."""
+    import json
 
-    Args:
-        in_lines: line breaks stay.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        char
-        if char.isprintable() or (in_lines and char == "\n")
-        else char.encode("unicode_escape", "backslashreplace").decode()
-        for char in text
-    )
+    write_data(json.dumps(document, indent=2) + "\n")
 
 
 def printable_lines(text: str) -> str:

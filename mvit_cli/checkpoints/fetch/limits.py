@@ -3,7 +3,6 @@
 import ipaddress
 import os
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from mvit_cli.checkpoints.fetch.place import check_url, redacted
-from mvit_cli.errors import DownloadError
+from mvit_cli.errors import DownloadError, tell
 
 CONNECT_S = 3.5
 """Name resolution and connection together: a machine without network is answered within 5 s."""
@@ -56,7 +55,7 @@ def first_answer(url: str, call: Callable[[], T]) -> T:
     thread.start()
     thread.join(min(CONNECT_S, limit))
     if thread.is_alive() and reached.is_set() and limit > CONNECT_S:
-        print(f"{redacted(url)} is there but slow to answer: waiting up to {limit:g} s", file=sys.stderr)
+        tell(f"{redacted(url)} is there but slow to answer: waiting up to {limit:g} s")
         thread.join(limit - CONNECT_S)
     else:
         limit = min(CONNECT_S, limit)

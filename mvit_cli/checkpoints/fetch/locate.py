@@ -1,7 +1,6 @@
 """From a card or an address to a file on this machine: the caches are asked first, then the network."""
 
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from mvit_cli.checkpoints.fetch.caches import (
 from mvit_cli.checkpoints.fetch.integrity import what_is_wrong
 from mvit_cli.checkpoints.fetch.place import LIMIT_BYTES, Source, source_of_uri
 from mvit_cli.checkpoints.formats.shards import is_index, shards_of
-from mvit_cli.errors import CheckpointError, DownloadError
+from mvit_cli.errors import CheckpointError, DownloadError, tell
 
 SETTINGS = "config.json"
 """The Hub's name for what a checkpoint says of itself, read by `formats/said.py` where it lies beside."""
@@ -83,7 +82,7 @@ def _obtain_settings(path: Path, source: Source, *, progress: bool, again: bool)
         download_settings(place, again=again)
     except DownloadError as error:
         if progress:
-            print(f"{SETTINGS} beside the weights is left out: {error.message}", file=sys.stderr)
+            tell(f"{SETTINGS} beside the weights is left out: {error.message}")
 
 
 def _obtain_parts(index: Path, source: Source, *, progress: bool, again: bool) -> None:

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mvit_cli.errors import tell
+
 
 @contextmanager
 def transfer_bar(
@@ -27,4 +29,4 @@ def announce(name: str, where: str, size_bytes: int | None, show: bool) -> None:
     """Says on stderr what is fetched from where."""
     if show:
         size = "" if size_bytes is None else f" ({size_bytes / 1e6:.1f} MB)"
-        print(f"downloading {name}{size} from {where}", file=sys.stderr)
+        tell(f"downloading {name}{size} from {where}")

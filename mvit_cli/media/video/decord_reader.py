@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from itertools import islice
 from typing import ClassVar
 
-from mvit_cli.errors import MediaError
-from mvit_cli.media.guards import shortened
+from mvit_cli.errors import MediaError, at_most
 from mvit_cli.media.shortage import is_near_limit
 from mvit_cli.media.video.av_reader import Fetched
 from mvit_cli.media.video.index import VideoIndex
@@ -86,4 +85,4 @@ class DecordReader:
             return MediaError("memory", "decoding by decord needs more memory than there is", "try --reader av")
         line = next(iter(text.strip().splitlines()), "no reason given")
         line = re.sub(r"^\[[\d:]+\]\s+\S+:\d+:\s*|^\[(\S+) @ 0x[0-9a-f]+\]\s*", "", line)
-        return MediaError("decode", f"decord: {shortened(line)}", "try --reader av")
+        return MediaError("decode", f"decord: {at_most(line)}", "try --reader av")

@@ -14,8 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
-from mvit_cli.errors import MediaError, MViTError
-from mvit_cli.media.guards import shortened
+from mvit_cli.errors import MediaError, MViTError, at_most
 from mvit_cli.media.request import AT_WORK, AtWork, DecodeRequest, LostWindowError, Outcome, is_last, window_of
 from mvit_cli.media.workers.shared import Slot, anonymous_file
 from mvit_cli.media.workers.wire import outcome_of, packed_job, packed_leave, parsed, read_frame, shape_of, write_frame
@@ -216,7 +215,7 @@ class WorkerProcess:
         self._words.seek(max(0, size - TAIL_BYTES))
         lines = [line for line in self._words.read(TAIL_BYTES).decode(errors="replace").splitlines() if line.strip()]
         last = "".join(letter if letter.isprintable() else " " for letter in lines[-1]) if lines else ""
-        return shortened(last.strip())
+        return at_most(last.strip())
 
     def _listen(self, events: queue.SimpleQueue[Any]) -> None:
         assert self._process.stdout is not None

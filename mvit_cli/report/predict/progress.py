@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mvit_cli.errors import tell
 from mvit_cli.records import ErrorRow, Row
 from mvit_cli.report.predict.writers import begins_input
 from mvit_cli.report.tables import printable, speaks_unicode
@@ -161,7 +162,7 @@ class RunReport:
     def tell(self, notes: Iterable[str]) -> None:
         """Writes what holds for all rows."""
         for note in notes if not self._quiet else ():
-            print(f"note: {printable(note)}", file=sys.stderr)
+            tell(f"note: {note}")
 
     def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
         """Notes one row."""
@@ -178,14 +179,14 @@ class RunReport:
         if self._quiet:
             return
         if tally.skipped:
-            print(tally.summary(), file=sys.stderr)
+            tell(tally.summary())
         elif tally.rows == 0:
-            print("note: no input was named", file=sys.stderr)
+            tell("note: no input was named")
         elif tally.rows > 1 and (tally.errors or sys.stderr.isatty()):
-            print(tally.summary(), file=sys.stderr)
+            tell(tally.summary())
         elif tally.last_failed and not self._rows_are_seen:
             message = f"{tally.last_failed['path']}: {tally.last_failed['error']['message']}"
-            print(f"error: {printable(message)}", file=sys.stderr)
+            tell(f"error: {message}")
 
     def _find_total(self, count_inputs: Callable[[], int]) -> None:
         self._total = count_inputs()
