@@ -10,17 +10,18 @@ import golden
 import pytest
 import torch
 
+import mvit_cli
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.checkpoints.load import load_file
 from mvit_cli.cli.main import run
 from mvit_cli.errors import MViTError
 from mvit_cli.export import exporting
-from mvit_cli.export.described import KEY
 from mvit_cli.export.exporting import Export, export
-from mvit_cli.export.runtimes import FORMATS, FormatName, chosen_format
+from mvit_cli.export.targets import FORMATS, FormatName, chosen_format
 from mvit_cli.recognition.options import PredictOptions
 from mvit_cli.recognition.plan import plan
 from mvit_cli.recognition.recogniser import Recogniser
+from mvit_cli.recognition.runtimes import KEY, RuntimeName
 
 TARGETS: dict[FormatName, str] = {
     "onnx": "net.onnx",
@@ -164,3 +165,48 @@ def test_full_size_networks_pass_the_check(format: FormatName, preset: str, tmp_
     recogniser = plan(PredictOptions(preset=preset, weights="none", device="cpu", fast=False)).open()
     written = export(recogniser, Export(format, tmp_path / TARGETS[format], check=True))
     assert written["preset"] == get_preset(preset).name
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(("engine", "batch"), [("onnx", "dynamic"), ("onnx", "2"), ("openvino", "dynamic")])
+def test_an_exported_file_gives_the_rows_of_predict(
+    engine: RuntimeName, batch: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needs(engine)
+    clips = Path(__file__).parent / "data" / "clips"
+    target = tmp_path / TARGETS[engine]
+    assert run(["export", "--preset", "camera", "-o", str(target), "--batch", batch]) == 0
+    capsys.readouterr()
+    theirs = list(mvit_cli.predict([clips], engine=engine, weights=target, workers=1))
+    ours = list(mvit_cli.predict([clips], preset="camera", workers=1))
+    assert len(theirs) == len(ours)
+    for their, our in zip(theirs, ours, strict=True):
+        assert their.get("error") == our.get("error")
+        if their["status"] == "ok" and our["status"] == "ok":
+            assert (their["weights"], their["preset"]) == (str(target), "camera_motion")
+            assert (their["views"], their["clips"]) == (our["views"], our["clips"])
+            assert their["warnings"] == [f"the network runs in {engine}", *our["warnings"]]
+            scores = {entry["label"]: entry["score"] for entry in our["predictions"]}
+            for entry in their["predictions"][:3]:
+                assert entry["score"] == pytest.approx(scores[entry["label"]], abs=1e-4)  # as of --check
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "--engine onnx runs a file"),
+        (["--weights", "camera_motion.embedded"], "and --weights camera_motion.embedded is none"),
+        (["--weights", "net.onnx", "--device", "cuda"], "--device is about our own network"),
+        (["--weights", "net.onnx", "--dtype", "int8"], "--dtype is about our own network"),
+        (["--weights", "net.onnx", "--preset", "B"], "--preset is about our own network"),
+        (["--weights", "net.onnx"], "no onnx file of `mvit export`"),
+    ],
+)
+def test_what_a_runtime_cannot_do_is_refused(
+    more: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needs("onnx")
+    monkeypatch.chdir(tmp_path)
+    Path("net.onnx").write_bytes(b"no such thing")
+    assert run(["predict", "clip.mp4", "--engine", "onnx", *more]) in (1, 2)
+    assert message in " ".join(capsys.readouterr().err.split())

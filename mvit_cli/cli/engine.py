@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from mvit_cli.recognition.recogniser import Opened
 
 Engine = Annotated[
-    Literal["local", "ray"], typer.Option("--engine", help="Where the network runs: here, or in actors of Ray.")
+    Literal["local", "ray", "onnx", "openvino"],
+    typer.Option("--engine", help="What runs the network: this process, actors of Ray, or the runtime of an export."),
 ]
 Address = Annotated[
     str | None,

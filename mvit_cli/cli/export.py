@@ -51,7 +51,7 @@ def export_command(
     On a terminal a line says what was written; in a pipe it is JSON.
     """
     from mvit_cli.export.exporting import Export, export, parsed_batch
-    from mvit_cli.export.runtimes import chosen_format
+    from mvit_cli.export.targets import chosen_format
     from mvit_cli.recognition.options import PredictOptions
     from mvit_cli.recognition.plan import plan
 

@@ -147,7 +147,7 @@ class Arguments:
     @property
     def cluster(self) -> "Cluster | None":
         """Where actors of Ray run; None: the network runs here."""
-        if self.engine == "local":
+        if self.engine != "ray":
             return None
         return parsed_cluster(self.address, self.actors, self.gpus_per_actor, self.cpus_per_actor)
 
@@ -179,6 +179,7 @@ class Arguments:
             reader=self.reader,
             fast=not self.no_fast,
             compiled=self.compiled,
+            engine="local" if self.engine == "ray" else self.engine,
             deterministic=self.deterministic,
         )
 
@@ -189,18 +190,18 @@ def _predict(asked: Arguments) -> None:
     Each input gives one row: the best classes with their scores, or what was wrong with the file.
     With --window a video gives a row for each window: a timeline.
     """
-    from mvit_cli.recognition.plan import plan
+    from mvit_cli.recognition.planning import planned
 
     options = asked.options()
     form = _checked_places(asked)
-    planned = plan(options)
-    journal = _journal(asked, planned, form)
+    made = planned(options)
+    journal = _journal(asked, made, form)
     sources = _sources(asked, journal)
     if sources is None and journal and not asked.page:
         journal.repair()
         raise typer.Exit(_finished(_report(asked, journal), journal))
-    with opened_engine(planned, asked.cluster, quiet=asked.quiet) as recogniser:
-        if journal and planned.identity["views"] is None:  # now the file has told what rows will say of it
+    with opened_engine(made, asked.cluster, quiet=asked.quiet) as recogniser:
+        if journal and made.identity["views"] is None:  # now the file has told what rows will say of it
             journal.check(recogniser.run)
         report = _report(asked, journal)
         _run(asked, recogniser, form, journal, report, sources or ())

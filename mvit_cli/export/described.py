@@ -8,15 +8,11 @@ from mvit_cli import __version__
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
 from mvit_cli.recognition.recipe import Recipe
+from mvit_cli.recognition.runtimes import INPUT, OUTPUT
 from mvit_cli.records import Run
 
-KEY = "mvit"
-"""Under which it stands in the file's metadata, as JSON."""
 
-INPUT, OUTPUT = "clips", "logits"
-
-
-def description(config: MViTConfig, recipe: Recipe, run: Run) -> dict[str, Any]:
+def description(config: MViTConfig, recipe: Recipe, run: Run, batch: int | None = None) -> dict[str, Any]:
     """Everything a user of the file needs to know, as plain values for JSON."""
     return {
         "mvit_version": __version__,
@@ -24,14 +20,15 @@ def description(config: MViTConfig, recipe: Recipe, run: Run) -> dict[str, Any]:
         "weights": run["weights"].replace("\\", "/").rpartition("/")[2],  # no path of this machine
         "input": {
             "name": INPUT,
-            "shape": ["batch", RGB, *config.input_thw],
+            "shape": [batch or "batch", RGB, *config.input_thw],
             "axes": "batch, red green blue, time, height, width",
             "values": "0..1, less mean, by std",
         },
-        "output": {"name": OUTPUT, "shape": ["batch", config.num_classes], "activation": recipe.activation},
+        "output": {"name": OUTPUT, "shape": [batch or "batch", config.num_classes], "activation": recipe.activation},
         "sampling": asdict(recipe.sampling),
         "transform": asdict(recipe.transform),
         "views": str(recipe.views),
+        "stills": recipe.stills,
         "labels": list(recipe.labels) if recipe.labels else None,
         "config": asdict(config),
     }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mvit_cli.arch.cost import RGB
 from mvit_cli.errors import MViTError, UsageError, first_line
 from mvit_cli.export.described import as_text, description
-from mvit_cli.export.runtimes import FORMATS, FormatName, check_installed
+from mvit_cli.export.targets import FORMATS, FormatName, check_installed
 from mvit_cli.records import Exported
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def export(recogniser: "Recogniser", what: Export) -> Exported:
     what.refuse_what_cannot_be()
     scorer = recogniser.scorer
     model: MViT = scorer.model  # type: ignore[assignment]
-    about = as_text(description(model.config, recogniser.recipe, recogniser.run))
+    about = as_text(description(model.config, recogniser.recipe, recogniser.run, what.batch))
     shape = (RGB, *model.config.input_thw)
     example = torch.zeros(what.batch or 2, *shape, dtype=scorer.dtype)
     with tempfile.TemporaryDirectory(prefix=".mvit-", dir=what.target.parent) as folder:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 Auto = Literal["auto"]
+EngineName = Literal["local", "onnx", "openvino"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class PredictOptions:
         timeout_s: seconds that one file, or one window, may take to decode; a file in windows that, and a tenth of a
             second for each of its frames.
         fast: run the network's fast path, which gives the same logits; False: the plain network.
+        engine: local: our own network; onnx, openvino: the file of `mvit export` that `weights` names, on the CPU.
         compiled: run it through torch's compiler, which takes minutes the first time.
         deterministic: the same inputs in the same order give the same scores to the bit, on one machine and device:
             which views share a batch follows from the order of the inputs, not from the moment.
@@ -62,6 +64,7 @@ class PredictOptions:
     timeout_s: float = TIMEOUT_S
     fast: bool = True
     compiled: bool = False
+    engine: EngineName = "local"
     deterministic: bool = False
 
 
@@ -87,6 +90,7 @@ class Arguments(TypedDict, total=False):
     timeout_s: float
     fast: bool
     compiled: bool
+    engine: EngineName
     deterministic: bool
 
 

@@ -189,11 +189,19 @@ class Plan:
             recipe = (
                 recipe_of_file(path, config, name, self.options.weights_key) if path else assumed_recipe(config, name)
             )
+        return self.asked_of(recipe, config.num_classes)
+
+    def asked_of(self, recipe: Recipe, num_classes: int) -> Recipe:
+        """A recipe with what was asked otherwise: class names, windows, views.
+
+        Raises:
+            CheckpointError: another number of class names than of classes.
+        """
         if names := self.labels.names:
-            if len(names) != config.num_classes:
+            if len(names) != num_classes:
                 raise CheckpointError(
                     f"--labels {self.options.labels} names {len(names)} classes, "
-                    f"but the network tells {config.num_classes} apart",
+                    f"but the network tells {num_classes} apart",
                     "give the list that belongs to these weights",
                 )
             recipe = replace(recipe, labels=names)

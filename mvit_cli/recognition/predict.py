@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Unpack
 
 from mvit_cli.recognition.options import PredictArguments, PredictOptions, options_of, said_in_python
-from mvit_cli.recognition.plan import plan
+from mvit_cli.recognition.planning import planned
 from mvit_cli.recognition.recogniser import Inputs
 from mvit_cli.records import Row
 
@@ -30,7 +30,7 @@ def predict(inputs: Inputs, **options: Unpack[PredictArguments]) -> Iterator[Row
         MViTError: a device that is not there.
     """
     with said_in_python():
-        engine = plan(options_of(options)).open()
+        engine = planned(options_of(options)).open()
     return engine.predict(inputs)
 
 

@@ -17,7 +17,7 @@ from mvit_cli.media.request import Outcome, ReaderChoice
 from mvit_cli.media.sources import Source
 from mvit_cli.recognition.batching import Item, scored
 from mvit_cli.recognition.options import Arguments, PredictArguments, options_of, said_in_python
-from mvit_cli.recognition.plan import plan
+from mvit_cli.recognition.planning import planned
 from mvit_cli.recognition.recipe import Recipe
 from mvit_cli.recognition.recogniser import Inputs, request_for, sources_of
 from mvit_cli.recognition.recogniser import Recogniser as LocalEngine
@@ -58,7 +58,7 @@ class Recogniser:
     ) -> None:
         given: PredictArguments = {"preset": preset, "weights": weights, **options}
         with said_in_python():
-            self._engine: LocalEngine = plan(options_of(given)).open()
+            self._engine: LocalEngine = planned(options_of(given)).open()
         self._idle: list[DecodePool] = []
         self._lock = threading.Lock()
         self.summary: Summary = self._engine.summary
@@ -210,7 +210,7 @@ def preprocess(
     from mvit_cli.media.workers.pool import DecodePool
 
     with said_in_python():
-        recipe = plan(options_of({"preset": preset, "weights": weights, "views": views})).recipe()
+        recipe = planned(options_of({"preset": preset, "weights": weights, "views": views})).recipe()
     outcome = decoded(inputs, fps, recipe, "auto", partial(DecodePool, 1))
     if isinstance(outcome, MediaError):
         raise outcome

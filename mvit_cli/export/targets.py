@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from mvit_cli.errors import MViTError, UsageError
-from mvit_cli.export.described import INPUT, KEY, OUTPUT
+from mvit_cli.recognition.runtimes import INPUT, KEY, OUTPUT, open_onnx, open_openvino
 
 if TYPE_CHECKING:
     import torch
@@ -108,20 +108,6 @@ def _write_onnx(model: "MViT", clips: "Tensor", dynamic: bool, about: str, targe
     program.save(target, external_data=False)
 
 
-def _open_onnx(path: Path) -> "Callable[[Tensor], Tensor]":
-    import onnxruntime
-    import torch
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-
-    def run(clips: "Tensor") -> "Tensor":
-        kind = session.get_inputs()[0].type
-        given = clips.half() if "float16" in kind else clips.float()
-        return torch.from_numpy(session.run([OUTPUT], {INPUT: given.numpy()})[0]).float()
-
-    return run
-
-
 def _write_openvino(model: "MViT", clips: "Tensor", dynamic: bool, about: str, target: Path) -> None:
     import openvino
 
@@ -131,16 +117,6 @@ def _write_openvino(model: "MViT", clips: "Tensor", dynamic: bool, about: str, t
     converted.reshape([-1 if dynamic else clips.shape[0], *clips.shape[1:]])
     converted.set_rt_info(about, [KEY])
     openvino.save_model(converted, target, compress_to_fp16=False)
-
-
-def _open_openvino(path: Path) -> "Callable[[Tensor], Tensor]":
-    import openvino
-    import torch
-
-    # Its own choice on a CPU that has them is bfloat16, with logits 2e-3 off.
-    exact = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(path, "CPU", exact)
-    return lambda clips: torch.from_numpy(compiled(clips.float().numpy())[0].copy()).float()
 
 
 def _write_pt2(model: "MViT", clips: "Tensor", dynamic: bool, about: str, target: Path) -> None:
@@ -173,8 +149,8 @@ def _open_torchscript(path: Path) -> "Callable[[Tensor], Tensor]":
 
 
 FORMATS: dict[FormatName, ExportFormat] = {
-    "onnx": ExportFormat(".onnx", ("onnx", "onnxscript", "onnxruntime"), "onnx", _write_onnx, _open_onnx),
-    "openvino": ExportFormat(".xml", ("openvino",), "openvino", _write_openvino, _open_openvino),
+    "onnx": ExportFormat(".onnx", ("onnx", "onnxscript", "onnxruntime"), "onnx", _write_onnx, open_onnx),
+    "openvino": ExportFormat(".xml", ("openvino",), "openvino", _write_openvino, open_openvino),
     "pt2": ExportFormat(".pt2", (), "", _write_pt2, _open_pt2),
     "torchscript": ExportFormat(".torchscript", (), "", _write_torchscript, _open_torchscript),
 }
