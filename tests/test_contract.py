@@ -128,4 +128,5 @@ def test_python_defaults_are_those_of_the_command_line() -> None:
         "fast": True,
         "compiled": False,
         "deterministic": False,
+        "engine": "local",
     }
