@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from mvit_cli.recognition.predict import predict
     from mvit_cli.recognition.resident import Recogniser, preprocess
     from mvit_cli.records import ErrorRow, OkRow, Row
+    from mvit_cli.trained import Trained
+    from mvit_cli.training.train import train
 
 __version__ = "0.1.0"
 
@@ -23,6 +25,7 @@ __all__ = [
     "OkRow",
     "Recogniser",
     "Row",
+    "Trained",
     "__version__",
     "build_model",
     "load_model",
@@ -30,6 +33,7 @@ __all__ = [
     "predict",
     "preprocess",
     "summarize",
+    "train",
 ]
 
 _HOMES = {
@@ -39,12 +43,14 @@ _HOMES = {
     "OkRow": "mvit_cli.records",
     "Recogniser": "mvit_cli.recognition.resident",
     "Row": "mvit_cli.records",
+    "Trained": "mvit_cli.trained",
     "build_model": "mvit_cli.checkpoints.load",
     "load_model": "mvit_cli.checkpoints.load",
     "load_state_dict": "mvit_cli.checkpoints.load",
     "predict": "mvit_cli.recognition.predict",
     "preprocess": "mvit_cli.recognition.resident",
     "summarize": "mvit_cli.arch.summary",
+    "train": "mvit_cli.training.train",
 }
 
 

@@ -18,23 +18,27 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "protocol": set(),
     "rules": set(),
     "records": {"rules"},
+    "trained": {"rules"},
     "weights": set(),  # the folder's place, no code
     "arch": {"errors", "records"},
     "model": {"arch", "errors"},
     "media": GROUND,
     "checkpoints": GROUND | {"arch", "model", "weights"},
-    "report": {"arch", "errors", "records", "rules"},
+    "report": {"arch", "errors", "records", "rules", "trained"},
     "recognition": GROUND | {"arch", "checkpoints", "media", "model"},
     "profiling": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
     "evaluation": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
-    "training": GROUND | {"arch", "checkpoints", "evaluation", "media", "model", "recognition"},
+    "training": GROUND | {"arch", "checkpoints", "evaluation", "media", "model", "recognition", "trained"},
     "engines": GROUND | {"checkpoints", "media", "recognition"},
     "export": GROUND | {"arch", "model", "recognition"},
-    "cli": GROUND | {"arch", "checkpoints", "engines", "evaluation", "export", "profiling", "recognition", "report"},
+    "cli": GROUND
+    | {"arch", "checkpoints", "engines", "evaluation", "export", "profiling", "recognition", "report"}
+    | {"trained", "training"},
 }
-WITHOUT_TORCH = ("arch", "errors", "media", "protocol", "records", "report")
+WITHOUT_TORCH = ("arch", "errors", "media", "protocol", "records", "report", "trained")
 FACES = {"__init__", "__main__"}  # of the whole package: may name every room
-ONE_CONCEPT = {"__init__.py", "predict.py", "profile.py", "summarize.py"}  # shared by several folders
+# Shared by several folders.
+ONE_CONCEPT = {"__init__.py", "predict.py", "profile.py", "progress.py", "summarize.py", "train.py"}
 MEASURES_START_UP = "mvit_cli.profiling.end_to_end"  # imports the package by its name, in a new process
 
 

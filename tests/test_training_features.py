@@ -140,14 +140,13 @@ def test_planted_copies_are_found_and_nothing_else() -> None:
     features = rng.normal(size=(40, 16)).astype(np.float32)
     hashes = [perceptual_hash(scene(seed)) for seed in range(40)]
     features[33] = features[3] + 0.01  # a copy by its features
-    hashes[34] = perceptual_hash(scene(4, 100))  # by its pictures, as a mirror in time would be
+    hashes[34] = perceptual_hash(scene(4, 100))  # by its pictures, and features that are not far
+    features[34] = features[4] + 0.4 * rng.normal(size=16)
+    hashes[37] = hashes[7]  # plain pictures alike, features unlike
     features[35], hashes[35] = features[5], hashes[5]
     hashes[36] = hashes[6] = ""
     found = leaks_between(range(30, 40), range(30), features, hashes)
     assert [(leak.kept, leak.learned) for leak in found] == [(33, 3), (34, 4), (35, 5)]
-    assert [(leak.bits is not None, leak.distance is not None) for leak in found] == [
-        (False, True),
-        (True, False),
-        (True, True),
-    ]
-    assert leaks_between([], range(30), features, hashes) == []
+    assert [leak.bits is not None for leak in found] == [False, True, True]
+    assert [leak.distance < 0.05 for leak in found] == [True, False, True]
+    assert leaks_between((), range(30), features, hashes) == []

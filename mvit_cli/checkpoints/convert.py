@@ -69,7 +69,7 @@ def convert(
     metadata |= words_to_keep(checkpoint)
     if checkpoint.cfg:
         metadata[CFG_KEY] = checkpoint.cfg  # how the network wants to be shown a file, which tensors cannot tell
-    _save(tensors, metadata, target)
+    save_weights(tensors, metadata, target)
     return Converted(target, described.layout, described.config, sum(tensor.numel() for tensor in tensors.values()))
 
 
@@ -93,7 +93,7 @@ def _fitted_names(config: MViTConfig, tensors: "dict[str, Tensor]", path: Path) 
     return list(model.state_dict())
 
 
-def _save(tensors: "dict[str, Tensor]", metadata: dict[str, str], target: Path) -> None:
+def save_weights(tensors: "dict[str, Tensor]", metadata: dict[str, str], target: Path) -> None:
     """Writes beside the target and then gives the file its name, so that nobody ever sees half of one."""
     import torch
     from safetensors import SafetensorError

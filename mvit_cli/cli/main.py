@@ -23,6 +23,8 @@ from mvit_cli.cli.profile import profile_command
 from mvit_cli.cli.schema import schema_command
 from mvit_cli.cli.summarize import EXAMPLES as SUMMARIZE_EXAMPLES
 from mvit_cli.cli.summarize import summarize_command
+from mvit_cli.cli.train import EXAMPLES as TRAIN_EXAMPLES
+from mvit_cli.cli.train import train_command
 from mvit_cli.cli.weights import app as weights_app
 from mvit_cli.errors import MViTError, tell
 
@@ -90,6 +92,7 @@ app.command("summarize", epilog=SUMMARIZE_EXAMPLES)(summarize_command)
 app.command("profile", epilog=PROFILE_EXAMPLES)(profile_command)
 app.command("merge", epilog=MERGE_EXAMPLES)(merge_command)
 app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
+app.command("train", epilog=TRAIN_EXAMPLES)(train_command)
 app.command("schema")(schema_command)
 app.add_typer(weights_app, name="weights")
 

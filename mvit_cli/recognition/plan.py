@@ -95,8 +95,13 @@ class Plan:
             DownloadError: weights that cannot be fetched.
             MViTError: a device that is not there.
         """
+        return self.around(*self.network(progress))
+
+    def around(
+        self, model: "MViT", device: "torch.device", dtype: "torch.dtype", path: Path | None = None
+    ) -> Recogniser:
+        """What stands around a network that is on its device already; `path` is the file of its weights."""
         options = self.options
-        model, device, dtype, path = self._network(progress)
         recipe = self._recipe(model.config, path)
         _show_clips_of(model, recipe)
         summary = summarize_config(model.config, self.preset or preset_of(model.config))
@@ -158,7 +163,7 @@ class Plan:
         shapes = read_shapes(path, self.options.weights_key)
         return self._recipe(describe(shapes, self.preset.name if self.preset else None).config, path)
 
-    def _network(self, progress: bool) -> "tuple[MViT, torch.device, torch.dtype, Path | None]":
+    def network(self, progress: bool = False) -> "tuple[MViT, torch.device, torch.dtype, Path | None]":
         """The network on its device, and the file of its weights; the file is fetched before torch is loaded."""
         from mvit_cli.checkpoints.find import obtain
         from mvit_cli.checkpoints.load import build_model, load_file

@@ -18,6 +18,8 @@ LEAST_SPREAD = 4.0
 ROWS_AT_ONCE = 256
 NEAR = 0.05
 """Distance between standardised features, as a share of the median one between clips: copies are nearer."""
+NOT_FAR = 0.5
+"""The same, of clips whose hashes are near: of plain pictures these say little, so that the features have to agree."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,14 @@ class Leak:
 
     Attributes:
         kept, learned: their places.
-        bits: of their perceptual hashes, how many of 192 differ; None: unlike or not known.
-        distance: between their features, as a share of the median distance; None: unlike.
+        bits: of their perceptual hashes, how many of 192 differ; None: many, or not known.
+        distance: between their features, as a share of the median distance.
     """
 
     kept: int
     learned: int
     bits: int | None
-    distance: float | None
+    distance: float
 
 
 def perceptual_hash(pixels: "NDArray[Any]") -> str:
@@ -86,51 +88,57 @@ def leaks_between(
         features: `(clips, dims)`, one row a clip.
         hashes: one a clip, as of `perceptual_hash`.
     """
-    if not (len(kept) and len(learned)):
+    if not (kept and learned):
         return []
-    distances, nearest = _nearest_features(features[list(kept)], features[list(learned)])
-    codes = _codes(hashes)
+    measure = _Measure(features[list(learned)])
+    codes = [int(text, 16) if text else None for text in hashes]
     found = []
-    for place, distance, near in zip(kept, distances, nearest, strict=True):
-        is_near = distance <= NEAR
-        bits, closest = _closest(place, learned, codes)
-        if is_near or bits is not None:
-            other = learned[near] if is_near else closest
-            if is_near and bits is not None and (both := _differing(codes[place], codes[other])) <= MOST_BITS:
-                bits = both
-            found.append(Leak(place, other, bits, round(float(distance), 4) if is_near else None))
+    for start in range(0, len(kept), ROWS_AT_ONCE):
+        some = kept[start : start + ROWS_AT_ONCE]
+        for place, distances in zip(some, measure.distances(features[list(some)]), strict=True):
+            near = int(distances.argmin())
+            alike = [
+                (bits, n)
+                for n, i in enumerate(learned)
+                if distances[n] <= NOT_FAR and (bits := _differing(codes[place], codes[i])) <= MOST_BITS
+            ]
+            if alike:
+                bits, near = min(alike)
+                found.append(Leak(place, learned[near], bits, round(float(distances[near]), 4)))
+            elif distances[near] <= NEAR:
+                found.append(Leak(place, learned[near], None, round(float(distances[near]), 4)))
     return found
 
 
-def _nearest_features(kept: "NDArray[Any]", learned: "NDArray[Any]") -> "tuple[NDArray[Any], NDArray[Any]]":
-    """Distance to, and number of, the nearest row of what is learned from, of each that is kept; some at a time."""
-    import numpy as np
+class _Measure:
+    """Distances to clips that are learned from, as shares of the median one between them."""
 
-    spread, mean = learned.std(axis=0, dtype=np.float64), learned.mean(axis=0, dtype=np.float64)
-    spread[spread < 1e-6 * max(float(spread.max()), 1e-30)] = np.inf
-    base = ((learned - mean) / spread).astype(np.float32)
-    typical, squares = _typical(base), np.square(base).sum(axis=1)
-    distances, nearest = [], []
-    for start in range(0, len(kept), ROWS_AT_ONCE):
-        own = ((kept[start : start + ROWS_AT_ONCE] - mean) / spread).astype(np.float32)
-        places = (squares - 2 * own @ base.T).argmin(axis=1)
-        nearest.append(places)
-        distances.append(np.sqrt(np.square(own - base[places]).sum(axis=1)) / typical)
-    return np.concatenate(distances), np.concatenate(nearest)
+    def __init__(self, learned: "NDArray[Any]") -> None:
+        import numpy as np
 
+        self._mean, spread = learned.mean(axis=0, dtype=np.float64), learned.std(axis=0, dtype=np.float64)
+        spread[spread < 1e-6 * max(float(spread.max()), 1e-30)] = np.inf
+        self._spread = spread
+        self._rows = self._standard(learned)
+        self._squares = np.square(self._rows).sum(axis=1)
+        self._typical = _typical(self._rows)
 
-def _codes(hashes: Sequence[str]) -> "list[int | None]":
-    return [int(text, 16) if text else None for text in hashes]
+    def distances(self, rows: "NDArray[Any]") -> "NDArray[Any]":
+        """`(rows, dims)` -> `(rows, learned)`."""
+        import numpy as np
+
+        own = self._standard(rows)
+        squares = np.square(own).sum(axis=1)[:, None] + self._squares - 2 * own @ self._rows.T
+        found: NDArray[Any] = np.sqrt(np.maximum(squares, 0)) / self._typical
+        return found
+
+    def _standard(self, rows: "NDArray[Any]") -> "NDArray[Any]":
+        standard: NDArray[Any] = (rows - self._mean) / self._spread
+        return standard
 
 
 def _differing(one: int | None, other: int | None) -> int:
     return BITS if one is None or other is None else (one ^ other).bit_count()
-
-
-def _closest(place: int, learned: Sequence[int], codes: "Sequence[int | None]") -> tuple[int | None, int]:
-    """Bits that differ from the clip whose hash is nearest, where it is near; and its place."""
-    bits, other = min((_differing(codes[place], codes[i]), i) for i in learned)
-    return (bits if bits <= MOST_BITS else None), other
 
 
 def _typical(rows: "NDArray[Any]") -> float:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5)
 """Regularisation that is tried, the strongest first: each solution is the next one's start."""
 MOST_STEPS = 300
+SMALL = 10_000_000
+"""Products of one step that a single thread does."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,20 @@ def scores_of(logits: "Floats", activation: Activation) -> "Floats":
 
 def log_loss(scores: "Floats", targets: "Floats", activation: Activation) -> float:
     """Mean over the clips of the cross entropy of their scores; with a sigmoid over their classes too."""
+    return float(log_losses(scores, targets, activation).mean())
+
+
+def log_losses(scores: "Floats", targets: "Floats", activation: Activation) -> "Floats":
+    """The cross entropy of each clip, `(clips,)`."""
     import numpy as np
 
     likely = np.clip(scores, 1e-12, 1)
     if activation == "softmax":
-        return float(-(targets * np.log(likely)).sum(axis=1).mean())
+        losses: Floats = -(targets * np.log(likely)).sum(axis=1)
+        return losses
     unlikely = np.clip(1 - scores, 1e-12, 1)
-    return float(-(targets * np.log(likely) + (1 - targets) * np.log(unlikely)).mean())
+    both: Floats = -(targets * np.log(likely) + (1 - targets) * np.log(unlikely)).mean(axis=1)
+    return both
 
 
 def path_of(
@@ -117,7 +126,13 @@ def _minimum(
         value.backward()
         return value
 
-    with torch.enable_grad():
-        search.step(loss)
+    threads = torch.get_num_threads()
+    if rows.numel() * classes < SMALL:
+        torch.set_num_threads(1)  # threads that wait for each other take longer than the products
+    try:
+        with torch.enable_grad():
+            search.step(loss)
+    finally:
+        torch.set_num_threads(threads)
     solution: Floats = both.detach().numpy()
     return solution

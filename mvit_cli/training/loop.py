@@ -93,7 +93,7 @@ class Trainer:
         self.optimizer = adamw(model, settings)
         self.drop_path = DropPath(model, settings.drop_path)
         self.step = 0
-        self.rank, self.world = _place()
+        self.rank, self.world = place_of_process()
         self.micro_batch = max(1, settings.batch_size // self.world)
         self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         self._parallel = _parallel(model) if self.world > 1 else None
@@ -230,7 +230,7 @@ def shares(places: "Sequence[int]", rank: int, world: int) -> "Sequence[int]":
     return places[rank * size : (rank + 1) * size]
 
 
-def _place() -> tuple[int, int]:
+def place_of_process() -> tuple[int, int]:
     """Number of this process and of all; 0 of 1 where it is alone."""
     import torch.distributed as dist
 

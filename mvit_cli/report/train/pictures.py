@@ -1,0 +1,66 @@
+"""Pictures of a training: its curves, and what was taken for what."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mvit_cli.report.figures import INK, picture
+
+MOST_NAMES = 40
+
+
+def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
+    """Loss and accuracy: by epoch, or by strength of regularisation for each kind of input.
+
+    Args:
+        history: the lines of `log.csv`.
+
+    Raises:
+        MViTError: the file could not be written.
+    """
+    if not history:
+        return
+    by_epoch = "epoch" in history[0]
+    key = "epoch" if by_epoch else "strength"
+    kinds = dict.fromkeys(line.get("inputs", "training") for line in history)
+    with picture(path, "training: loss and accuracy on validation", width=7, height=3) as figure:
+        left, right = figure.subplots(1, 2)
+        for number, kind in enumerate(kinds):
+            lines = [line for line in history if line.get("inputs", "training") == kind]
+            x = [line[key] for line in lines]
+            style: dict[str, Any] = {"color": INK, "linestyle": ("-", "--", ":")[number % 3], "marker": "."}
+            style["label"] = kind
+            losses = [line["train_loss" if by_epoch else "val_loss"] for line in lines]
+            left.plot(x, [float("nan") if loss is None else loss for loss in losses], **style)
+            right.plot(x, [100 * line["val"] for line in lines], **style)
+        left.set_title("loss, training" if by_epoch else "log loss, validation")
+        right.set_title("top-1 or mean average precision, validation, %")
+        for axes in (left, right):
+            axes.set_xlabel(key)
+            axes.grid(visible=True)
+            if not by_epoch:
+                axes.set_xscale("log")
+            if len(kinds) > 1:
+                axes.legend()
+
+
+def draw_confusion(counts: Sequence[Sequence[int]], labels: Sequence[str], path: Path) -> None:
+    """The clips of each class, a row, by the class they were taken for.
+
+    Raises:
+        MViTError: the file could not be written.
+    """
+    side = min(10.0, 2.5 + 0.3 * len(labels))
+    shares = [[count / max(sum(row), 1) for count in row] for row in counts]
+    with picture(path, "validation: truth down, prediction across", width=side, height=side) as figure:
+        axes = figure.subplots()
+        axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+        if len(labels) <= MOST_NAMES:
+            axes.set_xticks(range(len(labels)), labels, rotation=90)
+            axes.set_yticks(range(len(labels)), labels)
+        if len(labels) <= 15:
+            for y, row in enumerate(counts):
+                for x, count in enumerate(row):
+                    if count:
+                        ink = "white" if shares[y][x] > 0.5 else INK
+                        axes.text(x, y, str(count), ha="center", va="center", color=ink)

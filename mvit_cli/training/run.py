@@ -1,0 +1,179 @@
+"""From labelled clips to weights: what both methods share, from the first check to the file."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mvit_cli.arch.blocks import head_width
+from mvit_cli.checkpoints.fetch.caches import cache_home
+from mvit_cli.checkpoints.fetch.integrity import sha256_of_checkpoint
+from mvit_cli.checkpoints.load import config_to_json
+from mvit_cli.errors import MediaError
+from mvit_cli.recognition.plan import Plan, plan
+from mvit_cli.trained import Accuracy, LeakedClip, Metrics, Trained
+from mvit_cli.training.accuracy import accuracy_of, confusion, main_figure
+from mvit_cli.training.alike import Leak, leaks_between
+from mvit_cli.training.asked import TrainOptions
+from mvit_cli.training.data import Lesson, failures, read_lesson
+from mvit_cli.training.diary import Diary, Moment, Told, nobody
+from mvit_cli.training.feature_cache import FeatureCache
+from mvit_cli.training.features import extracting, features_of, identity_of
+from mvit_cli.training.opened import Learned, Opened, Seen, with_head
+from mvit_cli.training.own_weights import write_own
+from mvit_cli.training.probe import probe, probe_scores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def train_on(options: TrainOptions, told: Told = nobody, *, progress: bool = False) -> tuple[Trained, Diary]:
+    """Makes weights of labelled clips; the diary has the figures on the way.
+
+    Args:
+        told: called as it goes on.
+        progress: show a download on stderr.
+
+    Raises:
+        UsageError: what was asked cannot be done.
+        MViTError: data that nothing can be learned from, weights or a device that are not there.
+    """
+    options.check()
+    lesson = read_lesson(options)
+    planned = plan(options.start())
+    diary = Diary(options.folder, told)
+    diary.begin(anew=not options.resume)
+    for note in lesson.notes:
+        diary.note(note)
+    opened = _opened(planned, options.seed, progress)
+    seen, failed = _look(opened, lesson, diary)
+    lesson = lesson.without(failed)
+    if options.method == "probe":
+        learned = _probe(opened, lesson, seen, diary)
+    else:
+        from mvit_cli.training.finetune import finetune
+
+        learned = finetune(opened, lesson, seen, options, diary)
+    leaks = leaks_between((*lesson.split.val, *lesson.split.test), lesson.split.train, _means(seen), seen.hashes)
+    result = _result(options, opened, lesson, learned, leaks, failed)
+    write_own(learned.tensors, learned.config, opened.engine, lesson, result)
+    diary.write("result", **result)
+    _confuse(diary, lesson, learned)
+    return result, diary
+
+
+def _opened(planned: Plan, seed: int, progress: bool) -> Opened:
+    import torch
+
+    torch.manual_seed(seed)  # of random weights, where those are asked for
+    model, device, dtype, path = planned.network(progress)
+    return Opened(planned, model, device, dtype, path, planned.around(model, device, dtype, path))
+
+
+def _look(opened: Opened, lesson: Lesson, diary: Diary) -> tuple[Seen, list[tuple[int, MediaError]]]:
+    """Shows all clips to the network, once, and says which could not be read."""
+    config = opened.model.config
+    digest = sha256_of_checkpoint(opened.path) if opened.path else f"random {diary.folder} {config_to_json(config)}"
+    engine = extracting(opened.engine, opened.model)
+    dims = head_width(replace(config, head_inputs="blocks"))
+    features: list[Any] = []
+    hashes, failed = [], []
+    with FeatureCache(cache_home() / "mvit" / "features", identity_of(engine, digest), dims) as cache:
+        for place, found in enumerate(features_of(engine, lesson.clips, cache)):
+            features.append(found.rows)
+            hashes.append(found.hashes)
+            if found.error:
+                failed.append((place, found.error))
+                diary.write("failed", path=lesson.clips[place].path, kind=found.error.kind, message=found.error.message)
+            diary.told(Moment("features", place + 1, len(lesson.clips)))
+    last = dims if config.head_inputs == "blocks" else config.stage_channels[-1]
+    return Seen(features, hashes, last), failed
+
+
+def _probe(opened: Opened, lesson: Lesson, seen: Seen, diary: Diary) -> Learned:
+    found = probe(lesson, seen.features, seen.last, diary)
+    kept = (*lesson.split.val, *lesson.split.test)
+    rows = [one for i in kept if (one := seen.features[i]) is not None]
+    scores = probe_scores(found.linear, found.inputs, seen.last, rows, lesson)
+    tensors, config = with_head(opened.model, found, len(lesson.labels))
+    chosen: dict[str, float | int | str] = {"inputs": found.inputs, "strength": found.linear.strength}
+    return Learned(tensors, config, dict(zip(kept, scores, strict=True)), chosen)
+
+
+def _means(seen: Seen) -> "NDArray[Any]":
+    """One row a clip: the mean of its views; zeros where it was not read."""
+    import numpy as np
+
+    dims = next(len(rows[0]) for rows in seen.features if rows is not None)
+    return np.stack([np.zeros(dims, np.float32) if rows is None else rows.mean(axis=0) for rows in seen.features])
+
+
+def _result(
+    options: TrainOptions,
+    opened: Opened,
+    lesson: Lesson,
+    learned: Learned,
+    leaks: Sequence[Leak],
+    failed: Sequence[tuple[int, MediaError]],
+) -> Trained:
+    split, run = lesson.split, opened.engine.run
+    leaked: list[LeakedClip] = [
+        {
+            "path": lesson.clips[leak.kept].path,
+            "learned": lesson.clips[leak.learned].path,
+            "part": "val" if leak.kept in split.val else "test",
+            "bits": leak.bits,
+            "distance": leak.distance,
+        }
+        for leak in leaks
+    ]
+    return {
+        "weights": str(options.target),
+        "method": options.method,
+        "started_from": run["weights"],
+        "preset": run["preset"],
+        "classes": list(lesson.labels),
+        "activation": lesson.activation,
+        "clips": {"train": len(split.train), "val": len(split.val), "test": len(split.test)},
+        "split": {"method": split.method, "seed": split.seed, "groups": split.groups},
+        "metrics": _metrics(lesson, learned, {leak.kept for leak in leaks}),
+        "leaks": leaked,
+        "failed": failures(lesson, failed),
+        "baseline": {"majority": _majority(lesson)},
+        "chosen": learned.chosen,
+        "notes": [*opened.engine.notes, *lesson.notes],
+    }
+
+
+def _metrics(lesson: Lesson, learned: Learned, leaked: set[int]) -> Metrics:
+    import numpy as np
+
+    targets = lesson.targets()
+
+    def of(places: Sequence[int]) -> Accuracy:
+        scores = np.stack([learned.scores[i] for i in places])
+        return accuracy_of(scores, targets[list(places)], multilabel=lesson.multilabel)
+
+    split = lesson.split
+    own = [i for i in split.val if i not in leaked]
+    without = of(own) if own and len(own) < len(split.val) else None
+    return {"val": of(split.val), "val_without_leaks": without, "test": of(split.test) if split.test else None}
+
+
+def _confuse(diary: Diary, lesson: Lesson, learned: Learned) -> None:
+    """Keeps what was taken for what on validation."""
+    import numpy as np
+
+    diary.labels = lesson.labels
+    if not lesson.multilabel:
+        scores = np.stack([learned.scores[i] for i in lesson.split.val])
+        diary.confusion = confusion(scores, lesson.targets()[list(lesson.split.val)]).tolist()
+
+
+def _majority(lesson: Lesson) -> float:
+    """What is reached on val by scoring each class as often as it occurs among what is learned from."""
+    import numpy as np
+
+    targets = lesson.targets()
+    constant = np.repeat(targets[list(lesson.split.train)].mean(axis=0)[None], len(lesson.split.val), axis=0)
+    told = accuracy_of(constant, targets[list(lesson.split.val)], multilabel=lesson.multilabel, interval=False)
+    return main_figure(told)
