@@ -116,14 +116,38 @@ def test_a_frame_too_large_is_refused_from_its_header(tmp_path: Path) -> None:
     assert error.value.kind == "unsupported"
 
 
-@pytest.mark.parametrize("share", [0.01, 0.3, 0.7, 0.999])
-def test_a_file_cut_short_is_an_error(tmp_path: Path, share: float) -> None:
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.7, 0.999])
+def test_of_a_file_cut_short_the_whole_frames_are_shown_with_a_warning(tmp_path: Path, share: float) -> None:
     path = Path(animate(tmp_path / "a.webp", DURATIONS_MS))
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    data = path.read_bytes()
+    cut = data[: int(len(data) * share)]
+    path.write_bytes(cut)
+    begins = [at for at in range(len(data)) if data.startswith(b"ANMF", at)]
+    whole = sum(at <= len(cut) for at in [*begins[1:], len(data)])
+    assert 0 < whole < len(DURATIONS_MS)
+    index = index_video(str(path))
+    assert index.duration_s == pytest.approx(sum(DURATIONS_MS[:whole]) / 1000)
+    assert index.warnings == (
+        f"the file announces {len(data):,} bytes and has {len(cut):,}: its {whole} whole frames were taken",
+    )
+    assert seen(str(path), list(range(whole))) == [(number, "decoded") for number in range(whole)]
+
+
+def test_a_file_cut_short_within_its_first_frame_is_an_error(tmp_path: Path) -> None:
+    path = Path(animate(tmp_path / "a.webp", DURATIONS_MS))
+    path.write_bytes(path.read_bytes()[:90])
     outcome = attempt(DecodeRequest(str(path), Sampling("clip", 4, 2, 10.0), WHOLE, stills=False))
     assert isinstance(outcome, MediaError)
-    assert outcome.kind in ("decode", "unsupported")
-    assert outcome.hint
+    assert (outcome.kind, outcome.message) == ("decode", "the animation is cut short within its first frame")
+
+
+def test_what_stands_behind_the_announced_end_is_no_frame(tmp_path: Path) -> None:
+    path = Path(animate(tmp_path / "a.webp", DURATIONS_MS))
+    data = path.read_bytes()
+    begins = [at for at in range(len(data)) if data.startswith(b"ANMF", at)]
+    path.write_bytes(data[:4] + (begins[9] - 8).to_bytes(4, "little") + data[8:])
+    assert index_video(str(path)).num_frames == 9
+    assert seen(str(path), [0, 8]) == [(0, "decoded"), (8, "decoded")]
 
 
 def test_behind_a_damaged_frame_the_last_whole_one_stands(tmp_path: Path) -> None:

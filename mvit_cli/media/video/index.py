@@ -188,7 +188,7 @@ def _of_animation(path: str, animation: Animation) -> VideoIndex:
         key_pts=np.empty(0, np.int64),
         begins_late=False,
         decord_doubt="it does not read animated WebP",
-        warnings=(),
+        warnings=(animation.warning,) if animation.warning else (),
     )
 
 

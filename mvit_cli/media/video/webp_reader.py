@@ -9,6 +9,7 @@ from mvit_cli.media.guards import is_no_fault_of_the_file
 from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.av_reader import Fetched
 from mvit_cli.media.video.index import VideoIndex
+from mvit_cli.media.video.webp import opened_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +37,7 @@ class WebPReader:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow's own suspicion of size, for which the index stands
                 with MemoryWatch():
-                    self._image = Image.open(index.path, formats=("WEBP",))
+                    self._image = Image.open(opened_whole(index.path), formats=("WEBP",))
         except MemoryError:
             raise
         except Exception as error:
