@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -244,6 +245,45 @@ def test_encrypted_video_is_said_to_be_encrypted(tmp_path):
                 packet.stream = stream
                 written.mux(packet)
     with pytest.raises(MediaError, match="encrypted") as caught:
+        index_video(path)
+    assert caught.value.kind == "unsupported"
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + kind + content
+
+
+def encrypted(path: Path, entry: bytes) -> str:
+    """Scrambles the slices of a file, and says so in the sample description alone (ISO/IEC 14496-12, 8.12)."""
+    data = bytearray(path.read_bytes())
+    said = box(b"sinf", box(b"frma", entry) + box(b"schm", bytes(4) + b"cenc\0\1\0\0"))
+    begin, first = 0, len(data)
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", entry):
+        begin = data.index(kind, begin) + 4
+        first = min(first, begin)
+        size = int.from_bytes(data[begin - 8 : begin - 4], "big")
+        data[begin - 8 : begin - 4] = (size + len(said)).to_bytes(4, "big")
+    data[begin - 4 : begin] = b"encv"
+    data[begin - 8 + size : begin - 8 + size] = said
+    at, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    while at < end:
+        size = int.from_bytes(data[at : at + 4], "big")
+        for place in range(at + 12, at + 4 + size):
+            data[place] = (data[place] * 37 + place * 101) & 255 | 1
+        at += 4 + size
+    path.write_bytes(data)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "entry"),
+    [("libx264", {}, b"avc1"), ("libx265", {"x265-params": "log-level=0"}, b"hev1")],
+)
+def test_what_only_the_sample_description_calls_encrypted_is_encrypted(tmp_path, codec, options, entry):
+    path = encrypted(Path(write_video(tmp_path / "a.mp4", 30, codec=codec, options=options)), entry)
+    with av.open(path) as container:
+        assert not any(packet.has_sidedata("encryption_info") for packet in container.demux(video=0))
+    with pytest.raises(MediaError, match="the video is encrypted") as caught:
         index_video(path)
     assert caught.value.kind == "unsupported"
 

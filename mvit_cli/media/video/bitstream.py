@@ -1,7 +1,7 @@
 """What the first bytes of a packet say without decoding it: whether it is a key frame in truth, and how many pictures
 it brings. Containers are wrong about both."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
 AV1 = frozenset({"libdav1d", "libaom-av1", "av1"})
+AV1_FRAMES = (3, 6)  # OBU_FRAME_HEADER, OBU_FRAME
 # Bytes in which the first slice of a packet is looked for: parameter sets and messages stand before it.
 SEARCHED_BYTES = 1 << 16
 
@@ -82,7 +83,22 @@ def _hevc_key(data: bytes, extradata: bytes) -> bool:
 
 
 def _av1_key(data: bytes) -> bool:
-    """AV1 specification, 5.3 and 5.9.2: the first frame header shows a new frame of the type KEY_FRAME."""
+    """AV1 specification, 5.9.2: the first frame header shows a new frame of the type KEY_FRAME."""
+    return next((header[0] >> 5 == 0 for kind, header in _av1_units(data) if kind in AV1_FRAMES and header), False)
+
+
+def _shows_av1_frame(data: bytes) -> bool:
+    """AV1 specification, 5.9.2: show_existing_frame, or show_frame; a reduced still picture (5.5.1) has neither."""
+    for kind, unit in _av1_units(data):
+        if not unit and kind not in (2, 15):  # damaged: only a delimiter and padding may be empty
+            return True
+        if (kind == 1 and unit[0] & 0x08) or (kind in AV1_FRAMES and unit[0] & 0x90):
+            return True
+    return False
+
+
+def _av1_units(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yields the kind of each unit of a packet and its first bytes (AV1 specification, 5.3)."""
     at = 0
     while at < len(data):
         header = data[at]
@@ -97,10 +113,8 @@ def _av1_key(data: bytes) -> bool:
                 shift += 7
                 if byte < 128:
                     break
-        if header >> 3 & 15 in (3, 6):  # OBU_FRAME_HEADER, OBU_FRAME
-            return at < len(data) and data[at] >> 5 == 0
+        yield header >> 3 & 15, data[at : at + min(size, 16)]
         at += size
-    return False
 
 
 def _nal_units(data: bytes, length_bytes: int) -> Iterator[bytes]:
@@ -121,7 +135,8 @@ class Pictures:
 
     def __init__(self, codec: "VideoCodecContext") -> None:
         self._codec = codec.name
-        self._time_bits = _vop_time_bits(codec.extradata or b"")
+        self._extradata = codec.extradata or b""
+        self._time_bits = _vop_time_bits(self._extradata)
         self._packed = 0
 
     def brings_one(self, packet: "Packet[Any]") -> bool:
@@ -133,7 +148,26 @@ class Pictures:
                 return _shows_vp9_frame(bytes(packet))
             case "mpeg4":
                 return self._shows_vop(bytes(packet))
+            case name if name in AV1:
+                return _shows_av1_frame(bytes(memoryview(packet)))
+            case "h264":
+                return not self._is_of_units(packet, 4, _is_h264_message)
+            case "hevc":
+                return not self._is_of_units(packet, 21, _is_hevc_message)
+            case (
+                "mpeg1video" | "mpeg2video"
+            ):  # ISO/IEC 13818-2, 6.2.3; sequence header, user data, extension, end, group
+                data = bytes(memoryview(packet)[:SEARCHED_BYTES])
+                return data[:3] != b"\0\0\1" or data[3] not in b"\xb2\xb3\xb5\xb7\xb8" or b"\0\0\1\0" in data
         return True
+
+    def _is_of_units(self, packet: "Packet[Any]", place: int, is_message: Callable[[int], bool]) -> bool:
+        """Whether there are units and all are of one sort; what is damaged is of none, and the decoder will tell."""
+        if packet.size > SEARCHED_BYTES:
+            return False
+        units = _nal_units(bytes(packet), _length_bytes(self._extradata, place))
+        first = next(units, None)
+        return first is not None and is_message(first[0]) and all(is_message(unit[0]) for unit in units)
 
     def _shows_vop(self, data: bytes) -> bool:
         """ISO/IEC 14496-2, 6.2.5: vop_coded. Where two pictures were packed into one packet (as DivX does in AVI), a
@@ -163,6 +197,23 @@ class Pictures:
             pass
         bits.take(1 + self._time_bits + 1)
         return bool(bits.take(1))
+
+
+def _is_h264_message(header: int) -> bool:
+    """ITU-T H.264, table 7-1 and 7.4.1: parameter sets, which are referred to; messages and marks, which are not."""
+    return (header & 0x9F in (7, 8) and header & 0x60 > 0) or header in (6, 9, 10, 11, 12)
+
+
+def _is_mpeg_header(data: bytes) -> bool:
+    """ISO/IEC 13818-2, table 6-1: headers of a sequence or a group, with extensions and user data, and no picture."""
+    return (
+        data[:3] == b"\0\0\1" and data[3:4] in (b"\xb2", b"\xb3", b"\xb5", b"\xb7", b"\xb8") and b"\0\0\1\0" not in data
+    )
+
+
+def _is_hevc_message(header: int) -> bool:
+    """ITU-T H.265, table 7-1: parameter sets, marks and messages, of the base layer."""
+    return header & 0x81 == 0 and 32 <= header >> 1 <= 40
 
 
 def _vop_time_bits(data: bytes) -> int:

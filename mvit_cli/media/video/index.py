@@ -10,6 +10,7 @@ from mvit_cli.media.guards import CheckedFile, check_file
 from mvit_cli.media.video.container import open_video
 from mvit_cli.media.video.orientation import Orientation
 from mvit_cli.media.video.packets import BEGINS_ANYWHERE, Look, Packets, beginning_of, scan
+from mvit_cli.media.video.protection import is_protected
 from mvit_cli.media.video.stamps import FALLBACK_FPS, TimeLine, frame_rate, plausible, time_line
 from mvit_cli.media.video.webp import Animation, animation_of
 
@@ -123,7 +124,7 @@ def index_video(path: str | CheckedFile) -> VideoIndex:
 def _build(path: str, container: "InputContainer", stream: "VideoStream", packets: Packets) -> VideoIndex:
     import numpy as np
 
-    _refuse(packets)
+    _refuse(path, container, stream, packets)
     rates = _rates(container, stream)
     line = _line(container, packets)
     left_out = _frames_left_out(path, stream, packets, line)
@@ -192,8 +193,10 @@ def _of_animation(path: str, animation: Animation) -> VideoIndex:
     )
 
 
-def _refuse(packets: Packets) -> None:
-    if packets.encrypted:
+def _refuse(path: str, container: "InputContainer", stream: "VideoStream", packets: Packets) -> None:
+    is_whole = packets.look is not None and not packets.look.damaged and packets.begins_whole
+    is_whole &= stream.codec_context.name != "hevc"  # whose decoder makes pictures of anything without a word
+    if packets.encrypted or ("mov" in container.format.name and not is_whole and is_protected(path)):
         raise MediaError("unsupported", "the video is encrypted", "decrypt it, or name a copy without protection")
     if not packets.pts:
         raise MediaError("empty", "the video stream holds no frame", "check that the file is whole")

@@ -32,6 +32,7 @@ class Look:
         transfer: number of the transfer characteristics (ITU-T H.273).
         interlaced: whether it is made of two fields.
         refers_back: whether it is predicted from a picture before it.
+        damaged: whether the decoder concealed errors in it.
     """
 
     orientation: Orientation = field(default_factory=Orientation)
@@ -39,6 +40,7 @@ class Look:
     transfer: int = 2
     interlaced: bool = False
     refers_back: bool = False
+    damaged: bool = False
 
 
 @dataclass
@@ -140,6 +142,7 @@ def _look_of(frame: "VideoFrame") -> Look:
         int(frame.color_trc),
         bool(frame.interlaced_frame),
         refers_back=frame.pict_type in (PictureType.P, PictureType.B),
+        damaged=frame.is_corrupt,
     )
 
 
