@@ -1,10 +1,12 @@
 """How weights want to be shown a file: which frames, which pixels, how many views, and what their outputs mean.
 
-Said by cards, by checkpoint files and by users; done by `media` and `recognition`.
+Said by cards, by checkpoint files and by users; done by `media` and `recognition`; told by `mvit summarize --weights`.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, TypedDict, get_args
+
+from mvit_cli.rules import Rule, Size
 
 Activation = Literal["softmax", "sigmoid"]
 """What makes scores of outputs: one of all classes, or each for itself."""
@@ -88,3 +90,69 @@ class Views:
 
     def __str__(self) -> str:
         return f"{self.clips}x{self.crops}"
+
+
+ViewsText = Annotated[str, Rule("Clips x crops, whose scores are averaged.", pattern=r"^[1-9][0-9]*x[1-9][0-9]*$")]
+Origin = Annotated[str, Rule("Who says so: the file's own words, its card, or whose were assumed.")]
+
+
+class SaidSampling(TypedDict):
+    """Which frames make a clip."""
+
+    method: Method
+    frames: Size
+    stride: Annotated[Size, Rule("Frames of the time line from one of a clip to the next.")]
+    fps: Annotated[float | None, Rule("Of the time line; null: the file's own.")]
+    origin: Origin
+
+
+class SaidStatistics(TypedDict):
+    """What is taken from values of 0 to 1, and what they are divided by: red, green, blue."""
+
+    mean: Annotated[list[float], Rule(min_items=3, max_items=3)]
+    std: Annotated[list[float], Rule(min_items=3, max_items=3)]
+    origin: Origin
+
+
+class SaidResizing(TypedDict):
+    """From a frame to the network's square."""
+
+    resize: Annotated[Size, Rule("Pixels of the short side.")]
+    crop: Size
+    interpolation: Literal["bilinear", "bicubic"]
+    antialias: bool
+    origin: Origin
+
+
+class SaidViews(TypedDict):
+    """What is averaged."""
+
+    views: ViewsText
+    origin: Origin
+
+
+class SaidActivation(TypedDict):
+    """What makes scores of outputs."""
+
+    activation: Activation
+    origin: Origin
+
+
+class SaidLabels(TypedDict):
+    """Class names."""
+
+    classes: Size
+    named: Annotated[bool, Rule("False: classes go by their index.")]
+    first: Annotated[list[str], Rule("The first five.")]
+    origin: Origin
+
+
+class SaidProtocol(TypedDict):
+    """How predict shows the network a file, and who says each part."""
+
+    sampling: SaidSampling
+    statistics: SaidStatistics
+    resizing: SaidResizing
+    views: SaidViews
+    activation: SaidActivation
+    labels: SaidLabels

@@ -6,13 +6,12 @@ the schema tells of it beyond its type: its range, its form, and what it means.
 
 from typing import Annotated, Literal, NotRequired, TypedDict, final
 
+from mvit_cli.protocol import Activation, SaidProtocol, ViewsText
 from mvit_cli.rules import Amount, Count, Grid, Rule, Share, Size
 
 StageName = Annotated[str, Rule(pattern=r"^(cube1|scale[0-9]+|head)$")]
-ViewsText = Annotated[str, Rule("Clips x crops, whose scores are averaged.", pattern=r"^[1-9][0-9]*x[1-9][0-9]*$")]
 DtypeName = Literal["float32", "bfloat16", "float16", "int8"]
 ReaderName = Literal["decord", "av", "pillow", "memory"]
-Activation = Literal["softmax", "sigmoid"]
 ErrorKind = Literal["not_found", "unsupported", "empty", "decode", "timeout", "crash", "memory", "internal"]
 LayoutName = Literal[
     "pyslowfast", "pyslowfast-separate-qkv", "mvit-image", "torchvision", "pytorchvideo", "mmaction2", "timm"
@@ -85,6 +84,7 @@ class DescribedWeights(TypedDict):
     dtype: str | None
     strides_from: str
     notes: Annotated[list[str], Rule("Habits of its code, and what does not fit.")]
+    protocol: NotRequired[Annotated[SaidProtocol | None, Rule("Null: predict refuses it, and a note says why.")]]
 
 
 class Summary(TypedDict):

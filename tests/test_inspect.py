@@ -104,6 +104,7 @@ def test_a_checkpoint_is_described_instead_of_the_preset(summarize: Summarize, t
     assert summary["params"] == golden.golden("small_pysf_v2")["params"]
     assert summary["preset"] is None
     assert summary["num_classes"] == 10
+    assert summary["weights"].pop("protocol")["sampling"]["frames"] == summary["input"]["frames"]
     assert summary["weights"] == {
         "name": path.name,
         "path": str(path),

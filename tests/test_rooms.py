@@ -15,16 +15,16 @@ PACKAGE = Path(mvit_cli.__file__).parent
 GROUND = {"errors", "protocol", "records"}
 ALLOWED = {  # imports inside functions and for type checkers count too
     "errors": set(),
-    "protocol": set(),
+    "protocol": {"rules"},
     "rules": set(),
-    "records": {"rules"},
+    "records": {"protocol", "rules"},
     "trained": {"rules"},
     "weights": set(),  # the folder's place, no code
     "arch": {"errors", "records"},
     "model": {"arch", "errors"},
     "media": GROUND,
     "checkpoints": GROUND | {"arch", "model", "weights"},
-    "report": {"arch", "errors", "records", "rules", "trained"},
+    "report": {"arch", "errors", "protocol", "records", "rules", "trained"},
     "recognition": GROUND | {"arch", "checkpoints", "media", "model"},
     "profiling": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
     "evaluation": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},

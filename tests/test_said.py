@@ -1,10 +1,12 @@
 """What files say of how their network wants to be used is heard; only what nobody says is assumed, and told."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import golden
+import jsonschema
 import pytest
 import torch
 import yaml
@@ -20,7 +22,10 @@ from mvit_cli.checkpoints.formats.said import Said, said_by
 from mvit_cli.cli.main import run
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.protocol import Sampling, Views
+from mvit_cli.recognition.options import PredictOptions
+from mvit_cli.recognition.plan import plan
 from mvit_cli.recognition.recipe import Recipe, assumed_recipe, recipe_of_file
+from mvit_cli.report.schema import schema_of
 
 NAME = "small_pysf_v2"
 
@@ -231,3 +236,67 @@ def test_one_of_several_networks_is_taken_by_name(tmp_path: Path, capsys: pytest
     assert "--weights-key 'nowhere' is no network in the file" in capsys.readouterr().err
     assert run(["predict", "x.mp4", "--weights", "none", "--weights-key", "model"]) == 2
     assert run(["summarize", "--weights-key", "model"]) == 2
+
+
+class TestSummarize:
+    """`mvit summarize --weights` shows what predict would do, and who says so."""
+
+    def described(self, path: Path | str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+        assert run(["summarize", "--weights", str(path), "--format", "json"]) == 0
+        summary: dict[str, Any] = json.loads(capsys.readouterr().out)
+        jsonschema.validate(summary, schema_of("summarize"))
+        found: dict[str, Any] = summary["weights"]
+        return found
+
+    def test_a_cfg_that_tells_all_is_named_for_each_part(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path, _ = own_file(tmp_path, **full_cfg(own_file(tmp_path)[1]))
+        protocol = self.described(path, capsys)["protocol"]
+        origins = {part: told["origin"] for part, told in protocol.items()}
+        assert origins.pop("labels") == "nobody names them"
+        assert set(origins.values()) == {"the file's cfg"}
+        assert protocol["statistics"] == {"mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3], "origin": "the file's cfg"}
+        assert protocol["sampling"]["fps"] == 25
+        assert (protocol["views"]["views"], protocol["activation"]["activation"]) == ("2x1", "sigmoid")
+
+    @pytest.mark.parametrize("told", ["all", "nothing", "half"])
+    def test_it_is_what_predict_does(self, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        full = full_cfg(own_file(tmp_path)[1])
+        sections = {"all": full, "nothing": {}, "half": {"DATA": {"MEAN": [0.1, 0.1, 0.1], "STD": [0.2, 0.2, 0.2]}}}[
+            told
+        ]
+        path, _ = own_file(tmp_path, **sections)
+        protocol = self.described(path, capsys)["protocol"]
+        recogniser = plan(PredictOptions(weights=path)).open()
+        found = recogniser.recipe
+        assert protocol["sampling"] | {"origin": None} == {**asdict(found.sampling), "origin": None}
+        assert (tuple(protocol["statistics"]["mean"]), protocol["resizing"]["crop"]) == (
+            found.transform.mean,
+            found.transform.crop,
+        )
+        assert protocol["views"]["views"] == recogniser.run["views"]
+        assumed = {part for part, said in protocol.items() if said["origin"].startswith("assumed as of ")}
+        assert bool(assumed - {"activation"}) == bool(found.assumed)
+
+    def test_a_card_says_all(self, capsys: pytest.CaptureFixture[str]) -> None:
+        protocol = self.described("mvitv2_s_16x4.mma_k400", capsys)["protocol"]  # not on this machine
+        assert {told["origin"] for told in protocol.values()} == {"card mvitv2_s_16x4.mma_k400"}
+        assert protocol["labels"]["first"][0] == "abseiling"
+
+    def test_the_lines_for_people_fit_the_terminal(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        path, _ = own_file(tmp_path, **full_cfg(own_file(tmp_path)[1]))
+        assert run(["summarize", "--weights", str(path)]) == 0
+        told = capsys.readouterr().out
+        assert "- mean 0.4 0.5 0.6, std 0.1 0.2 0.3 (the file's cfg)" in told
+        assert all(len(line) <= 80 for line in told.splitlines() if not line.startswith(("stage", "─")))
+
+    def test_what_predict_refuses_is_a_note(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        told = full_cfg(own_file(tmp_path)[1])
+        told["DATA"]["REVERSE_INPUT_CHANNEL"] = True
+        record = self.described(own_file(tmp_path, **told)[0], capsys)
+        assert record["protocol"] is None
+        assert record["notes"][-1].startswith("predict refuses it: ")

@@ -157,8 +157,13 @@ def _described(
     weights: str, preset: str | None, geometry: Geometry, weights_key: str | None
 ) -> "tuple[Summary, MViTConfig]":
     """The same of a checkpoint."""
+    from pathlib import Path
+
     from mvit_cli.arch.summary import summarize_config
+    from mvit_cli.checkpoints.find import find
     from mvit_cli.checkpoints.inspect import inspect_weights
+    from mvit_cli.errors import CheckpointError
+    from mvit_cli.recognition.said_protocol import protocol_of
 
     try:
         inspected = inspect_weights(weights, preset, weights_key, geometry)
@@ -168,4 +173,12 @@ def _described(
     if inspected.record["path"] is None:
         name = inspected.record["name"]
         tell(f"{name} is not on this machine: described from its card, not from the file")
-    return {**summary, "weights": inspected.record}, inspected.config
+    record = inspected.record
+    try:
+        file = inspect_weights(weights, preset, weights_key)  # of the size it was trained with
+        path = Path(record["path"]) if record["path"] else None
+        record["protocol"] = protocol_of(find(weights).card, path, file.config, weights_key)
+    except CheckpointError as error:
+        record["protocol"] = None
+        record["notes"] = [*record["notes"], f"predict refuses it: {error.message}"]
+    return {**summary, "weights": record}, inspected.config

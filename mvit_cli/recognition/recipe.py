@@ -1,6 +1,7 @@
 """How a network wants to be shown a file: frames, pixels, views, and what its outputs are called."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from mvit_cli.arch.config import MViTConfig
@@ -28,6 +29,9 @@ MAX_FILE_BYTES = 2 << 30
 ANY_CLIP = ("mmaction2",)
 """Layouts of the code bases that show a network other clips than it was built for, if a file says so."""
 
+PARTS = ("sampling", "statistics", "resizing", "views", "activation", "labels")
+"""Of a protocol, each of which has somebody who says it."""
+
 NEEDS_MOTION = frozenset({"camera_motion"})
 """Presets for which a still image has no meaning."""
 
@@ -42,6 +46,7 @@ class Recipe:
         assumed: one sentence on what was taken for granted; empty where a card says all of it.
         windows: how a video is cut, each part to be recognised by itself; None: it is recognised whole.
         activation: what makes scores of the network's outputs; sigmoid's are independent of each other.
+        origins: who says each part: sampling, statistics, resizing, views, activation, labels.
     """
 
     sampling: Sampling
@@ -52,6 +57,7 @@ class Recipe:
     assumed: str = ""
     windows: Windows | None = None
     activation: Activation = "softmax"
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 def recipe_of_card(card: Card) -> Recipe:
@@ -62,6 +68,7 @@ def recipe_of_card(card: Card) -> Recipe:
         card.views,
         labels_of(card),
         card.preset not in NEEDS_MOTION,
+        origins=dict.fromkeys(PARTS, f"card {card.name}"),
     )
 
 
@@ -91,7 +98,13 @@ def recipe_of_file(path: Path, config: MViTConfig, preset: str | None, weights_k
 def recipe_of_protocol(own: OwnProtocol) -> Recipe:
     """The protocol that a file of ours states whole."""
     return Recipe(
-        own.sampling, own.transform, own.views, own.labels, own.stills, windows=None, activation=own.activation
+        own.sampling,
+        own.transform,
+        own.views,
+        own.labels,
+        own.stills,
+        activation=own.activation,
+        origins=dict.fromkeys(PARTS, "the file's metadata"),
     )
 
 
@@ -140,7 +153,19 @@ def assumed_recipe(
         labels=said.labels or base.labels,
         assumed=_sentence([part for part, is_assumed in assumed.items() if is_assumed], card),
         activation=_activation(said, config.num_classes),
+        origins=_origins(said, card, {"sampling": sampling is not base.sampling, "resizing": bool(resizing)}),
     )
+
+
+def _origins(said: Said, card: Card | None, fits: Mapping[str, bool]) -> dict[str, str]:
+    """Who says each part.
+
+    Args:
+        fits: of parts that the file may state for another network, whether they were taken.
+    """
+    assumed = f"assumed as of {card.name if card else 'the papers'}"
+    places = {part: place for part, place in said.places.items() if fits.get(part, True)}
+    return {part: places.get(part, assumed) for part in PARTS}
 
 
 def _activation(said: Said, num_classes: int) -> Activation:

@@ -7,6 +7,7 @@ from typing import Any
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.presets import Preset, get_preset
+from mvit_cli.protocol import SaidProtocol
 from mvit_cli.records import Block, Stage, Summary
 from mvit_cli.report.formats import bar, decimals_for, difference, listed, percent, scaled, shape_text
 from mvit_cli.report.summarize.explain import block_sentences, stage_sentences
@@ -272,7 +273,35 @@ def weights_lines(summary: Summary) -> list[str]:
         return []
     notes = [f"- {note}" for note in record["notes"]]
     kind = ", ".join(filter(None, (f"layout {record['layout']}", record["dtype"])))
-    return [f"weights {record['name']}: {kind}; strides from {record['strides_from']}.", *notes]
+    heading = f"weights {record['name']}: {kind}; strides from {record['strides_from']}."
+    protocol = record.get("protocol")
+    return [heading, *(protocol_lines(protocol) if protocol else ()), *notes]
+
+
+def protocol_lines(protocol: SaidProtocol) -> list[str]:
+    """How predict shows the network a file, a line for each part with who says so."""
+    sampling, statistics, resizing = protocol["sampling"], protocol["statistics"], protocol["resizing"]
+    labels = protocol["labels"]
+    rate = f" of {sampling['fps']:g} a second" if sampling["fps"] else ""
+    every = f", one in {sampling['stride']}{rate}" if sampling["method"] in ("clip", "resampled", "native") else ""
+    smooth = ", low-passed" if resizing["antialias"] else ""
+    parts = [
+        (f"{sampling['frames']} frames{every} ({sampling['method']})", sampling["origin"]),
+        (f"mean {_colours(statistics['mean'])}, std {_colours(statistics['std'])}", statistics["origin"]),
+        (
+            f"short side {resizing['resize']}, crop {resizing['crop']}, {resizing['interpolation']}{smooth}",
+            resizing["origin"],
+        ),
+        (f"{protocol['views']['views']} views", protocol["views"]["origin"]),
+        (protocol["activation"]["activation"], protocol["activation"]["origin"]),
+        (f"{labels['classes']} classes: {', '.join(labels['first']) or 'numbers'} ...", labels["origin"]),
+    ]
+    return [f"- {what} ({origin})" for what, origin in parts]
+
+
+def _colours(values: Sequence[float]) -> str:
+    """One number where red, green and blue have the same."""
+    return f"{values[0]:.4g}" if len(set(values)) == 1 else " ".join(f"{value:.4g}" for value in values)
 
 
 def show_summary(summary: Summary, config: MViTConfig, *, blocks: bool = False, explained: bool = False) -> None:
