@@ -10,6 +10,7 @@ from mvit_cli.cli.arguments import taking
 from mvit_cli.cli.flags import Device, Force, Quiet, Weights, WeightsKey, count_or_auto
 from mvit_cli.cli.flags import Preset as PresetOption
 from mvit_cli.cli.predict_flags import Reader, Timeout, Views, Workers
+from mvit_cli.recognition.processors import share_processors
 
 if TYPE_CHECKING:
     from mvit_cli.trained import Trained
@@ -141,10 +142,12 @@ def _train(asked: Arguments) -> None:
     from mvit_cli.training.run import train_on
 
     options = asked.options()
+    share_processors()
     with TrainProgress(quiet=asked.quiet) as progress:
         result, diary = train_on(options, progress.take, progress=not asked.quiet)
-    _draw(diary, quiet=asked.quiet)
-    _print(result, asked.format)
+    if diary.leads:  # of several processes one writes
+        _draw(diary, quiet=asked.quiet)
+        _print(result, asked.format)
     if "interrupted" in result["chosen"]:
         raise KeyboardInterrupt
 

@@ -44,6 +44,7 @@ class Diary:
 
     Attributes:
         told: who watches.
+        leads: whether this process writes; of several one does.
         history: the lines of `log.csv`.
         labels, confusion: classes, and clips that validate of each, a row, by what they were taken for; None: clips
             have several labels.
@@ -51,6 +52,7 @@ class Diary:
 
     folder: Path
     told: Told = nobody
+    leads: bool = True
     history: list[dict[str, Any]] = field(default_factory=list)
     labels: tuple[str, ...] = ()
     confusion: list[list[int]] | None = None
@@ -58,6 +60,8 @@ class Diary:
 
     def begin(self, *, anew: bool) -> None:
         """Makes the folder; anew: earlier logs go."""
+        if not self.leads:
+            return
         self.folder.mkdir(exist_ok=True)
         if anew:
             for name in ("log.jsonl", "log.csv"):
@@ -65,6 +69,8 @@ class Diary:
 
     def write(self, event: str, **values: Any) -> None:
         """A line of the log."""
+        if not self.leads:
+            return
         line = {"event": event, "seconds": round(time.monotonic() - self.started, 3), **values}
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=True, default=str) + "\n")
@@ -78,6 +84,8 @@ class Diary:
         """A line of `log.csv`, and the same in the log; each line has the same columns."""
         self.history.append(values)
         self.write("figures", **values)
+        if not self.leads:
+            return
         with (self.folder / "log.csv").open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, list(self.history[0]))
             table.writeheader()

@@ -1,6 +1,7 @@
 """The method `full`: first the classifier with the body frozen, then the whole network, from random looks at clips."""
 
 import copy
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,8 +17,9 @@ from mvit_cli.training.asked import TrainOptions
 from mvit_cli.training.data import Lesson
 from mvit_cli.training.diary import Diary, Moment
 from mvit_cli.training.hyperparameters import Settings
+from mvit_cli.training.linear import log_loss
 from mvit_cli.training.looks import is_sided, look_of
-from mvit_cli.training.loop import Batch, Stepped, Trainer, generator_of, shares
+from mvit_cli.training.loop import Batch, Stepped, Trainer, generator_of, place_of_process, shares
 from mvit_cli.training.objective import losses_of, mixed
 from mvit_cli.training.opened import Learned, Opened, Seen, with_head
 from mvit_cli.training.probe import probe
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from mvit_cli.model.mvit import MViT
 
 STATE = "state.pt"
+SAVE_EVERY_S = 300.0
+"""Within an epoch; a run that is killed loses that much."""
 PATIENCE = 8
 """Epochs without a better figure on validation after which it ends."""
 
@@ -56,7 +60,7 @@ def schedule_of(clips: int, options: TrainOptions, world: int = 1, on_gpu: bool 
             f"a batch of {batch_size} clips is not shared by {world} processes", "give a multiple, as --batch-size"
         )
     epochs = options.epochs or (40 if clips <= 100 else 30 if clips <= 1000 else 20 if clips <= 10_000 else 10)
-    return Schedule(epochs, batch_size, max(1, clips // batch_size))
+    return Schedule(epochs, batch_size, -(-clips // batch_size))
 
 
 def settings_of(clips: int, schedule: Schedule, options: TrainOptions) -> Settings:
@@ -102,8 +106,6 @@ class _Run:
         self.lesson, self.options, self.diary, self.model = lesson, options, diary, model
         recipe = replace(opened.engine.recipe, labels=lesson.labels, activation=lesson.activation)
         self.engine = replace(opened.engine, recipe=recipe)
-        from mvit_cli.training.loop import place_of_process
-
         world = place_of_process()[1]
         clips = len(lesson.split.train)
         self.schedule = schedule_of(clips, options, world, on_gpu=opened.device.type == "cuda")
@@ -112,14 +114,16 @@ class _Run:
         self.targets = torch.from_numpy(lesson.targets()).float()
         self.mirror = not any(map(is_sided, lesson.labels)) if options.mirror is None else options.mirror
         self.best: dict[str, Tensor] = {}
-        self.best_figure, self.best_epoch, self.failed = -1.0, 0, 0
+        self.best_figure, self.best_loss, self.best_epoch, self.failed = -1.0, 0.0, 0, 0
+        self.saved_s = time.monotonic()
 
     def go(self) -> Learned:
         """All epochs that are left, or as many as help."""
         state = self.diary.folder / STATE
         if self.options.resume and state.exists():
             self._take(self.trainer.restore(state))
-        elif self._judged(0):
+        else:
+            self._judge(0)
             self._save()
         try:
             with self.engine.decode_pool() as pool:
@@ -140,7 +144,9 @@ class _Run:
                 stepped = self.trainer.train_on(batch)
                 losses.append(stepped.loss)
                 self._tell(stepped)
-            self._judged(epoch + 1, sum(losses) / max(len(losses), 1))
+                if time.monotonic() - self.saved_s > SAVE_EVERY_S:
+                    self._save()
+            self._judge(epoch + 1, sum(losses) / max(len(losses), 1))
             self._save()
 
     def _tell(self, stepped: Stepped) -> None:
@@ -173,13 +179,14 @@ class _Run:
                 yield Batch(*_as_batch(mixed(clips, targets, self.settings.mixup, self.settings.cutmix, generator)))
 
     def _order(self, epoch: int) -> list[int]:
-        """The clips of an epoch, each once, at random."""
+        """The clips of an epoch at random, each once; the last batch is filled up from the first."""
         import torch
 
         generator = generator_of(self.settings.seed, "order", epoch)
         places = self.lesson.split.train
         order = [places[i] for i in torch.randperm(len(places), generator=generator).tolist()]
-        return order * -(-self.schedule.batch_size // len(order))  # a batch larger than the data sees it repeatedly
+        wanted = self.schedule.steps * self.schedule.batch_size
+        return (order * -(-wanted // len(order)))[:wanted]
 
     def _request(self, place: int, epoch: int) -> DecodeRequest:
         look: Look = look_of(generator_of(self.settings.seed, "views", epoch, place), mirror=self.mirror)
@@ -197,20 +204,20 @@ class _Run:
             raise MViTError("no clip of a batch could be read any more", "check that the data is still there")
         good += [good[0]] * (len(seen) - len(good))
 
-    def _judged(self, epoch: int, loss: float | None = None) -> bool:
+    def _judge(self, epoch: int, loss: float | None = None) -> None:
         """Looks at the averaged weights on validation, with one view a clip; keeps them where they are the best."""
         average = self.trainer.average
-        scores = self._scores(average, self.lesson.split.val, Views(1, 1))
+        scores = _stacked(self._scores(average, self.lesson.split.val, Views(1, 1)))
         targets = self.lesson.targets()[list(self.lesson.split.val)]
-        told = accuracy_of(_stacked(scores), targets, multilabel=self.lesson.multilabel, interval=False)
-        figure = main_figure(told)
-        if figure > self.best_figure:
+        figure = main_figure(accuracy_of(scores, targets, multilabel=self.lesson.multilabel, interval=False))
+        val_loss = log_loss(scores, targets, self.lesson.activation)
+        if (figure, -val_loss) > (self.best_figure, -self.best_loss):
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in average.items()}
-            self.best_figure, self.best_epoch = figure, epoch
+            self.best_figure, self.best_loss, self.best_epoch = figure, val_loss, epoch
         rounded = None if loss is None else round(loss, 6)
-        self.diary.figures(epoch=epoch, train_loss=rounded, val=round(figure, 6), best=round(self.best_figure, 6))
+        line = {"epoch": epoch, "train_loss": rounded, "val_loss": round(val_loss, 6), "val": round(figure, 6)}
+        self.diary.figures(**line, best=round(self.best_figure, 6))
         self.diary.told(Moment("validation", epoch, self.schedule.epochs, loss, figure))
-        return True
 
     def _scores(
         self, tensors: "dict[str, Tensor]", places: Sequence[int], views: Views | None = None
@@ -240,11 +247,13 @@ class _Run:
 
     def _save(self) -> None:
         if self.trainer.rank == 0:
-            more = {"best": self.best, "figure": self.best_figure, "epoch": self.best_epoch}
+            more = {"best": self.best, "figure": self.best_figure, "loss": self.best_loss, "epoch": self.best_epoch}
             self.trainer.save(self.diary.folder / STATE, history=self.diary.history, **more)
+            self.saved_s = time.monotonic()
 
     def _take(self, more: dict[str, Any]) -> None:
         self.best, self.best_figure, self.best_epoch = more["best"], more["figure"], more["epoch"]
+        self.best_loss = more["loss"]
         self.diary.history[:] = more["history"]
 
     def _learned(self, *, interrupted: bool = False) -> Learned:

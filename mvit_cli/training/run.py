@@ -16,6 +16,7 @@ from mvit_cli.training.alike import Leak, leaks_between
 from mvit_cli.training.asked import TrainOptions
 from mvit_cli.training.data import Lesson, failures, read_lesson
 from mvit_cli.training.diary import Diary, Moment, Told, nobody
+from mvit_cli.training.distributed import Place, among_processes
 from mvit_cli.training.feature_cache import FeatureCache
 from mvit_cli.training.features import extracting, features_of, identity_of
 from mvit_cli.training.opened import Learned, Opened, Seen, with_head
@@ -39,13 +40,20 @@ def train_on(options: TrainOptions, told: Told = nobody, *, progress: bool = Fal
     """
     options.check()
     lesson = read_lesson(options)
+    with among_processes(options) as (own, place):
+        return _trained(own, lesson, Diary(own.folder, told if place.leads else nobody, place.leads), place, progress)
+
+
+def _trained(
+    options: TrainOptions, lesson: Lesson, diary: Diary, place: Place, progress: bool
+) -> tuple[Trained, Diary]:
     planned = plan(options.start())
-    diary = Diary(options.folder, told)
     diary.begin(anew=not options.resume)
     for note in lesson.notes:
         diary.note(note)
-    opened = _opened(planned, options.seed, progress)
-    seen, failed = _look(opened, lesson, diary)
+    with place.one_after_the_other():
+        opened = _opened(planned, options.seed, progress)
+        seen, failed = _look(opened, lesson, diary)
     lesson = lesson.without(failed)
     if options.method == "probe":
         learned = _probe(opened, lesson, seen, diary)
@@ -55,7 +63,8 @@ def train_on(options: TrainOptions, told: Told = nobody, *, progress: bool = Fal
         learned = finetune(opened, lesson, seen, options, diary)
     leaks = leaks_between((*lesson.split.val, *lesson.split.test), lesson.split.train, _means(seen), seen.hashes)
     result = _result(options, opened, lesson, learned, leaks, failed)
-    write_own(learned.tensors, learned.config, opened.engine, lesson, result)
+    if place.leads:
+        write_own(learned.tensors, learned.config, opened.engine, lesson, result)
     diary.write("result", **result)
     _confuse(diary, lesson, learned)
     return result, diary
