@@ -62,6 +62,22 @@ def test_the_tutorials_python_runs(checkout: Path, monkeypatch: pytest.MonkeyPat
         assert names["row"]["status"] in ("ok", "error")
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "train.md"], ids=lambda page: page.stem)
+def test_own_classes_are_learned_as_printed(page: Path, checkout: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": str(checkout / "cache")}
+    (block,) = (body for body in fenced(page, "sh") if "mvit train" in body)
+    (checkout / "moves.safetensors").unlink(missing_ok=True)
+    done = subprocess.run(["sh", "-ec", block], cwd=checkout, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    text = page.read_text(encoding="utf-8")
+    ((clips, top1, interval),) = re.findall(r"^val +(\d+) +([\d.]+) +([\d.]+ - [\d.]+)", done.stdout, re.MULTILINE)
+    assert f"{clips} of them are kept apart, and top-1 there is {top1} % (95 %: {interval})" in text or re.search(
+        rf"^val +{clips} +{top1} +{interval}", text, re.MULTILINE
+    )
+    assert json.loads(done.stdout.splitlines()[-1])["predictions"][0]["label"] == "spin"
+
+
 def test_pandas_reads_rows_as_the_recipe_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,13 +43,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def full(data: Path, weights: Path, tmp_path: Path) -> Full:
     def run_it(name: str = "mine", **options: Any) -> dict[str, Any]:
-        wanted: dict[str, Any] = {
-            "epochs": 3,
-            "batch_size": 4,
-            "method": "full",
-            "views": "1x1",
-            "workers": 0,
-        } | options
+        wanted: dict[str, Any] = {"epochs": 3, "batch_size": 4, "method": "full", "views": "1x1", "workers": 0}
+        wanted |= options
         return dict(mvit_cli.train(data, tmp_path / f"{name}.safetensors", weights=weights, **wanted))
 
     return run_it
