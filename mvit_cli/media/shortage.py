@@ -12,13 +12,17 @@ from typing import Any
 
 # The most that FFmpeg and Pillow ask for at once.
 LARGEST_BYTES = 1 << 31
+# So near the limit a word about memory is believed.
+SMALL_BYTES = 64 << 20
+INVALID_DATA = -1094995529  # AVERROR_INVALIDDATA
 
 
 class MemoryWatch:
     """Around a call into a library: raises MemoryError at its end where the limit of this process refused it memory.
 
-    It does so whatever the library made of that: an error of another name, fewer frames, or nothing. Where the
-    process has no limit, and on other systems than Linux, it does nothing.
+    It does so whatever the library made of that: an error of another name, fewer frames, or nothing. And the other way
+    round: where FFmpeg speaks of memory but was refused none, a damaged header asked for what cannot be, and the error
+    becomes one of invalid data. On other systems than Linux it does nothing.
     """
 
     def __enter__(self) -> None:
@@ -26,8 +30,15 @@ class MemoryWatch:
             _errno.cell.value = 0
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
-        is_told = isinstance(error, MemoryError)
-        if _errno.cell is not None and _errno.cell.value == errno.ENOMEM and not is_told and is_near_limit():
+        if _errno.cell is None:
+            return
+        is_refused = _errno.cell.value == errno.ENOMEM
+        if isinstance(error, MemoryError):
+            if kind is not MemoryError and not is_refused and not is_near_limit(SMALL_BYTES):
+                from av.error import InvalidDataError
+
+                raise InvalidDataError(-INVALID_DATA, "Invalid data found when processing input") from error
+        elif is_refused and is_near_limit():
             raise MemoryError("a library was refused memory") from error
 
 
