@@ -87,6 +87,21 @@ def test_a_classifier_around_the_network_is_named(tmp_path: Path) -> None:
     assert read_shapes(tmp_path / "w.pth").tensors["head.weight"].shape == (7, 96)  # what its hint says works
 
 
+def test_a_head_beside_the_network_is_one_wherever_both_lie(tmp_path: Path) -> None:
+    """`self.backbone = mvit` without its own head, `self.head = Linear`; Lightning puts `model.` before both."""
+    name = "small_tv_v2"
+    parts = {key if key.startswith("head.") else f"backbone.{key}": t for key, t in moved(name, "head.").items()}
+    losses = {"model.criterion.weight": torch.ones(10)}
+    torch.save({"state_dict": {f"model.{key}": tensor for key, tensor in parts.items()} | losses}, tmp_path / "w.ckpt")
+    model = load_model(golden.small_config(name), tmp_path / "w.ckpt")
+    with torch.inference_mode():
+        off = model(golden.clips(name)) - torch.tensor(golden.golden(name)["logits"])
+    assert float(off.abs().max()) <= SAME
+    second = {"head.weight": torch.ones(7, 10), "head.bias": torch.ones(7)}
+    error = error_of({f"model.{key}": tensor for key, tensor in parts.items()} | second, tmp_path / "w.ckpt")
+    assert "unexpected (model.head.weight, model.head.bias)" in error.message
+
+
 def test_a_layer_around_a_whole_network_is_no_second_name_of_its_classifier(tmp_path: Path) -> None:
     """Logits of 10 classes into another layer: the last one written must not win."""
     whole = {f"backbone.{key}": tensor for key, tensor in moved("small_tv_v2", "head.").items()}

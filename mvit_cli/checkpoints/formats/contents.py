@@ -140,11 +140,23 @@ def _networks_of(name: str, tensors: Mapping[str, Any]) -> Iterator[Network]:
             if key.startswith(prefix) and not (others and key.startswith(tuple(others)))
         }
         if len(prefixes) == 1:  # what stands beside the only network has to be accounted for
-            beside = {key: tensor for key, tensor in tensors.items() if not key.startswith(prefix)}
+            outside = {key: tensor for key, tensor in tensors.items() if not key.startswith(prefix)}
+            beside = {_under(prefix, key): tensor for key, tensor in outside.items()}
+            beside = outside if len(beside) < len(outside) else beside
             _refuse_namesakes(mine, beside, prefix)
             mine |= beside
         called = name if len(prefixes) == 1 else ".".join(part for part in (name, prefix.rstrip(".")) if part)
         yield _without_training(called, mine)
+
+
+def _under(prefix: str, key: str) -> str:
+    """The name of a tensor beside a network without what both begin with: `model.head.` beside `model.backbone.`."""
+    shared = 0
+    for part, other in zip(prefix.split(".")[:-2], key.split("."), strict=False):
+        if part != other:
+            break
+        shared += len(part) + 1
+    return key[shared:]
 
 
 def _refuse_namesakes(mine: Mapping[str, Any], beside: Mapping[str, Any], prefix: str) -> None:
