@@ -78,12 +78,21 @@ def test_a_wrong_name_offers_the_nearest() -> None:
 
 
 def test_all_presets_of_the_contract_are_there() -> None:
-    video = {"mvit_s_16x4", "mvit_b_16x4", "mvit_b_32x3", "mvit_b_64x3", "mvit_b24_32x3", "camera_motion"}
+    video = {
+        "mvit_s_16x4",
+        "mvit_b_16x4",
+        "mvit_b_32x3",
+        "mvit_b_64x3",
+        "mvit_b24_32x3",
+        "camera_motion",
+        "mvit_tiny_16x4",
+    }
+    ours = {"camera_motion", "mvit_tiny_16x4"}
     video_v2 = {"mvitv2_s_16x4", "mvitv2_b_32x3", "mvitv2_l_40x3"}
     image = {"mvit_b_in1k", "mvit_b24_in1k", "mvit_b24_wide_in1k"}
     image_v2 = {f"mvitv2_{size}" for size in ("tiny", "small", "base", "large")}
     image_cls = {f"mvitv2_{size}_cls" for size in ("small", "base", "large", "huge")}
-    assert set(preset_names()) == video | video_v2 | image | image_v2 | image_cls
+    assert set(preset_names()) == ours | video | video_v2 | image | image_v2 | image_cls
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,15 @@ def test_the_papers_figures_come_out(name: str, gmacs: float, params_m: float) -
     assert summary["params"] / 1e6 == pytest.approx(params_m, abs=0.05)
 
 
+def test_the_preset_to_start_from_is_small() -> None:
+    """By hand: its patches have 48 x 3 x 3 x 7 x 7 weights and 48 biases; its classifier 384 x 400 and 400."""
+    summary = summarize("tiny")
+    assert (summary["params"], summary["macs"]) == (3_394_576, 2_918_379_360)
+    assert summary["stages"][0]["params"] == 48 * 3 * 3 * 7 * 7 + 48 + 48  # and the class token
+    assert summary["stages"][-1]["params"] == 384 * 400 + 400 + 2 * 384  # and the norm
+    assert [stage["sequence_length"] for stage in summary["stages"][:-1]] == [6273, 6273, 1569, 393, 129]
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_known_again_from_its_configuration(name: str) -> None:
     config = get_preset(name).config

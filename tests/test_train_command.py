@@ -20,7 +20,7 @@ from mvit_cli.checkpoints.formats.own_protocol import TRAINING_KEY
 from mvit_cli.checkpoints.formats.reading import read_shapes
 from mvit_cli.cli.main import run
 from mvit_cli.cli.train import Arguments
-from mvit_cli.training.accuracy import mean_average_precision, wilson
+from mvit_cli.evaluation.metrics import wilson
 from mvit_cli.training.asked import TrainOptions
 from mvit_cli.training.train import TrainArguments
 
@@ -219,19 +219,3 @@ def test_python_gives_the_same_and_has_the_same_options(train: Train, tmp_path: 
     assert set(options) - {"format", "quiet", "timeout"} == set(asked) - {"timeout_s"}
     assert all(options[name] == asked[name] for name in set(options) & set(asked))
     assert inspect.signature(mvit_cli.train).parameters["output"].default is inspect.Parameter.empty
-
-
-def test_average_precision_is_scikit_learns() -> None:
-    from sklearn.metrics import average_precision_score
-
-    rng = np.random.default_rng(0)
-    scores, targets = rng.integers(0, 6, (40, 5)) / 5, rng.random((40, 5)) < 0.3
-    targets[:, 4] = False
-    expected = np.mean([average_precision_score(targets[:, c], scores[:, c]) for c in range(4)])
-    assert mean_average_precision(scores, targets) == pytest.approx(expected)
-
-
-def test_wilsons_interval() -> None:
-    """Source: Newcombe 1998, Table I, method 3."""
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)

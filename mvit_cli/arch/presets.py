@@ -121,6 +121,13 @@ _CAMERA_MOTION = MViTConfig(
     expand_in="attn",
 )
 
+_TINY = MViTConfig(
+    frames=16,
+    height=112,
+    width=112,
+    **{**_MVITV2, **_stages((1, 2, 3, 1), 48, 1, (1, 4, 4)), "rel_pos_time": True},
+)
+
 _MVIT_S_NOTE = (
     "The paper's 32.9 GFLOPs are given by no public configuration: heads and key-value strides of MViT-S are not "
     "printed. Heads 1-2-4 and strides 1x4x4, 1x2x2, 1x1x1 (393 keys, as in MViT-B) are our reading."
@@ -213,6 +220,9 @@ _PRESETS = (
         _IMAGE_L_CLS_NOTE,
     ),
     Preset("mvitv2_huge_cls", _v2_image_cls(_H, 192, 3), 1, (), _in1k(120.6, 667.0, 88.0, f"{V2} Table 3 (IN-21K)")),
+    Preset(
+        "mvit_tiny_16x4", _TINY, 4, ("tiny",), None, "Ours: an MViTv2 to start from, small enough to train on a CPU."
+    ),
     Preset("camera_motion", _CAMERA_MOTION, 4, ("camera",), None, "Ours; trained by training/camera/train.py."),
 )
 

@@ -26,6 +26,8 @@ from mvit_cli.training.probe import probe, probe_scores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FROM_NOTHING = "started from random weights: what the network sees, it has learned from these clips alone"
+
 
 def train_on(options: TrainOptions, told: Told = nobody, *, progress: bool = False) -> tuple[Trained, Diary]:
     """Makes weights of labelled clips; the diary has the figures on the way.
@@ -149,7 +151,7 @@ def _result(
         "failed": failures(lesson, failed),
         "baseline": {"majority": _majority(lesson)},
         "chosen": learned.chosen,
-        "notes": [*opened.engine.notes, *lesson.notes],
+        "notes": [*([] if opened.path else [FROM_NOTHING]), *lesson.notes],
     }
 
 

@@ -6,12 +6,12 @@ Every batch has its own seed, so a run is the same with any number of workers, a
 from its last checkpoint as if it had not been. Worker processes make the clips; this process trains, on a GPU where
 there is one. What helps at this size: filters that already answer to moving gratings (`stem.py`), large motions first,
 a second target (how far the camera travelled) that is dropped after training, mirrored and reversed copies of each
-clip, a learning rate that rises and falls twice, and an average of the weights. No test clip is looked at: the last
-average is the result.
+clip, a learning rate that rises and falls twice, and an average of the weights. The loop is that of `mvit train`
+(`mvit_cli/training/loop.py`), whose data these clips are; the weights that ship were made before the two were one, when
+position tables were decayed too. No test clip is looked at: the last average is the result.
 """
 
 import argparse
-import math
 import multiprocessing
 import sys
 import time
@@ -34,6 +34,9 @@ from torch import Tensor, nn
 
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.model.mvit import MViT
+from mvit_cli.training import loop
+from mvit_cli.training.hyperparameters import Settings
+from mvit_cli.training.loop import Trainer
 
 NUM_TRAVELS = 4  # pan, tilt, zoom, roll: outputs that exist during training only
 TRAVEL_UNIT = 0.1
@@ -46,6 +49,7 @@ WARM_UP = 0.03  # share of a cycle
 WEIGHT_DECAY = 0.05
 EMA_DECAY = 0.998
 CHECKPOINT_STEPS = 100
+STATE = "state.pt"
 
 
 def make_batches(worker: int, args: argparse.Namespace, first: int, photos: list[Photo], queue) -> None:
@@ -98,78 +102,59 @@ def build_network() -> MViT:
     return model
 
 
-def loss_of(outputs: Tensor, labels: Tensor, travels: Tensor) -> tuple[Tensor, Tensor]:
-    """Classification loss and travel loss; travels count up to the point where more is just "a lot"."""
+def losses_of(outputs: Tensor, targets: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Classification and travel loss of each clip; travels count up to the point where more is just "a lot"."""
+    labels, travels = targets
     classes, travelled = outputs.split((len(LABELS), NUM_TRAVELS), dim=1)
     wanted = torch.tanh(travels / TRAVEL_UNIT)
-    return F.cross_entropy(classes, labels, label_smoothing=0.05), F.smooth_l1_loss(travelled, wanted, beta=0.2)
+    class_losses = F.cross_entropy(classes, labels, label_smoothing=0.05, reduction="none")
+    return class_losses, F.smooth_l1_loss(travelled, wanted, beta=0.2, reduction="none").mean(dim=1)
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """In each cycle a linear warm-up, then half a cosine down to 1 %."""
-    cycle, step = divmod(step, steps // CYCLES)
-    steps, peak = steps // CYCLES, peak * LATER_PEAK**cycle
-    if step < WARM_UP * steps:
-        return peak * (step + 1) / (WARM_UP * steps)
-    progress = (step - WARM_UP * steps) / ((1 - WARM_UP) * steps)
-    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+def objective(outputs: Tensor, targets: tuple[Tensor, ...]) -> Tensor:
+    """What is minimised, of each clip."""
+    class_losses, travel_losses = losses_of(outputs, targets)
+    return class_losses + 2.0 * travel_losses
 
 
-class Trainer:
-    """The network, its optimizer and its averaged weights, which together are the state of a run."""
+def trainer_of(args: argparse.Namespace) -> Trainer:
+    """The loop of `mvit train` with this network; where the run has a state, it goes on from there."""
+    torch.manual_seed(args.seed)
+    settings = Settings(
+        steps=args.steps,
+        batch_size=FRESH * (1 + args.replays),
+        lr=args.lr,
+        warm_up=WARM_UP,
+        cycles=CYCLES,
+        later_peak=LATER_PEAK,
+        betas=(0.9, 0.98),
+        weight_decay=WEIGHT_DECAY,
+        ema=EMA_DECAY,
+        seed=args.seed,
+    )
+    trainer = Trainer(build_network().to(args.device), settings, objective)
+    if (args.out / STATE).exists():
+        trainer.restore(args.out / STATE)
+    return trainer
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        torch.manual_seed(args.seed)
-        self.args = args
-        self.device = torch.device(args.device)
-        self.model = build_network().to(self.device)
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98))
-        self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        self.step = 0
-        self.checkpoint = args.out / "state.pt"
-        if self.checkpoint.exists():
-            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.average, self.step = state["average"], state["step"]
 
-    def train_on(self, batch: Batch) -> tuple[float, float, float]:
-        """One step; classification loss, travel loss and accuracy before it."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.args.steps, self.args.lr)
-        labels = torch.from_numpy(batch.labels).to(self.device)
-        outputs = self.model(network_input(batch.frames, self.device))
-        class_loss, travel_loss = loss_of(outputs, labels, torch.from_numpy(batch.travels).to(self.device))
-        self.optimizer.zero_grad()
-        (class_loss + 2.0 * travel_loss).backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        decay = min(EMA_DECAY, self.step / (self.step + 10))
-        for name, tensor in self.model.state_dict().items():
-            self.average[name].lerp_(tensor, 1 - decay)
-        right = (outputs[:, : len(LABELS)].argmax(1) == labels).float().mean()
-        return class_loss.item(), travel_loss.item(), right.item()
+def train_on(trainer: Trainer, batch: Batch) -> tuple[float, float, float]:
+    """One step; classification loss, travel loss and accuracy before it."""
+    targets = torch.from_numpy(batch.labels).to(trainer.device), torch.from_numpy(batch.travels).to(trainer.device)
+    outputs = trainer.train_on(loop.Batch(network_input(batch.frames, trainer.device), targets)).outputs
+    class_losses, travel_losses = losses_of(outputs, targets)
+    right = (outputs[:, : len(LABELS)].argmax(1) == targets[0]).float()
+    return class_losses.mean().item(), travel_losses.mean().item(), right.mean().item()
 
-    def save(self) -> None:
-        """Writes the state of the run, whole or not at all."""
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        state |= {"average": self.average, "step": self.step}
-        torch.save(state, self.checkpoint.with_suffix(".partial"))
-        self.checkpoint.with_suffix(".partial").rename(self.checkpoint)
 
-    def export(self, path: Path) -> None:
-        """Writes the averaged weights in half precision, without the outputs for travel."""
-        kept = {name: tensor.half().cpu() for name, tensor in self.average.items()}
-        stem = "patch_embed.proj.weight"
-        kept[stem] = coloured(self.average[stem]).half().cpu()
-        for name in ("head.projection.weight", "head.projection.bias"):
-            kept[name] = kept[name][: len(LABELS)].clone()
-        metadata = {"format": "pt", "preset": "camera_motion", "clips": str(self.step * FRESH)}
-        save_file(kept, path, metadata=metadata)
+def export(trainer: Trainer, path: Path) -> None:
+    """Writes the averaged weights in half precision, without the outputs for travel."""
+    kept = {name: tensor.half().cpu() for name, tensor in trainer.average.items()}
+    stem = "patch_embed.proj.weight"
+    kept[stem] = coloured(trainer.average[stem]).half().cpu()
+    for name in ("head.projection.weight", "head.projection.bias"):
+        kept[name] = kept[name][: len(LABELS)].clone()
+    save_file(kept, path, metadata={"format": "pt", "preset": "camera_motion", "clips": str(trainer.step * FRESH)})
 
 
 def main() -> None:
@@ -191,11 +176,11 @@ def main() -> None:
     fetch(args.data)
     torch.set_num_threads(args.threads)
     quick_pooling()
-    trainer = Trainer(args)
+    trainer = trainer_of(args)
     history: deque[tuple[float, float, float]] = deque(maxlen=100)
     begin, first = time.monotonic(), trainer.step
     for batch in with_replays(args, trainer.step):
-        history.append(trainer.train_on(batch))
+        history.append(train_on(trainer, batch))
         done = trainer.step == args.steps or trainer.step == args.stop_at
         if trainer.step % 25 == 0 or done:
             class_loss, travel_loss, right = np.mean(history, axis=0)
@@ -207,11 +192,11 @@ def main() -> None:
                 flush=True,
             )
         if trainer.step % CHECKPOINT_STEPS == 0 or done:
-            trainer.save()
+            trainer.save(args.out / STATE)
         if done:
             break
     if args.export:
-        trainer.export(args.export)
+        export(trainer, args.export)
 
 
 if __name__ == "__main__":
