@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mvit_cli.arch.summary import summarize
     from mvit_cli.checkpoints.load import build_model, load_model, load_state_dict
     from mvit_cli.errors import MViTError
+    from mvit_cli.evaluation.evaluate import evaluate
     from mvit_cli.recognition.predict import predict
     from mvit_cli.recognition.resident import Recogniser, preprocess
     from mvit_cli.records import ErrorRow, OkRow, Row
@@ -28,6 +29,7 @@ __all__ = [
     "Trained",
     "__version__",
     "build_model",
+    "evaluate",
     "load_model",
     "load_state_dict",
     "predict",
@@ -45,6 +47,7 @@ _HOMES = {
     "Row": "mvit_cli.records",
     "Trained": "mvit_cli.trained",
     "build_model": "mvit_cli.checkpoints.load",
+    "evaluate": "mvit_cli.evaluation.evaluate",
     "load_model": "mvit_cli.checkpoints.load",
     "load_state_dict": "mvit_cli.checkpoints.load",
     "predict": "mvit_cli.recognition.predict",

@@ -18,27 +18,28 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "protocol": {"rules"},
     "rules": set(),
     "records": {"protocol", "rules"},
+    "findings": {"records", "rules"},
     "trained": {"rules"},
     "weights": set(),  # the folder's place, no code
     "arch": {"errors", "records"},
     "model": {"arch", "errors"},
     "media": GROUND,
     "checkpoints": GROUND | {"arch", "model", "weights"},
-    "report": {"arch", "errors", "protocol", "records", "rules", "trained"},
+    "report": {"arch", "errors", "findings", "protocol", "records", "rules", "trained"},
     "recognition": GROUND | {"arch", "checkpoints", "media", "model"},
     "profiling": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
-    "evaluation": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
+    "evaluation": GROUND | {"arch", "checkpoints", "findings", "media", "model", "recognition"},
     "training": GROUND | {"arch", "checkpoints", "evaluation", "media", "model", "recognition", "trained"},
     "engines": GROUND | {"checkpoints", "media", "recognition"},
     "export": GROUND | {"arch", "model", "recognition"},
     "cli": GROUND
-    | {"arch", "checkpoints", "engines", "evaluation", "export", "profiling", "recognition", "report"}
+    | {"arch", "checkpoints", "engines", "evaluation", "export", "findings", "profiling", "recognition", "report"}
     | {"trained", "training"},
 }
 WITHOUT_TORCH = ("arch", "errors", "media", "protocol", "records", "report", "trained")
 FACES = {"__init__", "__main__"}  # of the whole package: may name every room
 # Shared by several folders.
-ONE_CONCEPT = {"__init__.py", "predict.py", "profile.py", "progress.py", "summarize.py", "train.py"}
+ONE_CONCEPT = {"__init__.py", "evaluate.py", "predict.py", "profile.py", "progress.py", "summarize.py", "train.py"}
 MEASURES_START_UP = "mvit_cli.profiling.end_to_end"  # imports the package by its name, in a new process
 
 

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from mvit_cli import __version__
+from mvit_cli.cli.evaluate import EXAMPLES as EVAL_EXAMPLES
+from mvit_cli.cli.evaluate import eval_command
 from mvit_cli.cli.export import EXAMPLES as EXPORT_EXAMPLES
 from mvit_cli.cli.export import export_command
 from mvit_cli.cli.merge import EXAMPLES as MERGE_EXAMPLES
@@ -91,6 +93,7 @@ app.command("predict", epilog=PREDICT_EXAMPLES)(predict_command)
 app.command("summarize", epilog=SUMMARIZE_EXAMPLES)(summarize_command)
 app.command("profile", epilog=PROFILE_EXAMPLES)(profile_command)
 app.command("merge", epilog=MERGE_EXAMPLES)(merge_command)
+app.command("eval", epilog=EVAL_EXAMPLES)(eval_command)
 app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
 app.command("train", epilog=TRAIN_EXAMPLES)(train_command)
 app.command("schema")(schema_command)

@@ -1,6 +1,6 @@
 """`mvit predict --report FILE`: where the page goes, and what it tells beside the rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,12 +13,17 @@ if TYPE_CHECKING:
     from mvit_cli.recognition.recipe import Recipe
     from mvit_cli.recognition.recogniser import Opened
     from mvit_cli.report.predict.page.about import About
+    from mvit_cli.report.predict.page.markup import Html
     from mvit_cli.report.predict.page.writer import Page
 
 
 @contextmanager
 def opened_page(
-    place: "Place | None", recogniser: "Opened", settings: Mapping[str, str], journal: "Journal | None" = None
+    place: "Place | None",
+    recogniser: "Opened",
+    settings: Mapping[str, str],
+    journal: "Journal | None" = None,
+    after: "Callable[[], Html] | None" = None,
 ) -> "Iterator[Page | None]":
     """Gives the page, begun, with the rows that earlier runs left; on the way out it is completed.
 
@@ -26,13 +31,14 @@ def opened_page(
         place: where to; None: no page is wanted.
         settings: of the run, beside what the recogniser knows.
         journal: of the rows that are there already.
+        after: what stands below the rows.
     """
     from mvit_cli.report.predict.page.writer import Page
 
     if place is None:
         yield None
         return
-    with place.opened(), Page(place.path, _about(recogniser, settings)) as page:
+    with place.opened(), Page(place.path, _about(recogniser, settings), after) as page:
         for row in journal.rows() if journal else ():
             page.look_back(row)
         yield page

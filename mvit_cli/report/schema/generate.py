@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from mvit_cli import records, trained
+from mvit_cli import findings, records, trained
 from mvit_cli.rules import Rule
 
 PREFIX = "urn:mvit:schema:"
@@ -24,6 +24,7 @@ _ROOTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "profile": ("mvit profile --format json", {"profile": records.Profile}),
     "train": ("mvit train --format json", {"trained": trained.Trained}),
+    "eval": ("mvit eval --format json", {"evaluation": findings.Evaluation}),
     "export": ("mvit export, in a pipe", {"exported": records.Exported}),
 }
 _NAMES = {kind: name for _, roots in _ROOTS.values() for name, kind in roots.items()} | {

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -32,11 +33,13 @@ class Page:
     Args:
         path: the file; what it had is gone.
         about: what holds for all rows.
+        after: what stands below the rows, asked for when they are all there.
     """
 
-    def __init__(self, path: Path, about: About) -> None:
+    def __init__(self, path: Path, about: About, after: Callable[[], Html] | None = None) -> None:
         self._path = path
         self._about = about
+        self._after = after
         self._tally = Tally()
         self._earlier: Row | None = None
         self._found: Counter[str] = Counter()
@@ -134,6 +137,7 @@ class Page:
                 Html("</table>"),
                 tag("p", less, class_="dim") if self._fewer else "",
                 Html("</section>\n"),
+                self._after() if self._after else "",
                 classes_section(self._found),
                 network_section(about),
                 Html('<div class="pair">'),

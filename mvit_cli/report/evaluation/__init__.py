@@ -1,0 +1,1 @@
+"""How right a network is, for people and programs."""
