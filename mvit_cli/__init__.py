@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mvit_cli.arch.config import MViTConfig
     from mvit_cli.arch.summary import summarize
     from mvit_cli.checkpoints.load import build_model, load_model, load_state_dict
+    from mvit_cli.embedding.embed import embed
     from mvit_cli.errors import MViTError
     from mvit_cli.evaluation.evaluate import evaluate
     from mvit_cli.recognition.predict import predict
@@ -29,6 +30,7 @@ __all__ = [
     "Trained",
     "__version__",
     "build_model",
+    "embed",
     "evaluate",
     "load_model",
     "load_state_dict",
@@ -47,6 +49,7 @@ _HOMES = {
     "Row": "mvit_cli.records",
     "Trained": "mvit_cli.trained",
     "build_model": "mvit_cli.checkpoints.load",
+    "embed": "mvit_cli.embedding.embed",
     "evaluate": "mvit_cli.evaluation.evaluate",
     "load_model": "mvit_cli.checkpoints.load",
     "load_state_dict": "mvit_cli.checkpoints.load",

@@ -2,8 +2,18 @@
 
 from typing import Annotated, Literal, NotRequired, TypedDict
 
-from mvit_cli.records import Prediction
-from mvit_cli.rules import Count, Rule, Share
+from mvit_cli.protocol import ViewsText
+from mvit_cli.records import (
+    DtypeName,
+    ErrorRow,
+    Prediction,
+    ReaderName,
+    RowError,
+    RowTiming,
+    Span,
+    WindowSpan,
+)
+from mvit_cli.rules import Amount, Count, Rule, Share
 
 Interval = Annotated[list[Share], Rule("Lower and upper end.", min_items=2, max_items=2)]
 OrderName = Literal["in_order", "reversed", "shuffled"]
@@ -78,3 +88,81 @@ class Orders(TypedDict):
 
     reversed: list[Prediction]
     shuffled: list[Prediction]
+
+
+# mvit embed
+
+
+class EmbedderFacts(TypedDict):
+    """What made features: the same for all rows of a file; npz and Parquet have it as metadata."""
+
+    preset: str | None
+    weights: str
+    weights_sha256: Annotated[str | None, Rule("Null for random weights.")]
+    views: ViewsText
+    stage: Annotated[str | None, Rule("Null: what the classifier sees, after the norm.")]
+    format: Literal["float32", "float16"]
+    window_s: float | None
+    hop_s: float | None
+    sampling: dict[str, str | int | float | None]
+    transform: dict[str, str | int | float | bool | list[float]]
+
+
+class EmbeddedRow(TypedDict):
+    """An input, or with --window a part of it, and its features."""
+
+    path: str
+    path_bytes: NotRequired[Annotated[str, Rule("Of a name that is no Unicode, the exact bytes in base64.")]]
+    status: Literal["ok"]
+    window: NotRequired[WindowSpan]
+    preset: str | None
+    weights: str
+    views: ViewsText
+    clips: list[Span]
+    duration_s: Amount
+    reader: ReaderName
+    warnings: list[str]
+    device: str
+    dtype: DtypeName
+    timing_ms: RowTiming
+    embedder: EmbedderFacts
+    features: Annotated[list[float], Rule("Mean over the views.", min_items=1)]
+
+
+class UnembeddedRow(ErrorRow):
+    """An input, or with --window a part of it, that gave none."""
+
+    features: None
+
+
+VectorRow = EmbeddedRow | UnembeddedRow
+
+
+# mvit similar
+
+
+class Member(TypedDict):
+    """A row of a file of features."""
+
+    path: str
+    window: NotRequired[Span]
+
+
+class Alike(Member):
+    score: Annotated[float, Rule("Cosine.", minimum=-1.001, maximum=1.001)]
+
+
+class Answer(Member):
+    """What is most like a query."""
+
+    path_bytes: NotRequired[str]
+    status: Literal["ok", "error"]
+    similar: NotRequired[Annotated[list[Alike], Rule("Best first.")]]
+    error: NotRequired[RowError]
+
+
+class DuplicateGroup(TypedDict):
+    """Rows of which each is like another one of the group, with --duplicates."""
+
+    lowest: Annotated[float, Rule("The lowest cosine of the pairs that made the group.")]
+    members: Annotated[list[Member], Rule(min_items=2)]

@@ -18,7 +18,7 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "protocol": {"rules"},
     "rules": set(),
     "records": {"protocol", "rules"},
-    "findings": {"records", "rules"},
+    "findings": {"protocol", "records", "rules"},
     "trained": {"rules"},
     "weights": set(),  # the folder's place, no code
     "arch": {"errors", "records"},
@@ -28,18 +28,40 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "report": {"arch", "errors", "findings", "protocol", "records", "rules", "trained"},
     "recognition": GROUND | {"arch", "checkpoints", "media", "model"},
     "profiling": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
+    "embedding": GROUND | {"checkpoints", "findings", "recognition"},
     "evaluation": GROUND | {"arch", "checkpoints", "findings", "media", "model", "recognition"},
     "training": GROUND | {"arch", "checkpoints", "evaluation", "media", "model", "recognition", "trained"},
     "engines": GROUND | {"checkpoints", "media", "recognition"},
     "export": GROUND | {"arch", "model", "recognition"},
     "cli": GROUND
-    | {"arch", "checkpoints", "engines", "evaluation", "export", "findings", "profiling", "recognition", "report"}
+    | {
+        "arch",
+        "checkpoints",
+        "embedding",
+        "engines",
+        "evaluation",
+        "export",
+        "findings",
+        "profiling",
+        "recognition",
+        "report",
+    }
     | {"trained", "training"},
 }
 WITHOUT_TORCH = ("arch", "errors", "media", "protocol", "records", "report", "trained")
 FACES = {"__init__", "__main__"}  # of the whole package: may name every room
 # Shared by several folders.
-ONE_CONCEPT = {"__init__.py", "evaluate.py", "predict.py", "profile.py", "progress.py", "summarize.py", "train.py"}
+ONE_CONCEPT = {  # shared by several folders
+    "__init__.py",
+    "embed.py",
+    "evaluate.py",
+    "predict.py",
+    "profile.py",
+    "progress.py",
+    "similar.py",
+    "summarize.py",
+    "train.py",
+}
 MEASURES_START_UP = "mvit_cli.profiling.end_to_end"  # imports the package by its name, in a new process
 
 

@@ -47,7 +47,7 @@ def test_the_command_prints_a_schema_that_stands_alone(name: str, capsys: pytest
 
 
 def test_there_is_a_schema_for_each_command_that_writes_json() -> None:
-    assert schema_names() == ("eval", "export", "predict", "profile", "summarize", "train")
+    assert schema_names() == ("embed", "eval", "export", "predict", "profile", "similar", "summarize", "train")
 
 
 def test_the_shipped_schemas_are_made_of_the_types() -> None:
@@ -74,7 +74,7 @@ def test_another_name_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None
     assert run(["schema", "weights"]) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert "there are eval, export, predict, profile, summarize" in told.err
+    assert "there are embed, eval, export, predict, profile, similar, summarize" in told.err
 
 
 def test_schemas_need_no_torch() -> None:

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from mvit_cli import __version__
+from mvit_cli.cli.embed import EXAMPLES as EMBED_EXAMPLES
+from mvit_cli.cli.embed import embed_command
 from mvit_cli.cli.evaluate import EXAMPLES as EVAL_EXAMPLES
 from mvit_cli.cli.evaluate import eval_command
 from mvit_cli.cli.export import EXAMPLES as EXPORT_EXAMPLES
@@ -23,6 +25,8 @@ from mvit_cli.cli.predict import predict_command
 from mvit_cli.cli.profile import EXAMPLES as PROFILE_EXAMPLES
 from mvit_cli.cli.profile import profile_command
 from mvit_cli.cli.schema import schema_command
+from mvit_cli.cli.similar import EXAMPLES as SIMILAR_EXAMPLES
+from mvit_cli.cli.similar import similar_command
 from mvit_cli.cli.summarize import EXAMPLES as SUMMARIZE_EXAMPLES
 from mvit_cli.cli.summarize import summarize_command
 from mvit_cli.cli.train import EXAMPLES as TRAIN_EXAMPLES
@@ -93,6 +97,8 @@ app.command("predict", epilog=PREDICT_EXAMPLES)(predict_command)
 app.command("summarize", epilog=SUMMARIZE_EXAMPLES)(summarize_command)
 app.command("profile", epilog=PROFILE_EXAMPLES)(profile_command)
 app.command("merge", epilog=MERGE_EXAMPLES)(merge_command)
+app.command("embed", epilog=EMBED_EXAMPLES)(embed_command)
+app.command("similar", epilog=SIMILAR_EXAMPLES)(similar_command)
 app.command("eval", epilog=EVAL_EXAMPLES)(eval_command)
 app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
 app.command("train", epilog=TRAIN_EXAMPLES)(train_command)

@@ -24,6 +24,14 @@ _ROOTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "profile": ("mvit profile --format json", {"profile": records.Profile}),
     "train": ("mvit train --format json", {"trained": trained.Trained}),
+    "embed": (
+        "mvit embed -o FILE.jsonl (a row)",
+        {"embedded": findings.EmbeddedRow, "unembedded": findings.UnembeddedRow},
+    ),
+    "similar": (
+        "mvit similar --format jsonl (an answer, or a group)",
+        {"answer": findings.Answer, "group": findings.DuplicateGroup},
+    ),
     "eval": ("mvit eval --format json", {"evaluation": findings.Evaluation}),
     "export": ("mvit export, in a pipe", {"exported": records.Exported}),
 }

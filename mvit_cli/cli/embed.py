@@ -1,0 +1,213 @@
+"""`mvit embed`: features of videos and images, for search, clustering and classifiers of one's own."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mvit_cli.cli.arguments import taking
+from mvit_cli.cli.flags import Device, Force, NoFast, Preset, Quiet, Weights, WeightsKey, count_or_auto
+from mvit_cli.cli.outputs import Place, by_option, check_named
+from mvit_cli.cli.parts import parsed_shard
+from mvit_cli.cli.predict_flags import (
+    BatchSize,
+    FailFast,
+    Hop,
+    Inputs,
+    MaxWindows,
+    Null,
+    Reader,
+    RetryErrors,
+    Shard,
+    Timeout,
+    Views,
+    Window,
+    Workers,
+)
+from mvit_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from mvit_cli.embedding.embed import Embedder
+    from mvit_cli.recognition.journal import Journal
+    from mvit_cli.recognition.listing import Listing
+    from mvit_cli.recognition.options import PredictOptions
+    from mvit_cli.recognition.recogniser import Sources
+
+EXAMPLES = """\b
+Examples:
+  mvit embed videos/ -o videos.npz
+  mvit embed videos/ -o videos.parquet --stage scale4   the grid's mean after a stage
+  mvit embed film.mp4 -o film.npz --window 2            a vector for each window
+  mvit embed videos/ -o videos.npz --resume             goes on where a run ended
+  mvit similar videos.npz clip.mp4                      the most similar ones
+
+\b
+Exit code: 0 every input has features, 1 some have none, 2 wrong usage, 130 interrupted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What stands behind `mvit embed`: each field is an option, with its default."""
+
+    inputs: Inputs
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The file to write: .npz, .parquet or .jsonl.", show_default=False
+        ),
+    ]
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            "--stage",
+            metavar="NAME",
+            help="Mean over the grid of a stage, as scale4.  [default: what the classifier sees, after the norm]",
+        ),
+    ] = None
+    dtype: Annotated[Literal["float32", "float16"], typer.Option("--dtype", help="Number format of the features.")] = (
+        "float32"
+    )
+    preset: Preset = None
+    weights: Weights = None
+    weights_key: WeightsKey = None
+    views: Views = None
+    window: Window = None
+    hop: Hop = None
+    max_windows: MaxWindows = 100_000
+    device: Device = "auto"
+    batch_size: BatchSize = "auto"
+    workers: Workers = "auto"
+    timeout: Timeout = 60.0
+    reader: Reader = "auto"
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the rows of --output, or of its .part: only the other inputs.")
+    ] = False
+    retry_errors: RetryErrors = False
+    force: Force = False
+    fail_fast: FailFast = False
+    null: Null = False
+    shard: Shard = None
+    no_fast: NoFast = False
+    quiet: Quiet = False
+
+    @property
+    def listing(self) -> "Listing":
+        """What is to be looked at."""
+        from mvit_cli.recognition.listing import Listing
+
+        return Listing(tuple(self.inputs), self.null, parsed_shard(self.shard) if self.shard else None)
+
+    def options(self) -> "PredictOptions":
+        """What is asked of recognition."""
+        from mvit_cli.recognition.options import PredictOptions
+
+        return PredictOptions(
+            preset=self.preset,
+            weights=self.weights,
+            weights_key=self.weights_key,
+            views=self.views,
+            window_s=self.window,
+            hop_s=self.hop,
+            max_windows=self.max_windows,
+            device=self.device,
+            batch_size=count_or_auto(self.batch_size, "--batch-size"),
+            workers=count_or_auto(self.workers, "--workers"),
+            timeout_s=self.timeout,
+            reader=self.reader,
+            fast=not self.no_fast,
+        )
+
+
+def _embed(asked: Arguments) -> None:
+    """Write what the network makes of videos and images before it classifies.
+
+    A row for each input, or each window: features, or null and what was wrong with the file.
+    """
+    from mvit_cli.embedding.embed import opened
+    from mvit_cli.embedding.vectors import made_of, part_of
+    from mvit_cli.recognition.journal import read_journal
+    from mvit_cli.recognition.plan import plan
+    from mvit_cli.recognition.processors import leave_processors, share_processors
+
+    place, part = _checked(asked), part_of(asked.output)
+    planned = plan(asked.options())
+    journal = read_journal(part, planned.windows, retry_errors=asked.retry_errors)
+    journal.check(planned.identity)
+    share_processors()
+    embedder = opened(planned, asked.stage, asked.dtype, progress=not asked.quiet)
+    leave_processors(embedder.engine.summary["macs"])
+    journal.check(embedder.engine.run)
+    _check_same(journal, embedder, part)
+    sources = journal.remaining(asked.listing)
+    failed = _run(asked, embedder, journal, sources or (), place)
+    made_of(part, asked.output, embedder.facts)
+    raise typer.Exit(1 if failed else 0)
+
+
+embed_command = taking(Arguments, _embed)
+
+
+def _checked(asked: Arguments) -> Place:
+    """The place of the file, after it was found fit; its part is what a run goes on with."""
+    from mvit_cli.embedding.vectors import SUFFIXES, need_pyarrow, part_of, taken_apart
+
+    output, part = asked.output, part_of(asked.output)
+    if output.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--output {output}: features are written as .npz, .parquet or .jsonl", "name one of these")
+    if output.suffix.lower() == ".parquet":
+        need_pyarrow()
+    if asked.retry_errors and not asked.resume:
+        raise UsageError("--retry-errors needs --resume", "add --resume: it goes on with the rows of --output")
+    place = Place("--output", output, "rows", asked.force, keeps=asked.resume)
+    read = [name for name in (*(name.removeprefix("@") for name in asked.inputs), asked.weights) if name]
+    place.check(read)
+    check_named([place], asked.listing)
+    if part.exists() and not asked.resume:
+        if not asked.force and (part != output or part.stat().st_size):
+            raise UsageError(f"{part} has rows of a run that did not end", "--resume goes on, --force begins anew")
+        Place("--output", part, "rows", force=True).check(read)
+        part.unlink()
+    if asked.resume and part != output and output.exists() and not part.exists():
+        taken_apart(output, part)
+    return place
+
+
+def _check_same(journal: "Journal", embedder: "Embedder", part: Path) -> None:
+    """Refuses to go on with features of another stage, of other weights or numbers."""
+    for row in journal.rows():
+        there = row.get("embedder")
+        if isinstance(there, dict):
+            for name, value in embedder.facts.items():
+                if there.get(name) != value:
+                    raise UsageError(
+                        f"--resume: {part} has features with {name} {there.get(name)}, and this run has {value}",
+                        "run with the same options, or name another file",
+                    )
+            return
+
+
+def _run(asked: Arguments, embedder: "Embedder", journal: "Journal", sources: "Sources", place: Place) -> int:
+    """Writes a row for each input that has none; returns how many rows are errors."""
+    from mvit_cli.recognition.written import sparing
+    from mvit_cli.report.predict.progress import RunReport
+    from mvit_cli.report.predict.writers import JsonLines
+
+    report = RunReport(
+        quiet=asked.quiet,
+        rows_are_seen=False,
+        count_inputs=asked.listing.counter(),
+        skipped=lambda: journal.skipped,
+    )
+    report.tell(embedder.engine.notes)
+    with journal.open() as stream, closing(embedder.rows(sparing(by_option([place]), sources))) as rows:
+        lines = JsonLines(stream)
+        with report.showing():
+            for row in rows:
+                lines.take(row)  # type: ignore[arg-type]
+                report.take(row)  # type: ignore[arg-type]
+                if asked.fail_fast and row["status"] == "error":
+                    break
+    report.finish()
+    return report.tally.errors.total() + journal.failed
