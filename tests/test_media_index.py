@@ -199,3 +199,15 @@ def test_name_that_is_not_utf8(tmp_path):
     index = index_video(name)
     assert index.num_frames == 5
     assert "UTF-8" in why_not_decord(index)
+
+
+def test_a_gif_of_giant_frames_is_refused_by_its_size(tmp_path):
+    """FFmpeg does not tell sizes beyond its own limit."""
+    path = Path(tmp_path / "a.gif")
+    write_video(path, 2, codec="gif", pix_fmt="rgb8")
+    data = bytearray(path.read_bytes())
+    data[6:10] = (16384).to_bytes(2, "little") * 2
+    path.write_bytes(data)
+    with pytest.raises(MediaError, match="frames of 16384 x 16384, more than 36 million") as caught:
+        index_video(str(path))
+    assert caught.value.kind == "unsupported"

@@ -6,6 +6,7 @@ import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -276,6 +277,28 @@ class TestWhatAFileClaims:
         outcomes = seen(looked_at(path, 10.0, 10.0))
         assert len(outcomes) == 11
         assert not any("stands" in warning for outcome in outcomes for warning in outcome.warnings)
+
+    @given(
+        steps_s=st.lists(st.sampled_from([0.04, 1.0, 119.0, 121.0, 130.5, 500.0]), min_size=1, max_size=5),
+        length_s=st.sampled_from([0.7, 2.0, 13.0, 60.0, 125.0]),
+        hop_s=st.sampled_from([5.0, 13.0, 61.0, 200.0]),
+    )
+    def test_rows_are_those_of_a_loop(self, steps_s: list[float], length_s: float, hop_s: float) -> None:
+        ends_s = np.cumsum(steps_s)
+        index = SimpleNamespace(times_s=np.append(0.0, ends_s[:-1]), num_frames=len(steps_s), duration_s=ends_s[-1])
+        windows, number, expected = Windows(length_s, hop_s), 0, []
+        held = None  # the frame of the row before, if it stands for minutes
+        while not expected or not expected[-1].is_last:
+            window = windows.at(number, index.duration_s)
+            frame = max(place for place, time_s in enumerate(index.times_s) if time_s <= window.start_s)
+            stands = steps_s[frame] > planned.HELD_S and window.end_s <= round(ends_s[frame], 6)
+            if stands and held == frame:
+                expected[-1] = replace(window, start_s=expected[-1].start_s)
+            else:
+                expected.append(window)
+            held = frame if stands else None
+            number += 1
+        assert [window for _, window in planned.spans_of(windows, index)] == expected
 
     def test_going_on_within_and_behind_such_a_row(self, stray: str) -> None:
         job = looked_at(stray, 100.0, 100.0)

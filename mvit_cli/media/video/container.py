@@ -116,13 +116,18 @@ def _video_stream(container: "InputContainer", *, only_whole: bool) -> "VideoStr
     if codec is None:
         raise MediaError("unsupported", "no decoder for its video stream", "convert it to H.264 in MP4")
     if codec.width * codec.height > MAX_VIDEO_PIXELS:
-        raise MediaError(
-            "unsupported",
-            f"frames of {codec.width} x {codec.height}, more than {MAX_VIDEO_PIXELS / 1e6:.0f} million pixels",
-            "scale the video down",
-        )
+        raise too_large(codec.width, codec.height)
     _set_up_decoder(stream, only_whole=only_whole)
     return stream
+
+
+def too_large(width: int, height: int) -> MediaError:
+    """The error of a video with such frames."""
+    return MediaError(
+        "unsupported",
+        f"frames of {width} x {height}, more than {MAX_VIDEO_PIXELS / 1e6:.0f} million pixels",
+        "scale the video down",
+    )
 
 
 def _set_up_decoder(stream: "VideoStream", *, only_whole: bool) -> None:

@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.guards import CheckedFile, check_file
-from mvit_cli.media.video.container import open_video
+from mvit_cli.media.guards import MAX_VIDEO_PIXELS, CheckedFile, check_file
+from mvit_cli.media.video.container import open_video, too_large
 from mvit_cli.media.video.orientation import Orientation
 from mvit_cli.media.video.packets import BEGINS_ANYWHERE, Look, Packets, beginning_of, scan
 from mvit_cli.media.video.protection import is_protected
@@ -114,6 +114,7 @@ def index_video(path: str | CheckedFile) -> VideoIndex:
     file = check_file(path)
     if animation := animation_of(file):
         return _of_animation(file.path, animation)
+    _refuse_giant_gif(file.head)
     container, stream = open_video(file.path)
     try:
         return _build(file.path, container, stream, scan(container, stream))
@@ -200,6 +201,13 @@ def _refuse(path: str, container: "InputContainer", stream: "VideoStream", packe
         raise MediaError("unsupported", "the video is encrypted", "decrypt it, or name a copy without protection")
     if not packets.pts:
         raise MediaError("empty", "the video stream holds no frame", "check that the file is whole")
+
+
+def _refuse_giant_gif(head: bytes) -> None:
+    """FFmpeg keeps the size to itself where it is beyond its own limit."""
+    width, height = int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    if head.startswith(b"GIF8") and width * height > MAX_VIDEO_PIXELS:
+        raise too_large(width, height)
 
 
 def _refuse_colours(look: Look) -> None:
