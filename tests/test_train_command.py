@@ -197,6 +197,38 @@ def test_wrong_usage_is_refused_before_any_work(train: Train, arguments: list[st
     assert message in train(MOVES, *arguments, code=2)["err"]
 
 
+def test_log_and_pictures_never_go_into_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`mvit train clips -o clips.safetensors` is what people type."""
+    data = few(tmp_path / "mine")
+    for name in (data, data / "spin"):
+        assert run(["train", str(data), "-o", f"{name}.safetensors", "--preset", "camera", "--force"]) == 2
+        assert "where the data is" in capsys.readouterr().err
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
+    assert run(["train", str(data), "-o", str(tmp_path / "other.safetensors"), "--preset", "camera"]) == 2
+    assert "which has other files" in capsys.readouterr().err
+    assert len(list(data.rglob("*"))) == 18 + 3
+
+
+def test_parts_of_one_file_are_clips_of_their_own(train: Train, tmp_path: Path) -> None:
+    lines = ["path,label,start_s,end_s"]
+    for clip in sorted(MOVES.glob("*/0[0-3].mp4")):
+        lines += [f"{clip},{clip.parent.name},0,1.1", f"{clip},{clip.parent.name},1.1,"]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    result = train(tmp_path / "list.csv", "--group", r"(\w+/\d+)\.mp4$", "--views", "1x1")
+    assert sum(result["clips"].values()) == 24
+    assert result["split"] == {"method": "grouped", "seed": 0, "groups": 12}
+
+
+def test_the_page_has_the_figures_and_the_pictures(train: Train, tmp_path: Path) -> None:
+    result = train(few(tmp_path / "data"))
+    page = (tmp_path / "mine" / "report.html").read_text()
+    assert f"<td>{100 * result['metrics']['val']['top1']:.1f}</td>" in page
+    assert page.count("data:image/png;base64,") == 2
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
 def test_weights_that_are_there_are_kept(train: Train, tmp_path: Path) -> None:
     target = tmp_path / "mine.safetensors"
     write_weights(target)

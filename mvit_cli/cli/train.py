@@ -26,7 +26,7 @@ Examples:
   mvit train clips/ -o mine.safetensors --method full       the whole network; --resume goes on
 
 \b
-Beside mine.safetensors, in the folder mine: log.jsonl, log.csv, and with matplotlib curves and confusion.
+Beside mine.safetensors, in the folder mine: log.jsonl, log.csv, report.html, with matplotlib curves and confusion.
 Exit code: 0 the weights were written, 1 nothing can be learned from the data, 2 wrong usage, 130 interrupted."""
 
 Data = Annotated[
@@ -139,6 +139,7 @@ def _train(asked: Arguments) -> None:
     cut from one recording, or the accuracy is too good to be true.
     """
     from mvit_cli.report.train.progress import TrainProgress
+    from mvit_cli.report.train.result_page import write_page
     from mvit_cli.training.run import train_on
 
     options = asked.options()
@@ -147,6 +148,7 @@ def _train(asked: Arguments) -> None:
         result, diary = train_on(options, progress.take, progress=not asked.quiet)
     if diary.leads:  # of several processes one writes
         _draw(diary, quiet=asked.quiet)
+        write_page(result, diary.folder)
         _print(result, asked.format)
     if "interrupted" in result["chosen"]:
         raise KeyboardInterrupt

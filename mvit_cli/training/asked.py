@@ -11,6 +11,7 @@ from mvit_cli.training.split import VAL_SHARE
 
 Method = Literal["probe", "full"]
 SUFFIX = ".safetensors"
+LOG = "log.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,17 @@ class TrainOptions:
             timeout_s=self.timeout_s,
         )
 
+    def _check_folder(self) -> None:
+        """Refuses a folder for log and pictures that is something else, the data above all."""
+        folder, hint = self.folder, "name another --output"
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is no folder, and log and pictures go there", hint)
+        data = Path(self.data).resolve()
+        if folder.resolve() == data or data in folder.resolve().parents or folder.resolve() in data.parents:
+            raise UsageError(f"log and pictures would go into {folder}, where the data is", hint)
+        if folder.is_dir() and not (self.force or (folder / LOG).exists()) and any(folder.iterdir()):
+            raise UsageError(f"log and pictures would go into {folder}, which has other files", f"{hint}, or --force")
+
     def check(self) -> None:
         """Refuses, before any work, what cannot be done or would lose something.
 
@@ -97,8 +109,7 @@ class TrainOptions:
             )
         if target.exists() and not (self.force or self.resume):
             raise UsageError(f"--output {target} is there already", "--force replaces it")
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UsageError(f"{self.folder} is no folder, and log and pictures go there", "name another --output")
+        self._check_folder()
         full = {"--epochs": self.epochs, "--batch-size": self.batch_size, "--lr": self.lr}
         full |= {"--mixup": self.mixup or None, "--cutmix": self.cutmix or None, "--mirror": self.mirror}
         if self.method == "probe" and (given := [name for name, value in full.items() if value is not None]):

@@ -44,11 +44,10 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f}"
 
 
-def show_trained(result: Trained) -> None:
-    """Writes what was made, of what, and how good it is, to standard output."""
-    clips, split = result["clips"], result["split"]
+def lines_of(result: Trained) -> list[str]:
+    """What was made, of what, and what was chosen, a sentence each."""
+    clips, split, classes = result["clips"], result["split"], result["classes"]
     chosen = ", ".join(f"{name} {value}" for name, value in result["chosen"].items())
-    classes = result["classes"]
     names = ", ".join(classes[:8]) + (", ..." if len(classes) > 8 else "")
     how = {"given": "as given", "grouped": f"grouped, {split['groups']} groups", "stratified": "stratified"}
     lines = [
@@ -58,14 +57,27 @@ def show_trained(result: Trained) -> None:
     ]
     if result["failed"]:
         first = result["failed"][0]
-        lines.append(f"{len(result['failed'])} clips could not be read, the first {first['path']}: {first['message']}")
+        number = len(result["failed"])
+        what = f"{number} clips could not be read, the first" if number > 1 else "one clip could not be read,"
+        lines.append(f"{what} {first['path']}: {first['message']}")
+    return lines
+
+
+def notes_of(result: Trained) -> list[str]:
+    """What stands below the figures: copies across the split, and what may make them too good."""
     notes = [
         f"{leak['path']} ({leak['part']}) is nearly {leak['learned']}, which was learned from"
         for leak in result["leaks"][:MOST_LEAKS]
     ]
     if len(result["leaks"]) > MOST_LEAKS:
         notes.append(f"and {len(result['leaks']) - MOST_LEAKS} more; --format json has them all")
-    if split["method"] == "stratified":
+    if result["split"]["method"] == "stratified":
         notes.append("clips of one recording may stand on both sides: --group keeps them together")
+    return notes
+
+
+def show_trained(result: Trained) -> None:
+    """Writes what was made, of what, and how good it is, to standard output."""
     example = f"mvit predict FILE --weights {os.fspath(result['weights'])}"
-    show(*map(printable, lines), "", trained_table(result), "", *map(printable, notes), f"next: {printable(example)}")
+    above, below = map(printable, lines_of(result)), map(printable, (*notes_of(result), f"next: {example}"))
+    show(*above, "", trained_table(result), "", *below)
