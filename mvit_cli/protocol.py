@@ -43,7 +43,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Transform:
-    """How a frame becomes the network's picture: RGB, values 0 to 1 before normalisation.
+    """How a frame becomes the network's picture: values 0 to 1 before normalisation.
 
     Attributes:
         mean: of red, green, blue.
@@ -55,6 +55,7 @@ class Transform:
         resize_dtype: "uint8" rounds the resized frame (torchvision, Pillow), "float" keeps fractions (PySlowFast).
         rule: whose arithmetic gives the resized size and the places of crops: "torchvision" (PySlowFast's where the
             resize keeps fractions) or "mmaction2".
+        channels: the order that the network is shown, after normalisation; mean and std are of red first in either.
     """
 
     mean: tuple[float, float, float]
@@ -65,6 +66,7 @@ class Transform:
     antialias: bool = False
     resize_dtype: Literal["uint8", "float"] = "uint8"
     rule: Literal["torchvision", "mmaction2"] = "torchvision"
+    channels: Literal["rgb", "bgr"] = "rgb"
 
     def __post_init__(self) -> None:
         if not 1 <= self.crop <= self.resize:
@@ -79,6 +81,8 @@ class Transform:
             raise ValueError(f"no known checkpoint resizes with {how}")
         if self.rule not in ("torchvision", "mmaction2"):
             raise ValueError(f"resize and crop rule {self.rule!r} is none of torchvision, mmaction2")
+        if self.channels not in ("rgb", "bgr"):
+            raise ValueError(f"channel order {self.channels!r} is none of rgb, bgr")
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,17 @@ def test_segments_are_pyslowfasts(frames, fps, num_frames):
     assert constant(frames, fps, Sampling("segments", num_frames), 1) == [expected]
 
 
+@given(frames=frames_of_file, fps=rate_of_file, num_frames=st.sampled_from([16, 32, 40]), num_clips=st.integers(2, 5))
+def test_segments_of_several_clips_are_mmaction2s(frames, fps, num_frames, num_clips):
+    segment = float(frames - 1) / num_frames
+    duration = segment / (num_clips + 1)
+    expected = [
+        [int(np.round(segment * place)) + int(duration * (clip + 1)) for place in range(num_frames)]
+        for clip in range(num_clips)
+    ]
+    assert constant(frames, fps, Sampling("segments", num_frames), num_clips) == expected
+
+
 @given(
     gaps=st.lists(st.floats(0.001, 3.0), min_size=0, max_size=60),
     last=st.floats(0.01, 1.0),

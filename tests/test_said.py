@@ -25,6 +25,7 @@ from mvit_cli.protocol import Sampling, Views
 from mvit_cli.recognition.options import PredictOptions
 from mvit_cli.recognition.plan import plan
 from mvit_cli.recognition.recipe import Recipe, assumed_recipe, recipe_of_file
+from mvit_cli.recognition.scoring import normalised
 from mvit_cli.report.schema import schema_of
 
 NAME = "small_pysf_v2"
@@ -77,16 +78,125 @@ def test_the_warning_lists_exactly_what_is_not_said(tmp_path: Path) -> None:
     assert not any(part in found.assumed for part in ("sampling", "views", "resizing", "class names", "sigmoid"))
 
 
-def test_statistics_of_frames_read_blue_first_are_turned_round(tmp_path: Path) -> None:
-    """As for Something-Something in PySlowFast: normalised as read, then reversed to red first."""
+ORDERS = {
+    # dataset: (mean of red first, order shown) with REVERSE_INPUT_CHANNEL false, and true
+    "kinetics": (((0.4, 0.5, 0.6), "rgb"), ((0.4, 0.5, 0.6), "bgr")),
+    "Ptvkinetics": (((0.4, 0.5, 0.6), "rgb"), ((0.4, 0.5, 0.6), "bgr")),
+    "ssv2": (((0.6, 0.5, 0.4), "bgr"), ((0.6, 0.5, 0.4), "rgb")),
+    "charades": (((0.6, 0.5, 0.4), "bgr"), ((0.6, 0.5, 0.4), "rgb")),
+    "ptvssv2": (((0.4, 0.5, 0.6), "bgr"), ((0.4, 0.5, 0.6), "rgb")),
+}
+
+
+@pytest.mark.parametrize("dataset", ORDERS)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_network_is_shown_the_channels_as_its_training_did(tmp_path: Path, dataset: str, reverse: bool) -> None:
+    """An oracle in the words of PySlowFast: read, normalised channel by channel, turned round at the end."""
     told = full_cfg(own_file(tmp_path)[1])
+    told["DATA"]["REVERSE_INPUT_CHANNEL"] = reverse
+    told["TEST"]["DATASET"] = dataset
+    found = recipe(tmp_path, **told)[0]
+    assert found.assumed == ""
+    assert (found.transform.mean, found.transform.channels) == ORDERS[dataset][reverse]
+    picture = torch.randint(0, 256, (1, 1, 2, 2, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    read = picture.flip(-1) if dataset in ("ssv2", "charades") else picture
+    shown = (read / 255.0 - torch.tensor(told["DATA"]["MEAN"])) / torch.tensor(told["DATA"]["STD"])
+    for _ in range(reverse + dataset.startswith("ptvssv2")):
+        shown = shown[..., [2, 1, 0]]
+    torch.testing.assert_close(normalised(picture, found.transform), shown.permute(0, 4, 1, 2, 3))
+
+
+def test_an_order_that_nobody_knows_is_assumed_or_refused(tmp_path: Path) -> None:
+    told = full_cfg(own_file(tmp_path)[1])
+    told["TEST"]["DATASET"] = "my_frames"
+    assert "channels (red, green, blue)" in recipe(tmp_path, **told)[0].assumed
     told["DATA"]["REVERSE_INPUT_CHANNEL"] = True
-    with pytest.raises(CheckpointError, match="REVERSE_INPUT_CHANNEL True"):
+    with pytest.raises(CheckpointError, match="my_frames"):
         recipe(tmp_path, **told)
+
+
+def test_segments_and_frames_of_lists_are_sampled_as_their_datasets_do(tmp_path: Path) -> None:
+    told = full_cfg(own_file(tmp_path)[1])
     told["TEST"]["DATASET"] = "ssv2"
     found, config = recipe(tmp_path, **told)
-    assert found.transform.mean == (0.6, 0.5, 0.4)
     assert found.sampling == Sampling("segments", config.frames)
+    told["TEST"]["DATASET"] = "charades"
+    found, config = recipe(tmp_path, **told)
+    assert found.sampling == Sampling("native", config.frames, 2)
+    assert found.transform.resize == config.height
+
+
+@pytest.mark.parametrize(
+    ("data", "aug", "expected"),
+    [
+        ({}, None, (256, 224, "bicubic")),
+        ({"VAL_CROP_RATIO": 0.9}, None, (248, 224, "bicubic")),
+        ({"VAL_CROP_RATIO": 0.875, "TEST_CROP_SIZE": 192}, True, (219, 192, "bicubic")),
+        ({"TRAIN_CROP_SIZE": 240}, False, (240, 224, "bilinear")),
+    ],
+)
+def test_images_are_cut_as_their_code_base_does(data: dict[str, Any], aug: bool | None, expected: Any) -> None:
+    told: dict[str, Any] = {"MVIT": {"PATCH_2D": True}, "DATA": {"TEST_CROP_SIZE": 224} | data}
+    told |= {} if aug is None else {"AUG": {"ENABLE": aug}}
+    found = said_by(Checkpoint(Path("none/w.pyth"), {}, cfg=yaml.safe_dump(told)), 10).resizing
+    assert found is not None
+    assert (found.resize, found.crop, found.interpolation) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ({"HEAD_ACT": "none", "LOSS_FUNC": "bce_logit"}, "sigmoid"),
+        ({"HEAD_ACT": "none", "LOSS_FUNC": "soft_cross_entropy"}, "softmax"),
+        ({"HEAD_ACT": "softmax", "LOSS_FUNC": "bce"}, "softmax"),
+        ({}, None),
+    ],
+)
+def test_the_loss_tells_where_the_head_does_not(model: dict[str, Any], expected: Any) -> None:
+    cfg = yaml.safe_dump({"MODEL": model, "MVIT": {"DEPTH": 1}})
+    assert said_by(Checkpoint(Path("none/w.pyth"), {}, cfg=cfg), 10).activation == expected
+
+
+@pytest.mark.parametrize(("to_rgb", "order", "red"), [(True, "rgb", 0.4), (False, "bgr", 0.2), (None, None, 0.4)])
+def test_images_of_mmpretrain_are_read_blue_first(to_rgb: bool | None, order: str | None, red: float) -> None:
+    turn = "" if to_rgb is None else f", to_rgb={to_rgb}"
+    text = f"data_preprocessor = dict(mean=[102, 76.5, 51], std=[51, 51, 51]{turn})\n"
+    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text}}), 3)
+    assert found.channels == order
+    assert found.statistics is not None
+    assert found.statistics[0][0] == pytest.approx(red)
+
+
+def test_crops_of_ten_leave_the_views_open() -> None:
+    text = MMENGINE.replace("crop_size=224, type='CenterCrop'", "crop_size=(224, 224), type='TenCrop'")
+    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text}}), 3)
+    assert found.views is None
+    assert found.resizing is not None
+    text = MMENGINE.replace("num_clips=5", "num_clips=5, twice_sample=True")
+    assert said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text}}), 3).views == Views(10, 1)
+
+
+def test_another_classifier_does_not_inherit_the_names_of_the_card(tmp_path: Path) -> None:
+    """Fine-tuned from a converted file, metadata and number of classes kept: the classes are others."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    target, tuned = tmp_path / "converted.safetensors", tmp_path / "tuned.safetensors"
+    card = load_card("camera_motion.embedded")
+    convert(ResolvedWeights(weights_dir() / "camera_motion.safetensors", card.name, card), target)
+    config = mvit_cli.load_model(None, target).config
+    same = recipe_of_file(target, config, "camera_motion")
+    assert (same.assumed, same.labels is None) == ("", False)
+    with safe_open(target, "pt") as file:
+        tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+    tensors["blocks.0.norm1.bias"] = tensors["blocks.0.norm1.bias"] + 1
+    save_file(tensors, tuned, metadata)
+    assert recipe_of_file(tuned, config, "camera_motion").labels == same.labels
+    tensors["head.projection.bias"] = tensors["head.projection.bias"] + 1
+    save_file(tensors, tuned, metadata)
+    found = recipe_of_file(tuned, config, "camera_motion")
+    assert found.labels is None
+    assert "class names" not in found.assumed
 
 
 def test_a_converted_file_says_what_its_origin_said(tmp_path: Path) -> None:
@@ -235,6 +345,19 @@ def test_one_of_several_networks_is_taken_by_name(tmp_path: Path, capsys: pytest
     assert run(["predict", "x.mp4", "--weights", str(both), "--weights-key", "nowhere"]) == 1
     assert "--weights-key 'nowhere' is no network in the file" in capsys.readouterr().err
     assert run(["predict", "x.mp4", "--weights", "none", "--weights-key", "model"]) == 2
+    assert run(["weights", "verify", str(both), "--weights-key", "model_ema"]) == 0
+    converted = tmp_path / "ema.safetensors"
+    assert run(["weights", "convert", str(both), str(converted), "--weights-key", "model_ema"]) == 0
+    (row,) = mvit_cli.predict([clip], weights=str(converted), top=1000, workers=0)
+    assert row["status"] == "ok"
+    assert {entry["index"]: entry["score"] for entry in row["predictions"]} == found[1]
+    rows = tmp_path / "rows.jsonl"
+    again = ["predict", clip, "--weights", str(both), "--workers", "1", "-q", "-o", str(rows), "--format", "jsonl"]
+    assert run([*again, "--weights-key", "model_ema"]) == 0
+    capsys.readouterr()
+    assert run([*again, "--weights-key", "model_state", "--resume"]) == 2
+    assert "both.pyth#model_ema" in " ".join(capsys.readouterr().err.split())
+    assert run([*again, "--weights-key", "model_ema", "--resume"]) == 0
     assert run(["summarize", "--weights-key", "model"]) == 2
 
 
@@ -297,6 +420,7 @@ class TestSummarize:
     def test_what_predict_refuses_is_a_note(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         told = full_cfg(own_file(tmp_path)[1])
         told["DATA"]["REVERSE_INPUT_CHANNEL"] = True
+        told["TEST"]["DATASET"] = "my_frames"
         record = self.described(own_file(tmp_path, **told)[0], capsys)
         assert record["protocol"] is None
         assert record["notes"][-1].startswith("predict refuses it: ")

@@ -38,6 +38,7 @@ field nobody knows is an error that names the file and the key. "?" marks what m
     antialias = false
     resize_dtype = "uint8"               # or "float": what the resize computes on
     rule = "torchvision"                 # ? or "mmaction2": how sizes are rounded and crops are placed
+    channels = "rgb"                     # ? or "bgr": the order the network is shown; mean and std are of red first
 
     [sampling]
     method = "resampled"                 # "clip" | "resampled" | "segments" | "native" | "image"

@@ -1,6 +1,8 @@
 """Any known checkpoint as one safetensors file in the canonical layout, its configuration in the metadata."""
 
+import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,13 @@ from mvit_cli.checkpoints.find import ResolvedWeights
 from mvit_cli.checkpoints.formats.clip_size import Geometry
 from mvit_cli.checkpoints.formats.layouts import Layout
 from mvit_cli.checkpoints.formats.own_protocol import PROTOCOL_KEY, TRAINING_KEY
-from mvit_cli.checkpoints.formats.reading import CFG_KEY, answered, read_checkpoint
+from mvit_cli.checkpoints.formats.reading import (
+    CFG_KEY,
+    CLASSIFIER,
+    CLASSIFIER_KEY,
+    answered,
+    read_checkpoint,
+)
 from mvit_cli.checkpoints.formats.said import words_to_keep
 from mvit_cli.checkpoints.load import CONFIG_KEY, build_model, config_to_json, describe, load_state_dict
 from mvit_cli.errors import CheckpointError, MViTError, UsageError
@@ -38,6 +46,7 @@ def convert(
     *,
     force: bool = False,
     clips: Geometry = (None, None),
+    weights_key: str | None = None,
 ) -> Converted:
     """Writes the canonical form of a checkpoint; every value stays as it is.
 
@@ -46,6 +55,7 @@ def convert(
         preset: the architecture, where the file cannot tell it.
         force: replace a file that is there.
         clips: frames and pixels that the file was trained for, where it cannot tell them.
+        weights_key: the network to take, where the file holds several.
 
     Raises:
         UsageError: the target has another ending, or is there already; the file was trained for other clips.
@@ -56,7 +66,7 @@ def convert(
         raise UsageError(f"{target}: the output is a .safetensors file", "give it that ending")
     if target.exists() and not force:
         raise UsageError(f"{target} is there already", "--force replaces it")
-    checkpoint = read_checkpoint(found.path)
+    checkpoint = read_checkpoint(found.path, weights_key)
     preset = preset or (found.card.preset if found.card else None)
     described = describe(checkpoint, preset, found.overrides, clips)
     _check_clips(described.config, clips)
@@ -66,11 +76,22 @@ def convert(
     metadata = {CONFIG_KEY: config_to_json(described.config), "format": "pt", "mvit_version": __version__}
     metadata["converted_from"] = f"{found.card.name if found.card else found.path.name} ({described.layout})"
     metadata |= {key: checkpoint.metadata[key] for key in (PROTOCOL_KEY, TRAINING_KEY) if key in checkpoint.metadata}
+    metadata[CLASSIFIER_KEY] = _digest(tensors[name] for name in CLASSIFIER)
     metadata |= words_to_keep(checkpoint)
     if checkpoint.cfg:
         metadata[CFG_KEY] = checkpoint.cfg  # how the network wants to be shown a file, which tensors cannot tell
     save_weights(tensors, metadata, target)
     return Converted(target, described.layout, described.config, sum(tensor.numel() for tensor in tensors.values()))
+
+
+def _digest(tensors: "Iterable[Tensor]") -> str:
+    """SHA-256 of the tensors' bytes, one after the other, as `bytes_digest` finds them in a file."""
+    import torch
+
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _check_clips(config: MViTConfig, clips: Geometry) -> None:

@@ -6,19 +6,21 @@ from mvit_cli.checkpoints.cards import Card, card_names, load_card
 from mvit_cli.checkpoints.fetch.integrity import sha256_of, sha256_of_checkpoint
 from mvit_cli.checkpoints.fetch.locate import verify, verify_cached
 from mvit_cli.checkpoints.find import find, must_be_here
-from mvit_cli.checkpoints.formats.reading import Checkpoint
+from mvit_cli.checkpoints.formats.header import bytes_digest
+from mvit_cli.checkpoints.formats.reading import CLASSIFIER, CLASSIFIER_KEY, Checkpoint
 from mvit_cli.checkpoints.formats.shards import is_index
 from mvit_cli.checkpoints.inspect import inspect_file
 from mvit_cli.checkpoints.load import load_file
 from mvit_cli.errors import CheckpointError, UsageError
 
 
-def verify_weights(weights: str, preset: str | None = None) -> dict[str, Any]:
+def verify_weights(weights: str, preset: str | None = None, weights_key: str | None = None) -> dict[str, Any]:
     """Digest, layout and size of weights on this machine, after they were loaded strictly.
 
     Args:
         weights: what `find` takes; of an address or a repository the file was fetched before.
         preset: the architecture, where the file cannot tell it.
+        weights_key: the network to take, where the file holds several.
 
     Raises:
         CheckpointError: the file cannot be read, recognised or fitted.
@@ -40,12 +42,17 @@ def verify_weights(weights: str, preset: str | None = None) -> dict[str, Any]:
         digest = sha256_of_checkpoint(path, again=not repo)
         card = _card_of(digest)
     try:
-        inspected = inspect_file(path, preset, card)
+        inspected = inspect_file(path, preset, card, weights_key)
     except CheckpointError as error:
         if found.kind == "file":
             raise
         raise CheckpointError(error.message, f"`mvit weights pull --force {found.name}` replaces it") from error
-    model = load_file(path, preset or (card.preset if card else None), overrides=card.overrides if card else None)
+    model = load_file(
+        path,
+        preset or (card.preset if card else None),
+        overrides=card.overrides if card else None,
+        weights_key=weights_key,
+    )
     return inspected.record | {
         "sha256": digest,
         "published_as": card.name if card and _is_published(card, digest) else None,
@@ -62,11 +69,10 @@ def _card_of(digest: str) -> Card | None:
 
 def card_of_file(checkpoint: Checkpoint, layout: str, num_classes: int) -> Card | None:
     """The card whose weights a file holds: converted from it by us, or the published file by its digest."""
-    origin = checkpoint.metadata.get("converted_from", "").split(" ")[0]
     cards = [card for card in map(load_card, card_names()) if card.labels.classes == num_classes]
-    converted = next((card for card in cards if card.name == origin), None)
-    if converted:
-        return converted
+    origin = card_of_origin(checkpoint)
+    if origin in cards and not has_other_classes(checkpoint):
+        return origin
     if is_index(checkpoint.path):  # every card's is one file
         return None
     size = checkpoint.path.stat().st_size
@@ -75,6 +81,20 @@ def card_of_file(checkpoint: Checkpoint, layout: str, num_classes: int) -> Card 
         return None
     digest = sha256_of(checkpoint.path)
     return next((card for card in likely if _is_published(card, digest)), None)
+
+
+def card_of_origin(checkpoint: Checkpoint) -> Card | None:
+    """The card whose weights were converted into a file, whatever was done to them since; None: no card's."""
+    origin = checkpoint.metadata.get("converted_from", "").split(" ")[0]
+    return load_card(origin) if origin in card_names() else None
+
+
+def has_other_classes(checkpoint: Checkpoint) -> bool:
+    """Whether the classifier of a file is another than that of the card which it was converted from."""
+    if card_of_origin(checkpoint) is None:
+        return False
+    kept = checkpoint.metadata.get(CLASSIFIER_KEY)
+    return kept is None or is_index(checkpoint.path) or bytes_digest(checkpoint.path, CLASSIFIER) != kept
 
 
 def _is_published(card: Card, digest: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mvit_cli.cli.flags import Quiet
+from mvit_cli.cli.flags import Quiet, WeightsKey
 from mvit_cli.cli.geometry import parse_size
 from mvit_cli.errors import UsageError, tell
 
@@ -87,7 +87,9 @@ def pull_command(
 
 
 @app.command("verify")
-def verify_command(name: NameOrFile, preset: Preset = None, output: Format = "table") -> None:
+def verify_command(
+    name: NameOrFile, preset: Preset = None, weights_key: WeightsKey = None, output: Format = "table"
+) -> None:
     """Check sha256 and strict loading.
 
     The digest is computed anew and compared with the published one; then the network is built and loaded.
@@ -96,7 +98,7 @@ def verify_command(name: NameOrFile, preset: Preset = None, output: Format = "ta
     from mvit_cli.report.card_tables import show_record
     from mvit_cli.report.tables import write_json
 
-    record = verify_weights(name, preset)
+    record = verify_weights(name, preset, weights_key)
     show_record(record) if output == "table" else write_json(record)
 
 
@@ -105,6 +107,7 @@ def convert_command(
     source: Annotated[str, typer.Argument(metavar="IN", help="A checkpoint file, or the name of a card.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
     preset: Preset = None,
+    weights_key: WeightsKey = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it is there.")] = False,
     frames: TrainedFrames = None,
     size: TrainedSize = None,
@@ -118,7 +121,7 @@ def convert_command(
     from mvit_cli.report.tables import write_data
 
     clips = frames, parse_size(size)
-    written = convert(resolve_weights(source), target, preset, force=force, clips=clips)
+    written = convert(resolve_weights(source), target, preset, force=force, clips=clips, weights_key=weights_key)
     tell(f"layout {written.layout}, {written.params:,} parameters")
     write_data(f"{written.path}\n")
 

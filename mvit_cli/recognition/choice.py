@@ -20,17 +20,20 @@ class Choice:
         weights: what `resolve_weights` takes; None: random weights.
         card: what is known of the weights; None for a user's own file and for random weights.
         found: what was meant by the weights; None: random weights.
+        weights_key: the network that was asked for of a file that holds several.
     """
 
     preset: str | None
     weights: str | None
     card: Card | None = None
     found: Found | None = None
+    weights_key: str | None = None
 
     @property
     def name(self) -> str:
-        """What rows call the weights; an address without credentials."""
-        return self.found.name if self.found else RANDOM
+        """What rows call the weights, `FILE#KEY` where a network in it was asked for; no credentials."""
+        name = self.found.name if self.found else RANDOM
+        return f"{name}#{self.weights_key}" if self.weights_key else name
 
 
 def choose(preset: str | None = None, weights: str | Path | None = None) -> Choice:

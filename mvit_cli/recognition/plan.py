@@ -225,7 +225,7 @@ def plan(options: PredictOptions) -> Plan:
     if not options.timeout_s > 0:
         raise UsageError(f"--timeout {options.timeout_s:g} is no time", "give seconds, as --timeout 60")
     windows = parse_windows(options.window_s, options.hop_s, options.reader, options.max_windows)
-    choice = choose(options.preset, options.weights)
+    choice = replace(choose(options.preset, options.weights), weights_key=options.weights_key)
     views = parse_views(options.views) if options.views else None
     labels = read_label_list(options.labels) if options.labels else LabelList(())
     _check_threshold(options.threshold)

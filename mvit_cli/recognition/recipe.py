@@ -12,7 +12,7 @@ from mvit_cli.checkpoints.formats.own_protocol import OwnProtocol, protocol_in
 from mvit_cli.checkpoints.formats.reading import answered, read_shapes
 from mvit_cli.checkpoints.formats.said import Said, said_by
 from mvit_cli.checkpoints.load import origin_of
-from mvit_cli.checkpoints.verification import card_of_file
+from mvit_cli.checkpoints.verification import card_of_file, has_other_classes
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.request import MAX_WINDOWS, ReaderChoice, Windows
 from mvit_cli.protocol import Activation, Sampling, Transform, Views
@@ -88,9 +88,8 @@ def recipe_of_file(path: Path, config: MViTConfig, preset: str | None, weights_k
         if card and card.preset == preset:
             return recipe_of_card(card)
         try:
-            return assumed_recipe(
-                config, preset, said_by(checkpoint, config.num_classes), origin_of(checkpoint, layout)
-            )
+            said = replace(said_by(checkpoint, config.num_classes), other_classes=has_other_classes(checkpoint))
+            return assumed_recipe(config, preset, said, origin_of(checkpoint, layout))
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error.message}", error.hint) from error
 
@@ -128,6 +127,8 @@ def assumed_recipe(
     said = said or Said()
     card = _nearest_card(config, preset, layout)
     base = _borrowed(card, config) if card else _from_papers(config, preset)
+    if said.other_classes:
+        base = replace(base, labels=None)
     any_clip = layout in ANY_CLIP
     fits = said.sampling is not None and (any_clip or said.sampling.frames == config.frames)
     sampling = said.sampling if fits and said.sampling else base.sampling
@@ -135,10 +136,13 @@ def assumed_recipe(
     transform = base.transform
     if said.statistics:
         transform = replace(transform, mean=said.statistics[0], std=said.statistics[1])
+    if said.channels:
+        transform = replace(transform, channels=said.channels)
     if resizing:
         transform = replace(transform, **asdict(resizing))
     assumed = {
         _statistics(transform): not said.statistics,
+        "channels (red, green, blue)": bool(said.statistics) and not said.channels,
         "resizing": not resizing,
         _described(sampling): sampling is base.sampling and sampling.method != "image",
         f"views ({said.views or base.views})": not said.views and sampling.method != "image",

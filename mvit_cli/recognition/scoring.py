@@ -240,4 +240,5 @@ def normalised(pixels: "Tensor", transform: Transform) -> "Tensor":
     import torch
 
     mean, std = (torch.tensor(values, device=pixels.device) for values in (transform.mean, transform.std))
-    return pixels.to(torch.float32).div(255).sub_(mean).div_(std).permute(0, 4, 1, 2, 3)
+    pictures = pixels.to(torch.float32).div(255).sub_(mean).div_(std)
+    return (pictures if transform.channels == "rgb" else pictures.flip(-1)).permute(0, 4, 1, 2, 3)

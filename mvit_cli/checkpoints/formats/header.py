@@ -1,7 +1,8 @@
 """The header of a safetensors file, read within bounds before any library opens the file."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -62,6 +63,26 @@ def read_header(path: Path) -> Header:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         told = str(error)[:160] if isinstance(error, ValueError) else type(error).__name__
         raise CheckpointError(f"{path}: damaged safetensors file ({told})", "download it again") from error
+
+
+def bytes_digest(path: Path, names: Iterable[str]) -> str | None:
+    """SHA-256 of the numbers of these tensors, one after the other; None where one is not there.
+
+    Raises:
+        CheckpointError: as `read_header`.
+    """
+    read_header(path)  # its checks
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        said = json.loads(file.read(length))
+        for name in names:
+            if name not in said:
+                return None
+            start, end = said[name]["data_offsets"]
+            file.seek(8 + length + start)
+            digest.update(file.read(end - start))
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> Header:

@@ -36,6 +36,7 @@ class Meta:
 
     mean: Any = None
     std: Any = None
+    to_rgb: Any = None
     activation: Literal["softmax", "sigmoid"] | None = None
     classes: tuple[str, ...] | None = None
     pipeline: Pipeline = field(default_factory=Pipeline)
@@ -58,6 +59,7 @@ def read_meta(meta: Mapping[Any, Any]) -> Meta:
     return Meta(
         mean=shown.get("mean"),
         std=shown.get("std"),
+        to_rgb=shown.get("to_rgb"),
         activation=_activation(head),
         classes=tuple(names) if isinstance(names, list | tuple) and all(isinstance(n, str) for n in names) else None,
         pipeline=_pipeline([step for step in steps if isinstance(step, dict)])
@@ -93,7 +95,10 @@ def _pipeline(steps: list[dict[str, Any]]) -> Pipeline:
     for step in steps:
         match str(step.get("type", ""))[:80].rpartition(".")[2]:
             case "SampleFrames" | "UniformSample" as sampler:
-                told |= {"sampler": sampler, "frames": step.get("clip_len"), "clips": step.get("num_clips", 1)}
+                clips = step.get("num_clips", 1)
+                if step.get("twice_sample") is True and type(clips) is int:
+                    clips *= 2
+                told |= {"sampler": sampler, "frames": step.get("clip_len"), "clips": clips}
                 told |= {"interval": step.get("frame_interval", 1)}
             case "Resize":
                 scale = step.get("scale")
@@ -102,11 +107,15 @@ def _pipeline(steps: list[dict[str, Any]]) -> Pipeline:
                 )
             case "ResizeEdge":
                 told |= {"resize": step.get("scale"), "bicubic": step.get("interpolation") == "bicubic"}
-            case "CenterCrop":
-                told |= {"crop": step.get("crop_size"), "crops": 1}
-            case "ThreeCrop":
-                told |= {"crop": step.get("crop_size"), "crops": 3}
+            case "CenterCrop" | "ThreeCrop" | "TenCrop" as cut:
+                crops = {"CenterCrop": 1, "ThreeCrop": 3}.get(cut)  # ten are five and their mirror images
+                told |= {"crop": _side(step.get("crop_size")), "crops": crops}
     return Pipeline(**told)
+
+
+def _side(size: Any) -> Any:
+    """The side of a crop: a number, or two equal ones."""
+    return size[0] if isinstance(size, tuple | list) and len(size) == 2 and size[0] == size[1] else size
 
 
 def _dict(value: Any) -> Mapping[str, Any]:

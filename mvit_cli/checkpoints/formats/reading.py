@@ -31,6 +31,10 @@ FLOATS = ("float32", "float16", "bfloat16", "float64")
 CFG_KEY = "training_cfg"
 """Where our own safetensors files keep a `cfg` in the metadata."""
 
+CLASSIFIER = ("head.projection.weight", "head.projection.bias")
+CLASSIFIER_KEY = "classifier_sha256"
+"""Where a converted file keeps the digest of its classifier's numbers: with another one its classes are others."""
+
 BESIDE = ("cfg", "meta", "arch", "epoch", "best_epoch")
 """What a torch file holds beside its tensors that says something about the network."""
 

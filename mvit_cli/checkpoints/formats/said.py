@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from mvit_cli.checkpoints.formats.openmmlab import Pipeline, read_meta
+from mvit_cli.checkpoints.formats.openmmlab import Meta, Pipeline, read_meta
 from mvit_cli.checkpoints.formats.reading import Checkpoint
 from mvit_cli.checkpoints.formats.settings import MAX_LETTERS, read_json, read_yaml
 from mvit_cli.errors import CheckpointError
 from mvit_cli.protocol import Activation, Sampling, Views
 
 Colours = tuple[float, float, float]
+Channels = Literal["rgb", "bgr"]
 
 META_KEY, SETTINGS_KEY = "mmengine_meta", "config_json"
 """Where a converted file keeps the words of the file it comes from, JSON both, in its metadata."""
@@ -41,16 +42,20 @@ class Said:
 
     Attributes:
         statistics: mean and standard deviation of red, green and blue, of values from 0 to 1.
+        channels: the order that the network is shown.
         activation: what makes scores of the network's outputs.
+        other_classes: the classifier is another than that of the card which the file was made from.
         places: name of a part -> where it stands.
     """
 
     sampling: Sampling | None = None
     statistics: tuple[Colours, Colours] | None = None
+    channels: Channels | None = None
     resizing: Resizing | None = None
     views: Views | None = None
     activation: Activation | None = None
     labels: tuple[str, ...] | None = None
+    other_classes: bool = False
     places: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -121,72 +126,120 @@ def _placed(place: str, **parts: Any) -> Said:
 # --- PySlowFast and facebookresearch/mvit
 
 
+_BLUE_FIRST = ("ssv2", "something_something_v2", "charades")
+"""Datasets of PySlowFast whose frames OpenCV reads; those of others come red first."""
+
+_TURNED = ("ptvssv2", "ptvcharades")
+"""Datasets whose frames come red first, are normalised so, and are turned round afterwards."""
+
+_RED_FIRST = ("", "kinetics", "ptvkinetics", "imagenet", "imagenetprefetch")
+"""Datasets whose decoder gives red first; Kinetics is meant where none is named."""
+
+
 def _from_cfg(cfg: Any) -> Said:
     if not isinstance(cfg, dict):
         return Said()
     data, test, model, mvit = (_section(cfg, name) for name in ("DATA", "TEST", "MODEL", "MVIT"))
-    dataset = _word(test.get("DATASET")) or _word(_section(cfg, "TRAIN").get("DATASET"))
-    segments = dataset.lower() in ("ssv2", "something_something_v2")
+    dataset = (_word(test.get("DATASET")) or _word(_section(cfg, "TRAIN").get("DATASET"))).lower()
     image = bool(mvit.get("PATCH_2D")) or data.get("NUM_FRAMES") == 1
     crops = 1 if image else _whole(test.get("NUM_SPATIAL_CROPS"), MAX_VIEWS)
-    clips = 1 if image or segments else _whole(test.get("NUM_ENSEMBLE_VIEWS"), MAX_VIEWS)
+    one_clip = image or dataset in _SEGMENTS
+    clips = 1 if one_clip else _whole(test.get("NUM_ENSEMBLE_VIEWS"), MAX_VIEWS)
+    turned_statistics, channels = _cfg_colours(data, dataset, image)
+    mean, std = _colours(data.get("MEAN")), _colours(data.get("STD"), positive=True)
+    step = -1 if turned_statistics else 1
     return _placed(
         "the file's cfg",
-        sampling=_cfg_sampling(data, segments, image),
-        statistics=_cfg_statistics(data, segments),
-        resizing=_cfg_resizing(data, segments, image, crops),
+        sampling=Sampling("image", 1) if image else _cfg_sampling(data, dataset),
+        statistics=(mean[::step], std[::step]) if mean and std else None,
+        channels=channels,
+        resizing=_cfg_image(cfg, data) if image else _cfg_resizing(data, dataset, crops),
         views=Views(clips, crops) if clips and crops in (1, 3) else None,
         activation=_cfg_activation(model),
     )
 
 
-def _cfg_sampling(data: Mapping[str, Any], segments: bool, image: bool) -> Sampling | None:
-    if image:
-        return Sampling("image", 1)
+_SEGMENTS = ("ssv2", "something_something_v2")
+
+
+def _cfg_sampling(data: Mapping[str, Any], dataset: str) -> Sampling | None:
+    """Source: PySlowFast, `get_seq_frames` of `datasets/ssv2.py` and `charades.py`, `decoder.py` for the others."""
     frames, rate = _whole(data.get("NUM_FRAMES"), MAX_PIXELS), _whole(data.get("SAMPLING_RATE"), MAX_PIXELS)
-    if segments:
+    if dataset in _SEGMENTS:
         return Sampling("segments", frames) if frames else None
+    if dataset == "charades":  # every frame that was extracted counts, whatever their rate
+        return Sampling("native", frames, rate) if frames and rate else None
     fps = data.get("TARGET_FPS")
     if not frames or not rate or not isinstance(fps, int | float) or not 0 < fps < MAX_PIXELS:
         return None
     return Sampling("clip", frames, rate, float(fps))
 
 
-def _cfg_statistics(data: Mapping[str, Any], segments: bool) -> tuple[Colours, Colours] | None:
-    """Frames of Something-Something are read blue first, normalised, and then reversed: the numbers are blue's first.
+def _cfg_colours(data: Mapping[str, Any], dataset: str, image: bool) -> tuple[bool, Channels | None]:
+    """Whether MEAN and STD are of blue first, and the order that the network is shown; None where nobody tells.
+
+    `REVERSE_INPUT_CHANNEL` turns the channels round after normalisation, however they were read; images it leaves
+    alone. Source: PySlowFast, `datasets/utils.py` (`retry_load_images`, `pack_pathway_output`), `ptv_datasets.py`.
 
     Raises:
-        CheckpointError: the network was shown blue for red, which `predict` does not do.
+        CheckpointError: the order is turned round of frames of which nobody knows how they were read.
     """
     reverse = data.get("REVERSE_INPUT_CHANNEL")
-    if reverse is not None and bool(reverse) != segments:
+    if image:
+        return False, "rgb"
+    if dataset in _RED_FIRST:
+        return False, "bgr" if reverse is True else "rgb"
+    if dataset in (*_BLUE_FIRST, *_TURNED):
+        order: Channels | None = None if type(reverse) is not bool else "rgb" if reverse else "bgr"
+        return dataset in _BLUE_FIRST, order
+    if reverse is True:
         raise CheckpointError(
-            f"the file's cfg says DATA.REVERSE_INPUT_CHANNEL {bool(reverse)}: the network was shown blue, green, red",
-            "call the model from Python (mvit_cli.load_model) with clips of that order",
+            f"the file's cfg says DATA.REVERSE_INPUT_CHANNEL True of the dataset {dataset!r}, which is none of"
+            " PySlowFast's: whether its frames were read red or blue first is not known",
+            "call the model from Python (mvit_cli.load_model) with clips of the order it was trained with",
         )
-    mean, std = _colours(data.get("MEAN")), _colours(data.get("STD"))
-    if mean is None or std is None:
-        return None
-    return (mean[::-1], std[::-1]) if reverse else (mean, std)
+    return False, None
 
 
-def _cfg_resizing(data: Mapping[str, Any], segments: bool, image: bool, crops: int | None) -> Resizing | None:
-    """Source: PySlowFast, `datasets/kinetics.py`, `ssv2.py`, `imagenet.py`: short side and crop while testing."""
+def _cfg_resizing(data: Mapping[str, Any], dataset: str, crops: int | None) -> Resizing | None:
+    """Source: PySlowFast, `datasets/kinetics.py`, `ssv2.py`, `charades.py`: short side and crop while testing."""
     crop = _whole(data.get("TEST_CROP_SIZE"), MAX_PIXELS)
     if crop is None or crops is None:
         return None
-    if image:
-        return Resizing(int(crop * 256 / 224), crop, "bicubic", True, "uint8")
     scales = data.get("TRAIN_JITTER_SCALES")
-    short = crop if segments or crops > 1 else _whole(scales[0], MAX_PIXELS) if isinstance(scales, list) else None
+    to_the_crop = crops > 1 or dataset in _BLUE_FIRST
+    short = crop if to_the_crop else _whole(scales[0], MAX_PIXELS) if isinstance(scales, list) and scales else None
     return Resizing(short, crop, "bilinear", False, "float") if short and short >= crop else None
 
 
+def _cfg_image(cfg: Mapping[str, Any], data: Mapping[str, Any]) -> Resizing | None:
+    """Source: PySlowFast and facebookresearch/mvit, `datasets/imagenet.py`; the latter names the share that is cut out.
+
+    PySlowFast without `AUG.ENABLE` resizes to the size of training, in fractions.
+    """
+    crop = _whole(data.get("TEST_CROP_SIZE"), MAX_PIXELS)
+    if crop is None:
+        return None
+    share = data.get("VAL_CROP_RATIO")
+    if share is not None:
+        if not isinstance(share, int | float) or not 0.1 <= share <= 1:
+            return None
+        return Resizing(int((1.0 / share) * crop), crop, "bicubic", True, "uint8")
+    if _section(cfg, "AUG").get("ENABLE") is False:
+        short = _whole(data.get("TRAIN_CROP_SIZE"), MAX_PIXELS)
+        return Resizing(short, crop, "bilinear", False, "float") if short and short >= crop else None
+    return Resizing(int((256 / 224) * crop), crop, "bicubic", True, "uint8")
+
+
 def _cfg_activation(model: Mapping[str, Any]) -> Activation | None:
+    """What `HEAD_ACT` names; where it is none, what the loss makes of the outputs."""
     told = _word(model.get("HEAD_ACT")).lower()
     if told in ("softmax", "sigmoid"):
         return told  # type: ignore[return-value]
-    return "sigmoid" if _word(model.get("LOSS_FUNC")).lower() in ("bce", "bce_logit") else None
+    loss = _word(model.get("LOSS_FUNC")).lower()
+    if loss in ("bce", "bce_logit"):
+        return "sigmoid"
+    return "softmax" if loss in ("cross_entropy", "soft_cross_entropy") else None
 
 
 # --- MMAction2 and mmpretrain
@@ -195,10 +248,12 @@ def _cfg_activation(model: Mapping[str, Any]) -> Activation | None:
 def _from_meta(meta: Mapping[Any, Any]) -> Said:
     told = read_meta(meta)
     pipeline = told.pipeline
+    statistics, channels = _meta_colours(told)
     return _placed(
         "the file's meta",
         sampling=_meta_sampling(pipeline),
-        statistics=_of_255(told.mean, told.std),
+        statistics=statistics,
+        channels=channels if statistics else None,
         resizing=_meta_resizing(pipeline),
         views=_meta_views(pipeline),
         activation=told.activation,
@@ -230,13 +285,27 @@ def _meta_views(pipeline: Pipeline) -> Views | None:
     return Views(clips, pipeline.crops) if clips and pipeline.crops else None
 
 
-def _of_255(mean: Any, std: Any) -> tuple[Colours, Colours] | None:
+def _meta_colours(told: Meta) -> tuple[tuple[Colours, Colours] | None, Channels | None]:
+    """Statistics of red first, of values from 0 to 1, and the order that the network is shown.
+
+    MMCV reads images blue first and video decoders give red first; `to_rgb` turns the channels round before they are
+    normalised. Source: MMAction2 and mmpretrain, `data_preprocessor.py` of both.
+    """
+    mean, std = _colours(told.mean), _colours(told.std, positive=True)
+    images = told.pipeline.sampler is None
+    order: Channels | None = None
+    if type(told.to_rgb) is bool or not images:
+        order = "rgb" if images == (told.to_rgb is True) else "bgr"
+    if mean is None or std is None:
+        return None, order
+    turned = order == "bgr"
+    return (_of_255(mean, turned), _of_255(std, turned)), order
+
+
+def _of_255(values: Colours, turned: bool) -> Colours:
     """Statistics of values from 0 to 255, as those of values from 0 to 1; 123.675 is 0.485."""
-    means, stds = _colours(mean), _colours(std)
-    if means is None or stds is None:
-        return None
-    first, second = ((round(r / 255, 9), round(g / 255, 9), round(b / 255, 9)) for r, g, b in (means, stds))
-    return first, second
+    red, green, blue = (round(value / 255, 9) for value in (values[::-1] if turned else values))
+    return red, green, blue
 
 
 # --- timm
@@ -248,12 +317,13 @@ def _from_timm(text: str, place: str) -> Said:
     if not isinstance(config, dict) or not _word(config.get("architecture")).startswith("mvit"):
         return Said()
     told = _section(config, "pretrained_cfg")
-    mean, std = _colours(told.get("mean")), _colours(told.get("std"))
+    mean, std = _colours(told.get("mean")), _colours(told.get("std"), positive=True)
     names = config.get("label_names") or told.get("label_names")
     return _placed(
         place,
         sampling=Sampling("image", 1),
         statistics=(mean, std) if mean and std else None,
+        channels="rgb",
         resizing=_timm_resizing(told),
         views=Views(1, 1),
         labels=tuple(names) if isinstance(names, list) and all(isinstance(n, str) for n in names) else None,
@@ -287,10 +357,10 @@ def _whole(value: Any, most: int) -> int | None:
     return value if type(value) is int and 1 <= value <= most else None
 
 
-def _colours(value: Any) -> Colours | None:
-    """Three numbers that can be a mean or a deviation; one stands for all three."""
+def _colours(value: Any, *, positive: bool = False) -> Colours | None:
+    """Three numbers that can be a mean, or a deviation, which is positive; one stands for all three."""
     numbers = value if isinstance(value, list | tuple) else [value] * 3
-    if len(numbers) != 3 or not all(type(number) in (int, float) and 0 < number < 1000 for number in numbers):
+    if len(numbers) != 3 or not all(type(number) in (int, float) and -1000 < number < 1000 for number in numbers):
         return None
     red, green, blue = map(float, numbers)
-    return red, green, blue
+    return None if positive and min(red, green, blue) <= 0 else (red, green, blue)

@@ -142,13 +142,19 @@ def _native(size: int, sampling: Sampling, num_clips: int) -> "NDArray[np.float6
 def _segments(size: int, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
     """The whole video in `frames` equal segments, of each the middle; more clips divide every segment evenly.
 
-    Source: PySlowFast, Something-Something v2 in testing (one clip).
+    Source: one clip: PySlowFast, `ssv2.py` in testing, which MMAction2's published weights were tested with too; its
+    `UniformSample` of today takes the frame before that where rounding made the segment longer. More clips: MMAction2,
+    `UniformSample`.
     """
     import numpy as np
 
-    edges = np.round(np.arange(sampling.frames + 1) * ((size - 1) / sampling.frames))
+    segment = (size - 1) / sampling.frames
+    edges = np.round(np.arange(sampling.frames + 1) * segment)
     start, length = edges[:-1], np.diff(edges)
-    return np.stack([start + np.floor(length * (2 * number + 1) / (2 * num_clips)) for number in range(num_clips)])
+    if num_clips == 1:
+        return (start + np.floor(length / 2))[None]
+    step = segment / (num_clips + 1)
+    return np.stack([start + np.floor(step * (number + 1)) for number in range(num_clips)])
 
 
 def _image(size: int, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
