@@ -118,6 +118,13 @@ class SaidStatistics(TypedDict):
     origin: Origin
 
 
+class SaidChannels(TypedDict):
+    """The order in which the network is shown red, green and blue."""
+
+    order: Literal["rgb", "bgr"]
+    origin: Origin
+
+
 class SaidResizing(TypedDict):
     """From a frame to the network's square."""
 
@@ -156,6 +163,7 @@ class SaidProtocol(TypedDict):
 
     sampling: SaidSampling
     statistics: SaidStatistics
+    channels: SaidChannels
     resizing: SaidResizing
     views: SaidViews
     activation: SaidActivation

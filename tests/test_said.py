@@ -383,12 +383,15 @@ class TestSummarize:
         assert protocol["sampling"]["fps"] == 25
         assert (protocol["views"]["views"], protocol["activation"]["activation"]) == ("2x1", "sigmoid")
 
-    @pytest.mark.parametrize("told", ["all", "nothing", "half"])
+    @pytest.mark.parametrize("told", ["all", "nothing", "half", "blue"])
     def test_it_is_what_predict_does(self, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         full = full_cfg(own_file(tmp_path)[1])
-        sections = {"all": full, "nothing": {}, "half": {"DATA": {"MEAN": [0.1, 0.1, 0.1], "STD": [0.2, 0.2, 0.2]}}}[
-            told
-        ]
+        sections = {
+            "all": full,
+            "nothing": {},
+            "half": {"DATA": {"MEAN": [0.1, 0.1, 0.1], "STD": [0.2, 0.2, 0.2]}},
+            "blue": {"DATA": {"REVERSE_INPUT_CHANNEL": True}},
+        }[told]
         path, _ = own_file(tmp_path, **sections)
         protocol = self.described(path, capsys)["protocol"]
         recogniser = plan(PredictOptions(weights=path)).open()
@@ -398,6 +401,7 @@ class TestSummarize:
             found.transform.mean,
             found.transform.crop,
         )
+        assert protocol["channels"]["order"] == found.transform.channels
         assert protocol["views"]["views"] == recogniser.run["views"]
         assumed = {part for part, said in protocol.items() if said["origin"].startswith("assumed as of ")}
         assert bool(assumed - {"activation"}) == bool(found.assumed)
@@ -415,6 +419,7 @@ class TestSummarize:
         assert run(["summarize", "--weights", str(path)]) == 0
         told = capsys.readouterr().out
         assert "- mean 0.4 0.5 0.6, std 0.1 0.2 0.3 (the file's cfg)" in told
+        assert "- red first (the file's cfg)" in told
         assert all(len(line) <= 80 for line in told.splitlines() if not line.startswith(("stage", "─")))
 
     def test_what_predict_refuses_is_a_note(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ MAX_FILE_BYTES = 2 << 30
 ANY_CLIP = ("mmaction2",)
 """Layouts of the code bases that show a network other clips than it was built for, if a file says so."""
 
-PARTS = ("sampling", "statistics", "resizing", "views", "activation", "labels")
+PARTS = ("sampling", "statistics", "channels", "resizing", "views", "activation", "labels")
 """Of a protocol, each of which has somebody who says it."""
 
 NEEDS_MOTION = frozenset({"camera_motion"})
@@ -46,7 +46,7 @@ class Recipe:
         assumed: one sentence on what was taken for granted; empty where a card says all of it.
         windows: how a video is cut, each part to be recognised by itself; None: it is recognised whole.
         activation: what makes scores of the network's outputs; sigmoid's are independent of each other.
-        origins: who says each part: sampling, statistics, resizing, views, activation, labels.
+        origins: who says each part: sampling, statistics, channels, resizing, views, activation, labels.
     """
 
     sampling: Sampling

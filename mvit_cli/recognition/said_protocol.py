@@ -43,6 +43,7 @@ def described(recipe: Recipe, num_classes: int) -> SaidProtocol:
             "std": list(transform.std),
             "origin": origins["statistics"],
         },
+        "channels": {"order": transform.channels, "origin": origins["channels"]},
         "resizing": {
             "resize": transform.resize,
             "crop": transform.crop,

@@ -288,6 +288,7 @@ def protocol_lines(protocol: SaidProtocol) -> list[str]:
     parts = [
         (f"{sampling['frames']} frames{every} ({sampling['method']})", sampling["origin"]),
         (f"mean {_colours(statistics['mean'])}, std {_colours(statistics['std'])}", statistics["origin"]),
+        ({"rgb": "red first", "bgr": "blue first"}[protocol["channels"]["order"]], protocol["channels"]["origin"]),
         (
             f"short side {resizing['resize']}, crop {resizing['crop']}, {resizing['interpolation']}{smooth}",
             resizing["origin"],
