@@ -1,6 +1,7 @@
 """What files say of how their network wants to be used is heard; only what nobody says is assumed, and told."""
 
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,90 @@ def test_images_of_mmpretrain_are_read_blue_first(to_rgb: bool | None, order: st
     assert found.statistics[0][0] == pytest.approx(red)
 
 
+MMENGINE = """
+data_preprocessor = dict(mean=[114.75, 114.75, 114.75], std=[57.375, 57.375, 57.375], type='ActionDataPreprocessor')
+model = dict(
+    backbone=dict(arch='small', type='MViT'),
+    cls_head=dict(loss_cls=dict(type='BCELossWithLogits'), multi_class=True, num_classes=3),
+    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]))
+launcher = 'none'  # a comment
+lr = -1e-3
+fn = __import__('os').system('touch ran')
+test_pipeline = [
+    dict(type='DecordInit'),
+    dict(clip_len=16, frame_interval=4, num_clips=5, test_mode=True, type='SampleFrames'),
+    dict(scale=(-1, 224), type='Resize'),
+    dict(crop_size=224, type='CenterCrop'),
+]
+"""
+
+LOADER = MMENGINE.replace("test_pipeline = [", "test_dataloader = dict(batch_size=1, dataset=dict(pipeline=[").replace(
+    "type='CenterCrop'),\n]", "type='CenterCrop'),\n]))"
+)
+MMENGINE_FORMS = {
+    "as it is": MMENGINE,
+    "in the loader": LOADER,
+    "wrapped": LOADER.replace("dataset=dict(", "dataset=dict(times=2, type='RepeatDataset', dataset=dict(", 1).replace(
+        ",\n]))", ",\n])))"
+    ),
+    "validation only": MMENGINE.replace("test_pipeline", "val_pipeline"),
+    "beside a training pipeline": "train_pipeline = [dict(clip_len=8, frame_interval=2, type='SampleFrames'),"
+    " dict(crop_size=112, type='CenterCrop')]\n" + MMENGINE,
+    "braces": MMENGINE.replace(
+        "dict(clip_len=16, frame_interval=4, num_clips=5, test_mode=True, type='SampleFrames')",
+        "{'type': 'mmaction.SampleFrames', 'clip_len': 16, 'frame_interval': 4, 'num_clips': 5}",
+    ),
+    "pairs": MMENGINE.replace("crop_size=224", "crop_size=(224, 224)"),
+    "windows": MMENGINE.replace("\n", "\r\n"),
+}
+
+
+@pytest.mark.parametrize("form", MMENGINE_FORMS)
+def test_a_test_pipeline_is_found_however_it_is_written(form: str) -> None:
+    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": MMENGINE_FORMS[form]}}), 3)
+    assert found.sampling == Sampling("native", 16, 4)
+    assert found.views == Views(5, 1)
+    assert found.resizing is not None
+    assert (found.resizing.resize, found.resizing.crop) == (224, 224)
+    assert found.activation == "sigmoid"
+
+
+def test_images_of_the_time_before_mmengine_are_heard() -> None:
+    text = (
+        "data = dict(test=dict(pipeline=[dict(type='LoadImageFromFile'), dict(type='Resize', size=(256, -1),"
+        " backend='pillow', interpolation='bicubic'), dict(type='CenterCrop', crop_size=224), dict(type='Normalize',"
+        " mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)]))\n"
+    )
+    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text, "CLASSES": ["a", "b"]}}), 2)
+    assert found.statistics == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert (found.channels, found.labels, found.views) == ("rgb", ("a", "b"), Views(1, 1))
+    assert found.resizing is not None
+    assert (found.resizing.resize, found.resizing.interpolation) == (256, "bicubic")
+
+
+TIMM = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0], "input_size": [3, 224, 224], "interpolation": "bicubic"}
+
+
+@pytest.mark.parametrize("share", [0.875, 0.9, 0.95, 1.0])
+def test_the_crop_of_timm_is_cut_off_after_the_division(share: float, tmp_path: Path) -> None:
+    told = {"architecture": "mvitv2_tiny", "num_classes": 2, "pretrained_cfg": TIMM | {"crop_pct": share}}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    found = said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2)
+    assert found.resizing is not None
+    assert found.resizing.resize == math.floor(224 / share)
+    assert found.statistics == ((0.0,) * 3, (1.0,) * 3)
+    assert said_by(Checkpoint(tmp_path / "mine.safetensors", {}), 7) == Said()  # of other weights in the folder
+
+
+def test_old_and_squashing_configurations_of_timm(tmp_path: Path) -> None:
+    told = {"architecture": "mvitv2_tiny", "num_classes": 2, "labels": ["x", "y"], "crop_pct": 0.9, **TIMM}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    found = said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2)
+    assert (found.labels, found.resizing is None) == (("x", "y"), False)
+    (tmp_path / "config.json").write_text(json.dumps(told | {"crop_mode": "squash"}))
+    assert said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2).resizing is None
+
+
 def test_crops_of_ten_leave_the_views_open() -> None:
     text = MMENGINE.replace("crop_size=224, type='CenterCrop'", "crop_size=(224, 224), type='TenCrop'")
     found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text}}), 3)
@@ -204,24 +289,6 @@ def test_a_converted_file_says_what_its_origin_said(tmp_path: Path) -> None:
     target = tmp_path / "converted.safetensors"
     convert(ResolvedWeights(path, "own.pyth"), target)
     assert recipe_of_file(target, config, None) == recipe_of_file(path, config, None)
-
-
-MMENGINE = """
-data_preprocessor = dict(mean=[114.75, 114.75, 114.75], std=[57.375, 57.375, 57.375], type='ActionDataPreprocessor')
-model = dict(
-    backbone=dict(arch='small', type='MViT'),
-    cls_head=dict(loss_cls=dict(type='BCELossWithLogits'), multi_class=True, num_classes=3),
-    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]))
-launcher = 'none'  # a comment
-lr = -1e-3
-fn = __import__('os').system('touch ran')
-test_pipeline = [
-    dict(type='DecordInit'),
-    dict(clip_len=16, frame_interval=4, num_clips=5, test_mode=True, type='SampleFrames'),
-    dict(scale=(-1, 224), type='Resize'),
-    dict(crop_size=224, type='CenterCrop'),
-]
-"""
 
 
 def test_a_configuration_of_mmengine_is_never_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,8 @@ def read_meta(meta: Mapping[Any, Any]) -> Meta:
     model = _dict(cfg.get("model"))
     shown = _dict(model.get("data_preprocessor")) or _dict(cfg.get("data_preprocessor"))
     head = _dict(model.get("cls_head")) or _dict(model.get("head"))
-    steps = cfg.get("test_pipeline") or _dict(_dict(cfg.get("test_dataloader")).get("dataset")).get("pipeline")
+    steps = _test_steps(cfg)
+    shown = shown or next((step for step in steps if _type(step) == "Normalize"), {})  # before MMEngine
     dataset = _dict(meta.get("dataset_meta"))
     names = dataset.get("classes") or dataset.get("CLASSES") or meta.get("CLASSES")
     return Meta(
@@ -62,10 +63,25 @@ def read_meta(meta: Mapping[Any, Any]) -> Meta:
         to_rgb=shown.get("to_rgb"),
         activation=_activation(head),
         classes=tuple(names) if isinstance(names, list | tuple) and all(isinstance(n, str) for n in names) else None,
-        pipeline=_pipeline([step for step in steps if isinstance(step, dict)])
-        if isinstance(steps, list)
-        else Pipeline(),
+        pipeline=_pipeline(steps),
     )
+
+
+def _test_steps(cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The test pipeline by its name, or of the data that is tested on; else that of validation."""
+    for part in ("test", "val"):
+        dataset = _dict(_dict(cfg.get(f"{part}_dataloader")).get("dataset")) or _dict(_dict(cfg.get("data")).get(part))
+        while isinstance(dataset.get("dataset"), dict):  # wrapped, as to be repeated
+            dataset = dataset["dataset"]
+        for steps in (dataset.get("pipeline"), cfg.get(f"{part}_pipeline")):
+            if isinstance(steps, list) and steps:
+                return [step for step in steps if isinstance(step, dict)]
+    return []
+
+
+def _type(step: Mapping[str, Any]) -> str:
+    """The class of a step, without its modules."""
+    return str(step.get("type", ""))[:80].rpartition(".")[2]
 
 
 def refuse_other_backbones(meta: Mapping[Any, Any]) -> None:
@@ -93,7 +109,7 @@ def _activation(head: Mapping[str, Any]) -> Literal["softmax", "sigmoid"] | None
 def _pipeline(steps: list[dict[str, Any]]) -> Pipeline:
     told: dict[str, Any] = {}
     for step in steps:
-        match str(step.get("type", ""))[:80].rpartition(".")[2]:
+        match _type(step):
             case "SampleFrames" | "UniformSample" as sampler:
                 clips = step.get("num_clips", 1)
                 if step.get("twice_sample") is True and type(clips) is int:
@@ -101,16 +117,22 @@ def _pipeline(steps: list[dict[str, Any]]) -> Pipeline:
                 told |= {"sampler": sampler, "frames": step.get("clip_len"), "clips": clips}
                 told |= {"interval": step.get("frame_interval", 1)}
             case "Resize":
-                scale = step.get("scale")
-                told["resize"] = (
-                    scale[1] if isinstance(scale, tuple | list) and len(scale) == 2 and scale[0] == -1 else None
-                )
+                told |= _short_side(step)
             case "ResizeEdge":
                 told |= {"resize": step.get("scale"), "bicubic": step.get("interpolation") == "bicubic"}
             case "CenterCrop" | "ThreeCrop" | "TenCrop" as cut:
                 crops = {"CenterCrop": 1, "ThreeCrop": 3}.get(cut)  # ten are five and their mirror images
                 told |= {"crop": _side(step.get("crop_size")), "crops": crops}
     return Pipeline(**told)
+
+
+def _short_side(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a step that keeps the proportions: `scale=(-1, 256)`, and before MMEngine `size=(256, -1)` for images."""
+    scale, size = step.get("scale"), step.get("size")
+    if isinstance(size, tuple | list) and len(size) == 2 and size[1] == -1:
+        return {"resize": size[0], "bicubic": step.get("interpolation") == "bicubic"}
+    pair = isinstance(scale, tuple | list) and len(scale) == 2 and scale[0] == -1
+    return {"resize": scale[1] if pair and scale and step.get("keep_ratio", True) is not False else None}
 
 
 def _side(size: Any) -> Any:

@@ -72,7 +72,7 @@ def said_by(checkpoint: Checkpoint, num_classes: int) -> Said:
         said = _from_meta(meta)
     text, place = _settings_of(checkpoint)
     if text and not said.places:
-        said = _from_timm(text, place)
+        said = _from_timm(text, place, num_classes)
     if said.labels is not None and len(said.labels) != num_classes:
         said = replace(said, labels=None)
     return said
@@ -311,14 +311,16 @@ def _of_255(values: Colours, turned: bool) -> Colours:
 # --- timm
 
 
-def _from_timm(text: str, place: str) -> Said:
-    """`config.json` of a Hub repository, beside the weights that it describes."""
+def _from_timm(text: str, place: str, num_classes: int) -> Said:
+    """`config.json` of a Hub repository, beside the weights that it describes; old ones have all in one table."""
     config = read_json(text, place)
     if not isinstance(config, dict) or not _word(config.get("architecture")).startswith("mvit"):
         return Said()
-    told = _section(config, "pretrained_cfg")
+    told = _section(config, "pretrained_cfg") or config
+    if config.get("num_classes", told.get("num_classes", num_classes)) != num_classes:
+        return Said()  # of other weights in the folder
     mean, std = _colours(told.get("mean")), _colours(told.get("std"), positive=True)
-    names = config.get("label_names") or told.get("label_names")
+    names = config.get("label_names") or told.get("label_names") or told.get("labels")
     return _placed(
         place,
         sampling=Sampling("image", 1),
@@ -336,7 +338,7 @@ def _timm_resizing(told: Mapping[str, Any]) -> Resizing | None:
     way = told.get("interpolation")
     if crop is None or not isinstance(share, int | float) or not 0.1 <= share <= 1:
         return None
-    if way not in ("bicubic", "bilinear"):
+    if way not in ("bicubic", "bilinear") or told.get("crop_mode", "center") != "center":
         return None
     return Resizing(int(crop / share), crop, way, True, "uint8")
 
