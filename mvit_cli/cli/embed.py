@@ -151,7 +151,8 @@ embed_command = taking(Arguments, _embed)
 
 def _checked(asked: Arguments) -> Place:
     """The place of the file, after it was found fit; its part is what a run goes on with."""
-    from mvit_cli.embedding.vectors import SUFFIXES, need_pyarrow, part_of, taken_apart
+    from mvit_cli.embedding.continuing import taken_apart
+    from mvit_cli.embedding.vectors import SUFFIXES, need_pyarrow, part_of
 
     output, part = asked.output, part_of(asked.output)
     if output.suffix.lower() not in SUFFIXES:

@@ -6,9 +6,11 @@ by the next run. At the end the file is made of them beside its place and put th
 
 import json
 import os
+import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -93,36 +95,6 @@ def made_of(part: Path, output: Path, facts: EmbedderFacts) -> None:
     part.unlink()
 
 
-def taken_apart(output: Path, part: Path) -> None:
-    """Makes of a finished file the rows of a run again, so that another run goes on with it."""
-    vectors = read_vectors(output)
-    facts: Any = vectors.facts
-    more = _more_of(output)
-    with part.open("wb") as stream:
-        for number, path in enumerate(vectors.paths):
-            row: dict[str, Any] = {"path": path, "status": "ok" if vectors.ok[number] else "error"}
-            if any(0xD800 <= ord(char) <= 0xDFFF for char in path):
-                import base64
-
-                row["path_bytes"] = base64.b64encode(os.fsencode(path)).decode()
-                row["path"] = path.encode("utf-8", "backslashreplace").decode()
-            error, duration_s = more[number]
-            if vectors.windows or facts["window_s"]:
-                start_s, end_s = vectors.windows[number]
-                row["window"] = None if start_s != start_s else {"start_s": start_s, "end_s": end_s}
-            if duration_s == duration_s:
-                row["duration_s"] = duration_s
-            if row["status"] == "ok":
-                row |= {key: facts[key] for key in ("preset", "weights", "views")}
-                row |= {"embedder": facts, "features": vectors.features[number].tolist()}
-            else:
-                kind, _, message = error.partition(": ")
-                row |= {"error": {"kind": kind, "message": message}, "features": None}
-            stream.write(json.dumps(row, ensure_ascii=True).encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
 def read_vectors(path: Path) -> Vectors:
     """Opens a file of features; these stay on disk, names and windows are read.
 
@@ -183,6 +155,10 @@ def _window_of(row: Any) -> tuple[float, float]:
 # --- npz
 
 
+NpzColumn = tuple[str, str, tuple[int, ...], Callable[[Any], Any]]
+"""Name, format of the numbers, shape of one row's, and how they are taken of a row."""
+
+
 def _write_npz(part: Path, stream: IO[bytes], facts: EmbedderFacts) -> None:
     """Array after array, each in groups of rows: features, paths, status, errors, durations, windows, metadata."""
     import numpy as np
@@ -194,7 +170,7 @@ def _write_npz(part: Path, stream: IO[bytes], facts: EmbedderFacts) -> None:
         dims = max(dims, len(row["features"] or ()))
         longest, longest_error = max(longest, len(row["path"])), max(longest_error, len(_error_of(row)))
     nothing = [float("nan")] * dims
-    columns: list[tuple[str, str, tuple[int, ...], Any]] = [
+    columns: list[NpzColumn] = [
         ("features", f"<f{4 if facts['format'] == 'float32' else 2}", (dims,), lambda row: row["features"] or nothing),
         ("paths", f"<U{longest}", (), lambda row: row["path"]),
         ("status", "<U5", (), lambda row: row["status"]),
@@ -203,15 +179,30 @@ def _write_npz(part: Path, stream: IO[bytes], facts: EmbedderFacts) -> None:
     ]
     if facts["window_s"]:
         columns.append(("windows", "<f8", (2,), _window_of))
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        for name, kind, shape, value in columns:
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                header = {"descr": kind, "fortran_order": False, "shape": (count, *shape)}
-                np.lib.format.write_array_header_1_0(cast("Any", member), header)
-                for group in _groups(rows_of(part)):
-                    member.write(np.array([value(row) for row in group], kind).tobytes())
+    first, *others = columns
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=True) as archive, ExitStack() as held:
+        kept = [held.enter_context(tempfile.TemporaryFile(dir=part.parent)) for _ in others]
+        with _member(archive, first, count) as member:
+            for group in _groups(rows_of(part)):
+                for (_, kind, _, value), place in zip(columns, (member, *kept), strict=True):
+                    place.write(np.array([value(row) for row in group], kind).tobytes())
+        for column, place in zip(others, kept, strict=True):
+            place.seek(0)
+            with _member(archive, column, count) as member:
+                shutil.copyfileobj(place, member)
         with archive.open("metadata.npy", "w") as member:
             np.lib.format.write_array(cast("Any", member), np.array(json.dumps(facts)), allow_pickle=False)
+
+
+def _member(archive: zipfile.ZipFile, column: NpzColumn, count: int) -> IO[bytes]:
+    """A new array of an archive, its header written."""
+    import numpy as np
+
+    name, kind, shape, _ = column
+    member = archive.open(f"{name}.npy", "w", force_zip64=True)
+    header = {"descr": kind, "fortran_order": False, "shape": (count, *shape)}
+    np.lib.format.write_array_header_1_0(cast("Any", member), header)
+    return member
 
 
 def _read_npz(path: Path) -> Vectors:
@@ -251,20 +242,6 @@ def _mapped(path: Path, name: str) -> "NDArray[Any] | None":
 
 def _u16(data: bytes) -> int:
     return int.from_bytes(data, "little")
-
-
-def _more_of(path: Path) -> list[tuple[str, float]]:
-    """Error and duration of each row of a finished file."""
-    if path.suffix.lower() == ".parquet":
-        import pyarrow.parquet
-
-        table = pyarrow.parquet.read_table(path, columns=["error", "duration_s"]).to_pydict()
-        durations = [float("nan") if value is None else value for value in table["duration_s"]]
-        return list(zip([text or "" for text in table["error"]], durations, strict=True))
-    import numpy as np
-
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return list(zip(arrays["errors"].tolist(), arrays["durations"].tolist(), strict=True))
 
 
 # --- JSON lines
