@@ -67,7 +67,7 @@ class Evaluation(TypedDict):
     failed: Annotated[Count, Rule("Of them, those that could not be recognised; the figures leave them out.")]
     missing: Annotated[Count, Rule("Clips of the truth without a row.")]
     top1: Annotated[Share | None, Rule("Where clips have several labels: the best class is one of them.")]
-    top5: Share | None
+    top5: Annotated[Share | None, Rule("Null with five classes or fewer.")]
     mean_class: Annotated[Share | None, Rule("Mean over the classes of the share of their clips that are right.")]
     map: Annotated[Share | None, Rule("Mean average precision, where clips have several labels.")]
     ece: Annotated[Share | None, Rule("Expected calibration error of the best class, 15 bins.")]

@@ -92,6 +92,9 @@ def test_what_rows_do_not_tell_is_null_and_said() -> None:
     found = judge.evaluation()
     assert (found["top1"], found["top5"]) == (0, None)
     assert any("top-5" in note for note in found["notes"])
+    few = Judge(truth, NAMES[:5], {"class 3": 3})  # of five classes five are always right
+    few.take(row_of("a.mp4", np.arange(5.0) / 5))
+    assert (few.evaluation()["top5"], few.evaluation()["notes"]) == (None, [])
     empty = Judge(truth, NAMES, {"class 3": 3}).evaluation()
     assert (empty["top1"], empty["interval95"], empty["missing"]) == (None, None, 1)
 

@@ -157,7 +157,7 @@ class Judge:
         return {
             "order": order,
             "top1": answers.within(1, len(self.classes)),
-            "top5": answers.within(IN_TOP, len(self.classes)),
+            "top5": answers.within(IN_TOP, len(self.classes)) if len(self.classes) > IN_TOP else None,
             "mean_class": None if self.truth.multilabel else _known(metrics.mean_class(right, _array(answers.truth))),
             "interval95": None if math.isnan(interval[0]) else list(interval),
         }
@@ -221,7 +221,7 @@ class Judge:
             told.append(f"rows of files that the truth does not have: {self.unknown:,}")
         if self._pairing.left:
             told.append(f"clips of the truth that have no row: {self._pairing.left:,}")
-        if answers.rank and answers.within(IN_TOP, classes) is None:
+        if answers.rank and classes > IN_TOP and answers.within(IN_TOP, classes) is None:
             told.append(f"top-5 is not known: rows list fewer than {IN_TOP} classes")
         if self.truth.multilabel and answers.rank and len(answers.scores) < len(answers.rank):
             told.append("mean average precision needs the scores of all classes: run predict with --threshold 0")
