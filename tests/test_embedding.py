@@ -208,6 +208,12 @@ def test_the_most_similar_rows_are_those_of_a_loop(block: int, small_blocks: Cal
         assert [one["score"] for one in found] == pytest.approx([scores[row] for row in best], abs=1e-5)
 
 
+def test_a_row_without_features_is_like_nothing() -> None:
+    index = drawn(23)
+    (found,) = similar.most_similar(index, index.features[:1], 30)
+    assert sorted(one["path"] for one in found) == sorted(path for path in index.paths if path != "3.mp4")
+
+
 @pytest.mark.parametrize("block", [4, 7, 100])
 def test_groups_are_those_of_a_loop_over_all_pairs(block: int, small_blocks: Callable[[int], None]) -> None:
     small_blocks(block)
