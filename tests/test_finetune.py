@@ -18,7 +18,7 @@ from test_train_command import few, own_cache
 from tiny_network import write_weights
 
 import mvit_cli
-from mvit_cli.cli.main import run
+from mvit_cli.cli.main import Terminated, run
 from mvit_cli.recognition.recogniser import request_for
 from mvit_cli.training.asked import TrainOptions
 from mvit_cli.training.finetune import schedule_of, settings_of
@@ -92,18 +92,21 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(full: Full, tmp_path:
     assert all(torch.equal(tensor, files[1][name]) for name, tensor in files[0].items())
 
 
-def test_ctrl_c_keeps_the_best_so_far(data: Path, weights: Path, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+@pytest.mark.parametrize(("stopped", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_ctrl_c_keeps_the_best_so_far(
+    data: Path, weights: Path, tmp_path: Path, monkeypatch: Any, capsys: Any, stopped: type[BaseException], code: int
+) -> None:
     train_on = Trainer.train_on
 
     def interrupted(trainer: Trainer, batch: Batch) -> Stepped:
         if trainer.step == 3:
-            raise KeyboardInterrupt
+            raise stopped
         return train_on(trainer, batch)
 
     monkeypatch.setattr(Trainer, "train_on", interrupted)
     target = tmp_path / "mine.safetensors"
     words = ["train", str(data), "-o", str(target), "--weights", str(weights), "--method", "full", "--epochs", "3"]
-    assert run([*words, "--views", "1x1", "--batch-size", "4"]) == 130
+    assert run([*words, "--views", "1x1", "--batch-size", "4"]) == code
     assert "interrupted: the best weights so far are kept" in capsys.readouterr().err
     (row,) = mvit_cli.predict(next(data.glob("spin/*.mp4")), weights=target)
     assert row["status"] == "ok"

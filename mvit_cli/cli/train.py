@@ -150,8 +150,8 @@ def _train(asked: Arguments) -> None:
         _draw(diary, quiet=asked.quiet)
         write_page(result, diary.folder)
         _print(result, asked.format)
-    if "interrupted" in result["chosen"]:
-        raise KeyboardInterrupt
+    if diary.stopped:
+        raise diary.stopped
 
 
 train_command = taking(Arguments, _train)

@@ -46,6 +46,7 @@ class Diary:
         told: who watches.
         leads: whether this process writes; of several one does.
         history: the lines of `log.csv`.
+        stopped: what ended it before its time, Ctrl-C or a request of the system; whoever asked for it raises it.
         labels, confusion: classes, and clips that validate of each, a row, by what they were taken for; None: clips
             have several labels.
     """
@@ -54,6 +55,7 @@ class Diary:
     told: Told = nobody
     leads: bool = True
     history: list[dict[str, Any]] = field(default_factory=list)
+    stopped: KeyboardInterrupt | None = None
     labels: tuple[str, ...] = ()
     confusion: list[list[int]] | None = None
     started: float = field(default_factory=time.monotonic)

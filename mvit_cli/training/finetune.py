@@ -128,7 +128,8 @@ class _Run:
         try:
             with self.engine.decode_pool() as pool:
                 self._epochs(pool)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stopped:
+            self.diary.stopped = stopped
             self.diary.note("interrupted: the best weights so far are kept, --resume goes on", "training")
             return self._learned(interrupted=True)
         return self._learned()
