@@ -31,6 +31,7 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "embedding": GROUND | {"checkpoints", "findings", "recognition"},
     "evaluation": GROUND | {"arch", "checkpoints", "findings", "media", "model", "recognition"},
     "training": GROUND | {"arch", "checkpoints", "evaluation", "media", "model", "recognition", "trained"},
+    "insight": GROUND | {"arch", "media", "model", "recognition"},
     "engines": GROUND | {"checkpoints", "media", "recognition"},
     "export": GROUND | {"arch", "model", "recognition"},
     "cli": GROUND
@@ -42,6 +43,7 @@ ALLOWED = {  # imports inside functions and for type checkers count too
         "evaluation",
         "export",
         "findings",
+        "insight",
         "profiling",
         "recognition",
         "report",

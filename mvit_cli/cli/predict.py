@@ -1,10 +1,10 @@
 """`mvit predict`: what is in videos and images."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -32,6 +32,7 @@ from mvit_cli.cli.predict_flags import (
     Deterministic,
     FailFast,
     FormatOption,
+    Heatmap,
     Hop,
     Inputs,
     Labels,
@@ -54,6 +55,7 @@ from mvit_cli.cli.predict_flags import (
     Workers,
 )
 from mvit_cli.cli.sink import Form, check_resume, check_suffix, chosen_form, opened_writer
+from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from mvit_cli.engines.cluster import Cluster
@@ -112,6 +114,7 @@ class Arguments:
     min_score: MinScore = None
     smooth: Smooth = None
     page: Report = None
+    heatmap: Heatmap = None
     resume: Resume = False
     retry_errors: RetryErrors = False
     force: Force = False
@@ -177,7 +180,7 @@ class Arguments:
             workers=count_or_auto(self.workers, "--workers"),
             timeout_s=self.timeout,
             reader=self.reader,
-            fast=not self.no_fast,
+            fast=not self.no_fast and self.heatmap is None,  # which needs the plain network
             compiled=self.compiled,
             engine="local" if self.engine == "ray" else self.engine,
             deterministic=self.deterministic,
@@ -192,6 +195,7 @@ def _predict(asked: Arguments) -> None:
     """
     from mvit_cli.recognition.planning import planned
 
+    _check_heatmap(asked)
     options = asked.options()
     form = _checked_places(asked)
     made = planned(options)
@@ -237,11 +241,44 @@ def _run(
             journal=journal,
             around=report.making_way,
         ) as writer,
-        closing(recogniser.rows(spared, page.wanted if page else no_pictures)) as rows,
+        closing(_rows(asked, recogniser, spared, page.wanted if page else no_pictures)) as rows,
         report.showing(),
     ):
         sinks: tuple[Sink, ...] = (page, writer, report) if page else (writer, report)
         _give_out(rows, sinks, asked.fail_fast)
+
+
+def _rows(
+    asked: Arguments, recogniser: "Opened", sources: "Sources", wanted: "Callable[[int], Any]"
+) -> "Generator[tuple[Row, Pictures | None], None, None]":
+    """The rows of all sources, which leave heat maps behind where these are wanted."""
+    if asked.heatmap is None:
+        return recogniser.rows(sources, wanted)
+    from mvit_cli.insight.heatmaps import rows_with_heat
+    from mvit_cli.recognition.recogniser import Recogniser
+
+    assert isinstance(recogniser, Recogniser)
+    asked.heatmap.mkdir(parents=True, exist_ok=True)
+    return rows_with_heat(recogniser, sources, asked.heatmap, wanted)
+
+
+def _check_heatmap(asked: Arguments) -> None:
+    """Refuses heat maps of what has none.
+
+    Raises:
+        UsageError: another engine, a compiled network or integers; a file where the folder is to be.
+    """
+    if asked.heatmap is None:
+        return
+    for option, is_given in (
+        (f"--engine {asked.engine}", asked.engine != "local"),
+        ("--compile", asked.compiled),
+        ("--dtype int8", asked.dtype == "int8"),
+    ):
+        if is_given:
+            raise UsageError(f"--heatmap looks into the plain network, and {option} has none", f"drop {option}")
+    if asked.heatmap.exists() and not asked.heatmap.is_dir():
+        raise UsageError(f"--heatmap {asked.heatmap} is a file", "name a folder")
 
 
 def _give_out(rows: "Iterable[tuple[Row, Pictures | None]]", sinks: "Sequence[Sink]", fail_fast: bool) -> None:

@@ -99,6 +99,10 @@ Smooth = Annotated[
     float | None,
     typer.Option("--smooth", metavar="S", min=0, help="Of subtitles: scores are means over S seconds around."),
 ]
+Heatmap = Annotated[
+    Path | None,
+    typer.Option("--heatmap", metavar="DIR", help="Where the best class was seen: a sheet and numbers of each row."),
+]
 Resume = Annotated[
     bool,
     typer.Option(

@@ -1,0 +1,132 @@
+"""`mvit predict --heatmap DIR`: for each row a sheet of frames with the heat laid over them, and the numbers."""
+
+import hashlib
+import re
+from collections.abc import Callable, Generator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvit_cli.errors import MediaError, MViTError
+from mvit_cli.insight.heat import method_for, rollout, split
+from mvit_cli.media.request import Decoded, Detail, Pictures
+from mvit_cli.recognition.recogniser import Recogniser, Sources, no_pictures
+from mvit_cli.recognition.scoring import normalised
+from mvit_cli.records import Row
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+FRAMES_SHOWN = 8
+OPAQUE = 0.6
+"""Share of the colour where the heat is greatest."""
+
+# From dark blue over green to yellow: rising in lightness, told apart by all eyes and in grey. Anchors of our own.
+COLOURS = ((24, 16, 64), (36, 76, 130), (30, 130, 125), (110, 180, 80), (250, 230, 60))
+
+
+def rows_with_heat(
+    engine: Recogniser, sources: Sources, folder: Path, wanted: Callable[[int], Detail] = no_pictures
+) -> "Generator[tuple[Row, Pictures | None], None, None]":
+    """Yields rows as the engine does; each that is ok has left `NAME.png` and `NAME.npz` in the folder.
+
+    One pass more through the plain network for each view, one view at a time.
+
+    Raises:
+        MViTError: a file cannot be written.
+    """
+    with closing(engine.items(sources, wanted)) as items:
+        for item in items:
+            row = engine.row_of(item)
+            if row["status"] == "ok" and isinstance(item.outcome, Decoded):
+                try:
+                    _write(engine, item.outcome, row, folder)
+                except OSError as error:
+                    raise MViTError(
+                        f"--heatmap {folder}: {error.strerror}", "make room, or name another folder"
+                    ) from error
+            yield row, None if isinstance(item.outcome, MediaError) else item.outcome.pictures
+
+
+def name_of(row: Row) -> str:
+    """A file name for a row: the input's own, made safe, and what makes it unlike all others."""
+    path = row["path"].replace("\\", "/")
+    stem = re.sub(r"[^\w.-]+", "_", path.rpartition("/")[2], flags=re.ASCII).strip(".") or "input"
+    window = row.get("window")
+    place = f"@{window['start_s']:g}s" if window else ""
+    digest = hashlib.blake2b(f"{row['path']}{place}".encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"{stem[:80]}{place}-{digest}"
+
+
+def heat_of(engine: Recogniser, pixels: "NDArray[Any]", index: int) -> "NDArray[np.float32]":
+    """`(views, T, H, W, 3)` pixels -> `(views, T', H', W')`: where the views saw the class; see `heat`."""
+    import torch
+
+    scorer = engine.scorer
+    model: Any = scorer.model
+    by_split = method_for(model.config) == "split"
+    maps = []
+    with torch.inference_mode(), scorer.lock:
+        for view in torch.from_numpy(pixels):
+            clip = normalised(view[None].to(scorer.device), engine.recipe.transform).to(scorer.dtype)
+            heat = split(model, clip, index)[0] if by_split else rollout(model, clip)
+            maps.append(heat[0].float().cpu())
+    found: NDArray[np.float32] = torch.stack(maps).numpy()
+    return found
+
+
+def _write(engine: Recogniser, decoded: Decoded, row: Any, folder: Path) -> None:
+    import numpy as np
+
+    best = row["predictions"][0]
+    heat = heat_of(engine, decoded.pixels, best["index"])
+    name = name_of(row)
+    sheet_of(decoded.pixels[:: engine.recipe.views.crops], heat[:: engine.recipe.views.crops]).save(
+        folder / f"{name}.png"
+    )
+    np.savez_compressed(
+        folder / f"{name}.npz",
+        heat=heat,
+        path=np.asarray(row["path"]),
+        label=np.asarray(best["label"]),
+        index=np.asarray(best["index"]),
+        method=np.asarray(method_for(engine.scorer.model.config)),  # type: ignore[arg-type]
+        clips=np.asarray([[clip["start_s"], clip["end_s"]] for clip in row["clips"]]),
+    )
+
+
+def sheet_of(pixels: "NDArray[Any]", heat: "NDArray[np.float32]") -> "Image.Image":
+    """A row of frames for each clip, the heat laid over them; the same scale for all.
+
+    Args:
+        pixels: `(clips, T, H, W, 3)`, 0..255.
+        heat: `(clips, T', H', W')`; what speaks against the class is shown as nothing.
+    """
+    import numpy as np
+    from PIL import Image
+
+    clips, frames, height, width = pixels.shape[:4]
+    shown = np.unique(np.linspace(0, frames - 1, min(frames, FRAMES_SHOWN)).round().astype(int))
+    strength = np.clip(heat, 0, None) / max(float(heat.max()), 1e-12)
+    sheet = Image.new("RGB", (width * len(shown), height * clips))
+    for row in range(clips):
+        for column, frame in enumerate(shown):
+            place = int((frame + 0.5) / frames * heat.shape[1])
+            sheet.paste(_overlaid(pixels[row, frame], strength[row, place]), (column * width, row * height))
+    return sheet
+
+
+def _overlaid(frame: "NDArray[Any]", strength: "NDArray[np.float32]") -> "Image.Image":
+    import numpy as np
+    from PIL import Image
+
+    height, width = frame.shape[:2]
+    grey = Image.fromarray(strength.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+    share = np.clip(np.asarray(grey), 0, 1)
+    steps = np.linspace(0, 1, len(COLOURS))
+    colour = np.stack([np.interp(share, steps, [entry[channel] for entry in COLOURS]) for channel in range(3)], axis=-1)
+    alpha = OPAQUE * share[..., None]
+    mixed = frame.astype(np.float32) * (1 - alpha) + colour * alpha
+    return Image.fromarray(np.rint(np.clip(mixed, 0, 255)).astype(np.uint8))
