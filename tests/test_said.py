@@ -385,6 +385,10 @@ def test_a_threshold_lists_what_reaches_it_and_the_best(tmp_path: Path, capsys: 
     assert f"{scores[2]}" in line
     assert run(["predict", clip, *options, "--format", "table"]) == 0
     assert "scores by sigmoid: each class for itself" in " ".join(capsys.readouterr().out.split())
+    page = tmp_path / "page.html"
+    assert run(["predict", clip, *options, "--report", str(page), "--format", "jsonl"]) == 0
+    assert json.loads(capsys.readouterr().out)["activation"] == "sigmoid"
+    assert "sigmoid: each class for itself" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
