@@ -99,4 +99,4 @@ def printable(text: str, *, in_lines: bool = False) -> str:
 
 def tell(text: str) -> None:
     """Writes a line for people to stderr; whatever names stand in it, it cannot steer the terminal."""
-    print(printable(text), file=sys.stderr)
+    print(printable(text), file=sys.stderr, flush=True)

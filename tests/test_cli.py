@@ -97,7 +97,7 @@ class TestWrongUsage:
             (["predict", "x.mp4", "--top", "0"], "--top"),
             (["predict", "x.mp4", "--top", "many"], "--top"),
             (["predict", "x.mp4", "--views", "5"], "--views '5'"),
-            (["predict", "x.mp4", "--dtype", "int4"], "'int4' is not one of"),
+            (["predict", "x.mp4", "--dtype", "int4"], "there is no dtype 'int4'"),
             (["predict", "x.mp4", "--device", "tpu"], "no device 'tpu'"),
             (["predict", "x.mp4", "--batch-size", "0"], "--batch-size '0'"),
             (["predict", "x.mp4", "--workers", "some"], "--workers 'some'"),
@@ -154,7 +154,7 @@ class TestRunsThatCannotBeDone:
         def broken(*arguments: object, **options: object) -> None:
             raise KeyError("a bug")
 
-        monkeypatch.setattr("mvit_cli.recognition.plan.plan", broken)
+        monkeypatch.setattr("mvit_cli.recognition.planning.planned", broken)
         assert run(["predict", "x.mp4"]) == 1
         assert capsys.readouterr().err.startswith("error: unexpected: KeyError: 'a bug'\nhint: ")
 
@@ -162,7 +162,7 @@ class TestRunsThatCannotBeDone:
         def interrupted(*arguments: object, **options: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("mvit_cli.recognition.plan.plan", interrupted)
+        monkeypatch.setattr("mvit_cli.recognition.planning.planned", interrupted)
         assert run(["predict", "x.mp4"]) == 130
         assert capsys.readouterr().err == "interrupted\n"
 
@@ -237,15 +237,24 @@ class TestFormats:
             assert run(["predict", *option, "-", "--weights", weights, "-q"]) == 1
         assert [row["path"] for row in lines(capsys.readouterr().out)] == paths
 
-    def test_no_path_on_standard_input_is_no_error(
-        self, capsys: Captured, weights: str, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("empty", ["-", "@list.txt", "folder"])
+    def test_nothing_to_do_is_an_error_unless_that_is_allowed(
+        self, capsys: Captured, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: str
     ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "list.txt").touch()
+        (tmp_path / "folder").mkdir()
         with open(os.devnull) as stream:
             monkeypatch.setattr(sys, "stdin", stream)
-            assert run(["predict", "-", "--weights", weights]) == 0
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        assert "no input was named" in captured.err
+            assert run(["predict", empty, "--weights", weights, "--output", "rows.jsonl"]) == 1
+            told = capsys.readouterr().err
+            assert ("--allow-empty" in told) == (empty == "-")  # the others have a row that says it
+            assert run(["predict", empty, "--weights", weights, "--allow-empty"]) == 0
+        assert capsys.readouterr().out == ""
+
+    def test_a_part_of_many_may_have_nothing_to_do(self, weights: str, folder: Path) -> None:
+        inputs = [str(folder / "good.mp4"), "--weights", weights, "-q"]
+        assert [run(["predict", *inputs, "--shard", f"{part}/7"]) for part in range(7)] == [0] * 7
 
     @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
     def test_a_name_that_is_no_utf8_comes_back(self, capsys: Captured, weights: str, tmp_path: Path) -> None:

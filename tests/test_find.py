@@ -25,7 +25,7 @@ SPELLINGS = {  # what stands where weights are named -> exit code, message
     os.devnull: (1, f"weights {os.devnull} is a device, not a checkpoint file"),
     "net.pth/inside": (1, "weights net.pth/inside: no such file"),
     "mvit_b_16x4.tv_k40": (2, "no weights are named 'mvit_b_16x4.tv_k40'"),
-    "mvit_b_16x4": (2, "no weights are named 'mvit_b_16x4'"),
+    "mvit_s_16x4": (2, "no weights are named 'mvit_s_16x4'"),
     "org/nowhere": (1, "org/nowhere is not on this machine"),
     "hf://org/nowhere": (1, "org/nowhere is not on this machine"),
     "hf://org/nowhere@v1/net.pth": (1, "hf://org/nowhere@v1/net.pth is not on this machine"),

@@ -66,7 +66,7 @@ class TestRunReport:
     @pytest.mark.parametrize(
         ("rows", "said"),
         [
-            ([], "note: no input was named\n"),
+            ([], ""),
             ([ok("a")], ""),
             ([failed("a")], "error: a: broken\n"),
             ([ok("a"), ok("b")], ""),

@@ -147,7 +147,7 @@ def card_names() -> list[str]:
 
 
 def load_card(name: str) -> Card:
-    """The card of that name; case does not matter and `-` is `_`.
+    """The card of that name, or the usual one of a preset of that name; case does not matter and `-` is `_`.
 
     Raises:
         UsageError: no card has that name.
@@ -155,6 +155,8 @@ def load_card(name: str) -> Card:
     """
     wanted = plain_name(name)
     names = card_names()
+    if wanted not in names and (meant := _of_preset(name)):
+        return meant
     if wanted not in names:
         near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
         raise UsageError(
@@ -162,6 +164,16 @@ def load_card(name: str) -> Card:
             (f"nearest: {', '.join(near)}; " if near else "") + "`mvit weights list` shows all",
         )
     return read_card(weights_dir() / f"{wanted}.toml")
+
+
+def _of_preset(name: str) -> Card | None:
+    """The card that is meant where a preset is named: `B`, `camera`."""
+    from mvit_cli.arch.presets import get_preset
+
+    try:
+        return default_card(get_preset(name).name)
+    except UsageError:
+        return None
 
 
 def cards_for(preset: str) -> list[Card]:

@@ -1,7 +1,7 @@
 """Options that commands share, each declared once."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -9,15 +9,39 @@ from mvit_cli.errors import UsageError
 
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 RunDtypeName = Literal["auto", "float32", "bfloat16", "float16", "int8"]
+_OTHER_NAMES = {"fp32": "float32", "float": "float32", "bf16": "bfloat16", "fp16": "float16", "half": "float16"}
+
+
+def dtype_named(text: str) -> str:
+    """The number format of that name, `fp16`, `half` and `bf16` too.
+
+    Raises:
+        UsageError: there is none; says the nearest.
+    """
+    name = text.strip().lower()
+    name, known = _OTHER_NAMES.get(name, name), get_args(RunDtypeName)
+    if name in known:
+        return name
+    import difflib
+
+    near = difflib.get_close_matches(name, [*known, *_OTHER_NAMES], n=2)
+    raise UsageError(
+        f"--dtype: there is no dtype {text!r}",
+        f"nearest: {', '.join(near)}" if near else f"use {', '.join(known)}",
+    )
+
 
 Preset = Annotated[
     str | None,
-    typer.Option("--preset", metavar="NAME", help="Architecture, by name or alias: B, v2-S, camera ...  [default: B]"),
+    typer.Option(
+        "--preset", "-p", metavar="NAME", help="Architecture, by name or alias: B, v2-S, camera ...  [default: B]"
+    ),
 ]
 Weights = Annotated[
     str | None,
     typer.Option(
         "--weights",
+        "-w",
         metavar="NAME|FILE|URL",
         help="Published weights (`mvit weights list`), a checkpoint file or the folder of a sharded one, org/repo, "
         "hf://org/repo[@rev]/file, https://... or none for random ones.  [default: the preset's]",
@@ -35,8 +59,13 @@ Device = Annotated[
     str, typer.Option("--device", metavar="DEVICE", help="Where the network runs: auto, cpu, cuda, cuda:1, mps.")
 ]
 RunDtype = Annotated[
-    RunDtypeName,
-    typer.Option("--dtype", help="Number format of the network; int8: of its linear layers, on a CPU, less exact."),
+    str,
+    typer.Option(
+        "--dtype",
+        parser=dtype_named,
+        metavar="auto|float32|bfloat16|float16|int8",
+        help="Number format of the network; int8: of its linear layers, on a CPU, less exact.",
+    ),
 ]
 Plot = Annotated[
     Path | None,

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +16,7 @@ import typer
 from mvit_cli import __version__
 from mvit_cli.cli.embed import EXAMPLES as EMBED_EXAMPLES
 from mvit_cli.cli.embed import embed_command
+from mvit_cli.cli.environment import env_command
 from mvit_cli.cli.evaluate import EXAMPLES as EVAL_EXAMPLES
 from mvit_cli.cli.evaluate import eval_command
 from mvit_cli.cli.export import EXAMPLES as EXPORT_EXAMPLES
@@ -22,6 +25,7 @@ from mvit_cli.cli.merge import EXAMPLES as MERGE_EXAMPLES
 from mvit_cli.cli.merge import merge_command
 from mvit_cli.cli.predict import EXAMPLES as PREDICT_EXAMPLES
 from mvit_cli.cli.predict import predict_command
+from mvit_cli.cli.preset_list import presets_command
 from mvit_cli.cli.profile import EXAMPLES as PROFILE_EXAMPLES
 from mvit_cli.cli.profile import profile_command
 from mvit_cli.cli.schema import schema_command
@@ -102,7 +106,9 @@ app.command("similar", epilog=SIMILAR_EXAMPLES)(similar_command)
 app.command("eval", epilog=EVAL_EXAMPLES)(eval_command)
 app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
 app.command("train", epilog=TRAIN_EXAMPLES)(train_command)
+app.command("presets")(presets_command)
 app.command("schema")(schema_command)
+app.command("env")(env_command)
 app.add_typer(weights_app, name="weights")
 
 
@@ -174,6 +180,8 @@ def _told(error: Exception) -> tuple[str, str, int]:
         return error.message, error.hint, error.exit_code
     if isinstance(error, _TyperUsageError):
         where = error.ctx.command_path if error.ctx else "mvit"
+        if looks_like_input := _input_for_command(error.format_message()):
+            return error.format_message(), f"`mvit predict {looks_like_input}` recognises it", 2
         return error.format_message().replace("Value error, ", ""), f"`{where} --help` shows what there is", 2
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
@@ -183,6 +191,15 @@ def _told(error: Exception) -> tuple[str, str, int]:
     lines = str(error).strip().splitlines() or [""]
     hint = "with MVIT_TRACEBACK=1 it shows where: please report that"
     return f"unexpected: {type(error).__name__}: {lines[0]}", hint, 1
+
+
+def _input_for_command(message: str) -> str:
+    """The file or folder that stands where a command should; empty where it is none."""
+    from mvit_cli.recognition.written import is_media_name
+
+    found = re.match(r"No such command '(.+)'", message)
+    name = found[1] if found else ""
+    return name if name and (is_media_name(Path(name)) or os.path.exists(name)) else ""
 
 
 def _write_error(message: str, hint: str) -> None:

@@ -26,6 +26,7 @@ from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
 from mvit_cli.cli.page import opened_page
 from mvit_cli.cli.parts import parsed_shard
 from mvit_cli.cli.predict_flags import (
+    AllowEmpty,
     BatchSize,
     Columns,
     CsvSafe,
@@ -55,7 +56,7 @@ from mvit_cli.cli.predict_flags import (
     Workers,
 )
 from mvit_cli.cli.sink import Form, check_resume, check_suffix, chosen_form, opened_writer
-from mvit_cli.errors import UsageError
+from mvit_cli.errors import MViTError, UsageError
 
 if TYPE_CHECKING:
     from mvit_cli.engines.cluster import Cluster
@@ -83,7 +84,7 @@ Examples:
   find . -name '*.mp4' -print0 | mvit predict -0 - | jq -r '.path + " " + .predictions[0].label'
 
 \b
-Exit code: 0 every input was recognised, 1 some were not, 2 wrong usage, 130 interrupted."""
+Exit code: 0 every input was recognised, 1 some were not, 2 wrong usage, 130 interrupted, 143 terminated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,7 @@ class Arguments:
     force: Force = False
     fail_fast: FailFast = False
     null: Null = False
+    allow_empty: AllowEmpty = False
     shard: Shard = None
     engine: Engine = "local"
     address: Address = None
@@ -145,7 +147,8 @@ class Arguments:
         """What is to be recognised."""
         from mvit_cli.recognition.listing import Listing
 
-        return Listing(tuple(self.inputs), self.null, parsed_shard(self.shard) if self.shard else None)
+        shard = parsed_shard(self.shard) if self.shard else None
+        return Listing(tuple(self.inputs), self.null, shard, self.allow_empty)
 
     @property
     def cluster(self) -> "Cluster | None":
@@ -203,13 +206,13 @@ def _predict(asked: Arguments) -> None:
     sources = _sources(asked, journal)
     if sources is None and journal and not asked.page:
         journal.repair()
-        raise typer.Exit(_finished(_report(asked, journal), journal))
+        raise typer.Exit(_finished(asked, _report(asked, journal), journal))
     with opened_engine(made, asked.cluster, quiet=asked.quiet) as recogniser:
         if journal and made.identity["views"] is None:  # now the file has told what rows will say of it
             journal.check(recogniser.run)
         report = _report(asked, journal)
         _run(asked, recogniser, form, journal, report, sources or ())
-    raise typer.Exit(_finished(report, journal))
+    raise typer.Exit(_finished(asked, report, journal))
 
 
 predict_command = taking(Arguments, _predict)
@@ -347,9 +350,15 @@ def _report(asked: Arguments, journal: "Journal | None") -> "RunReport":
     )
 
 
-def _finished(report: "RunReport", journal: "Journal | None") -> int:
-    """Sums the run up; returns the exit code: 1 if a row of it, or one that its file had before, is an error."""
+def _finished(asked: Arguments, report: "RunReport", journal: "Journal | None") -> int:
+    """Sums the run up; returns the exit code: 1 if a row of it, or one that its file had before, is an error.
+
+    Raises:
+        MViTError: nothing was named, and that may be a slip; a part of many may well have nothing to do.
+    """
     report.finish()
+    if not (report.tally.inputs or report.tally.skipped or asked.allow_empty or asked.shard):
+        raise MViTError("no input was named", "check what writes the list; --allow-empty if there may be nothing to do")
     earlier = journal.failed if journal else 0
     if journal and earlier:
         rows = f"{earlier} row{'s' * (earlier != 1)}"

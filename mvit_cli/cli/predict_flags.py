@@ -19,7 +19,7 @@ Labels = Annotated[
     Path | None,
     typer.Option("--labels", metavar="FILE", help="Class names, one a line or JSON.  [default: the weights']"),
 ]
-Top = Annotated[int, typer.Option("--top", metavar="K", min=1, help="Classes an input.")]
+Top = Annotated[int, typer.Option("--top", "-k", metavar="K", min=1, help="Classes per input.")]
 Threshold = Annotated[
     float | None,
     typer.Option(
@@ -111,6 +111,9 @@ Resume = Annotated[
 ]
 RetryErrors = Annotated[
     bool, typer.Option("--retry-errors", help="With --resume: drop the rows that are errors, do their inputs again.")
+]
+AllowEmpty = Annotated[
+    bool, typer.Option("--allow-empty", help="Nothing to do is no error: an empty list, folder or standard input.")
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first input that fails.")]
 Null = Annotated[bool, typer.Option("--null", "-0", help="Paths of - and @list end with NUL, not with a line break.")]

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mvit_cli.cli.flags import Compile, Device, Force, NoFast, Plot, Preset, Quiet, RunDtypeName
+from mvit_cli.cli.flags import Compile, Device, Force, NoFast, Plot, Preset, Quiet, dtype_named
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
 from mvit_cli.cli.outputs import Place, check_apart, check_plot, plot_place
 from mvit_cli.errors import MViTError, UsageError, tell
@@ -29,7 +29,7 @@ Examples:
   mvit profile --preset camera --input clip.mp4
 
 \b
-Exit code: 0 something was measured, 1 nothing fitted or could be run, 2 wrong usage, 130 interrupted."""
+Exit code: 0 measured, 1 nothing fitted or could be run, 2 wrong usage, 130 interrupted, 143 terminated."""
 
 Format = Literal["table", "json", "markdown", "csv"]
 BatchSizes = Annotated[
@@ -166,11 +166,7 @@ def parse_dtypes(text: str) -> tuple[str, ...]:
     Raises:
         UsageError: if one is no number format.
     """
-    names = tuple(part.strip() for part in text.split(","))
-    for name in names:
-        if name not in get_args(RunDtypeName):
-            raise UsageError(f"there is no dtype {name!r}", f"use {', '.join(get_args(RunDtypeName))}")
-    return names
+    return tuple(map(dtype_named, text.split(",")))
 
 
 def _setup(

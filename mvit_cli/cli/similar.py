@@ -8,7 +8,7 @@ import typer
 
 from mvit_cli.cli.flags import Device, Quiet
 from mvit_cli.cli.predict_flags import Workers
-from mvit_cli.errors import UsageError
+from mvit_cli.errors import UsageError, tell
 
 if TYPE_CHECKING:
     from mvit_cli.embedding.vectors import Vectors
@@ -67,7 +67,7 @@ def similar_command(
     vectors = read_vectors(index)
     note = similar.many_note(vectors)
     if note and not quiet:
-        typer.echo(f"note: {note}", err=True)
+        tell(f"note: {note}")
     form = format or ("table" if sys.stdout.isatty() else "jsonl")
     if duplicates:
         _tell_groups(similar.duplicates(vectors, above), form)

@@ -10,6 +10,7 @@ from mvit_cli.cli.arguments import taking
 from mvit_cli.cli.flags import Device, Force, Quiet, Weights, WeightsKey, count_or_auto
 from mvit_cli.cli.flags import Preset as PresetOption
 from mvit_cli.cli.predict_flags import Reader, Timeout, Views, Workers
+from mvit_cli.errors import tell
 from mvit_cli.recognition.processors import share_processors
 
 if TYPE_CHECKING:
@@ -159,9 +160,9 @@ train_command = taking(Arguments, _train)
 
 def _print(result: "Trained", form: Literal["table", "json"]) -> None:
     if form == "json":
-        import json
+        from mvit_cli.report.tables import write_json
 
-        typer.echo(json.dumps(result, indent=2))
+        write_json(result)
         return
     from mvit_cli.report.train.result import show_trained
 
@@ -174,7 +175,7 @@ def _draw(diary: "Diary", *, quiet: bool) -> None:
 
     if not find_spec("matplotlib"):
         if not quiet:
-            typer.echo("no pictures: pip install 'mvit[plot]' brings matplotlib", err=True)
+            tell("no pictures: pip install 'mvit[plot]' brings matplotlib")
         return
     from mvit_cli.report.train.pictures import draw_confusion, draw_curves
 

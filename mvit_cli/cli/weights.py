@@ -1,7 +1,8 @@
 """`mvit weights`: the published checkpoints, and what lies on this machine."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -99,7 +100,18 @@ def verify_command(
     from mvit_cli.report.tables import write_json
 
     record = verify_weights(name, preset, weights_key)
-    show_record(record) if output == "table" else write_json(record)
+    if output == "json":
+        write_json(record)
+        return
+    show_record(record)
+    tell(_verdict(record))
+
+
+def _verdict(record: Mapping[str, Any]) -> str:
+    """What was found out, in a sentence."""
+    published = record["published_as"]
+    whose = f"the published {published}" if published else "of your own: no card has this digest"
+    return f"good: it fits its network, tensor by tensor, and is {whose}"
 
 
 @app.command("convert")

@@ -43,6 +43,7 @@ MEDIA_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 CHUNK_BYTES = 1 << 16
 # No system takes a longer path.
 MAX_PATH_BYTES = 1 << 16
+EMPTY_FOLDER, EMPTY_LIST = "no video or image in this folder", "the list names no path"
 _ROW_BEGINS = (b'{"path":', b'{"path" :')
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
@@ -60,6 +61,11 @@ class Source:
     error: MediaError | None = None
     first_window: int = 0
     part: tuple[float, float | None] | None = None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it only says that a folder or a list has nothing in it."""
+        return self.error is not None and self.error.message in (EMPTY_FOLDER, EMPTY_LIST)
 
 
 def iter_sources(names: Iterable[str], *, null_separated: bool = False, stdin: int | None = None) -> Iterator[Source]:
@@ -91,7 +97,7 @@ def _file_or_folder(name: str) -> Iterator[Source]:
             found = True
             yield source
         if not found:
-            yield Source(name, MediaError("not_found", "no video or image in this folder", "check the path"))
+            yield Source(name, MediaError("not_found", EMPTY_FOLDER, "check the path"))
     elif os.path.lexists(name):
         yield Source(name)
     else:
@@ -222,7 +228,7 @@ def _list_file(name: str, end: bytes) -> Iterator[Source]:
             found = True
             yield source
         if not found:
-            yield Source(name, MediaError("not_found", "the list names no path", "put a path on each line"))
+            yield Source(name, MediaError("not_found", EMPTY_LIST, "put a path on each line"))
     finally:
         os.close(descriptor)
 

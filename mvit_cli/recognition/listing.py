@@ -43,15 +43,19 @@ class Listing:
         names: files, folders, globs, `@list` or `-`.
         null_separated: paths of lists and standard input end with NUL instead of a line break.
         shard: the part of it that is meant; None: all.
+        allow_empty: a folder or a list without anything in it is no error.
     """
 
     names: tuple[str, ...]
     null_separated: bool = False
     shard: Shard | None = None
+    allow_empty: bool = False
 
     def sources(self) -> Iterator[Source]:
         """Yields the sources, as they are asked for."""
         found = iter_sources(self.names, null_separated=self.null_separated)
+        if self.allow_empty:
+            found = (source for source in found if not source.is_nothing)
         shard = self.shard
         return found if shard is None else (source for source in found if shard.has(source.path))
 

@@ -178,11 +178,7 @@ class RunReport:
         tally.skipped = self._skipped()
         if self._quiet:
             return
-        if tally.skipped:
-            tell(tally.summary())
-        elif tally.rows == 0:
-            tell("note: no input was named")
-        elif tally.rows > 1 and (tally.errors or sys.stderr.isatty()):
+        if tally.skipped or (tally.rows > 1 and (tally.errors or sys.stderr.isatty())):
             tell(tally.summary())
         elif tally.last_failed and not self._rows_are_seen:
             message = f"{tally.last_failed['path']}: {tally.last_failed['error']['message']}"

@@ -4,6 +4,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
+from mvit_cli.errors import tell
 from mvit_cli.report.tables import printable
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class TrainProgress:
         if self._bar:
             self._bar.console.print(printable(line), markup=False, highlight=False)
         else:
-            print(printable(line), file=sys.stderr, flush=True)
+            tell(line)
 
 
 def _figures(moment: Moment) -> str:
