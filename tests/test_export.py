@@ -64,6 +64,7 @@ def described_in(path: Path, format: FormatName) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("format", TARGETS)
 def test_the_file_gives_our_logits_and_says_what_it_wants(format: FormatName, weights: Path, tmp_path: Path) -> None:
@@ -167,6 +168,7 @@ def test_full_size_networks_pass_the_check(format: FormatName, preset: str, tmp_
     assert written["preset"] == get_preset(preset).name
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(("engine", "batch"), [("onnx", "dynamic"), ("onnx", "2"), ("openvino", "dynamic")])
 def test_an_exported_file_gives_the_rows_of_predict(

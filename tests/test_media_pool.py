@@ -379,7 +379,7 @@ def test_workers_end_with_the_program(tmp_path, end):
         program.stdout.readline()
         assert all(is_running(pid) for pid in pids)
         program.send_signal(end)
-        program.wait(30)
+        program.wait(100)
         for _ in range(200):
             if not any(is_running(pid) for pid in pids):
                 break

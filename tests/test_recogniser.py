@@ -228,6 +228,7 @@ def test_a_network_has_the_weights_of_the_package_or_says_that_it_is_random(capl
     assert caplog.messages == ["load_model('mvitv2_tiny'): random weights; weights= names published ones or a file"]
 
 
+@pytest.mark.timeout(400)
 def test_a_type_checker_sees_rows_and_refuses_names_that_are_not_there(tmp_path: Path) -> None:
     example = tmp_path / "example.py"
     example.write_text(

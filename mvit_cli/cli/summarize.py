@@ -174,11 +174,11 @@ def _described(
         name = inspected.record["name"]
         tell(f"{name} is not on this machine: described from its card, not from the file")
     record = inspected.record
-    try:
-        file = inspect_weights(weights, preset, weights_key)  # of the size it was trained with
-        path = Path(record["path"]) if record["path"] else None
-        record["protocol"] = protocol_of(find(weights).card, path, file.config, weights_key)
-    except CheckpointError as error:
-        record["protocol"] = None
-        record["notes"] = [*record["notes"], f"predict refuses it: {error.message}"]
+    if geometry == (None, None):  # of clips of another size nobody says how they are cut
+        try:
+            path = Path(record["path"]) if record["path"] else None
+            record["protocol"] = protocol_of(find(weights).card, path, inspected.config, weights_key)
+        except CheckpointError as error:
+            record["protocol"] = None
+            record["notes"] = [*record["notes"], f"predict refuses it: {error.message}"]
     return {**summary, "weights": record}, inspected.config
