@@ -90,6 +90,8 @@ def test_the_lists_of_the_package_come_back_from_every_form(tmp_path: Path, name
         ('{"a": 0, "a": 1}', "stands there twice"),
         ("0,a\n0,b\n", "same index"),
         ("[" * 100_000, "nested too deeply"),
+        ('[{"id": [0], "name": "a"}]', "no whole number"),
+        ('id,name\n0,"' + "a" * 200_000, "field larger than"),
         (b"a\n" * (MAX_BYTES // 2 + 1), "more than 16 MiB"),
     ],
 )

@@ -379,7 +379,8 @@ def test_a_linear_layer_in_the_place_of_the_head_is_the_classifier(tmp_path: Pat
 
 def test_metadata_that_claims_another_network_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "claims.safetensors"
-    for claim in ('{"stage_depths": [1000000000]}', '{"num_classes": 999999999}', "[" * 3000, '{"frames": "x"}', "[1]"):
+    wrong = ('{"stage_depths": [1000000000]}', '{"num_classes": 999999999}', '{"odd": 1}', '{"frames": "x"}', "[1]")
+    for claim in (*wrong, "[" * 3000):
         save_file(tensors(), path, {"mvit_config": claim})
         with pytest.raises(CheckpointError, match=r"claims\.safetensors"):
             mvit_cli.load_model(None, path)

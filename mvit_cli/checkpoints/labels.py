@@ -58,7 +58,7 @@ def read_label_list(path: str | Path) -> LabelList:
         raise CheckpointError(f"labels {path}: {error.strerror or error}", _HINT) from error
     except RecursionError:
         raise CheckpointError(f"labels {path}: nested too deeply", _HINT) from None
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError too
+    except (ValueError, csv.Error) as error:  # JSONDecodeError and UnicodeDecodeError too
         raise CheckpointError(f"labels {path}: {error}", _HINT) from error
     return found
 
@@ -101,6 +101,8 @@ def _from_list(entries: Sequence[Any]) -> LabelList:
         number, name = (next((key for key in known if key in keys), None) for known in (ID_COLUMNS, NAME_COLUMNS))
         if number is None or name is None:
             raise ValueError("its objects have no id and name")
+        if not all(_is_index(entry[number]) for entry in entries):
+            raise ValueError(f"an {number} in it is no whole number")
         return _ordered([(int(entry[number]), entry[name]) for entry in entries])
     return LabelList(_checked(entries))
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -251,9 +251,11 @@ def config_from_json(text: str) -> MViTConfig:
     Raises:
         CheckpointError: if it is not one.
     """
-    fields = read_json(text, "the configuration in the file's metadata")
+    given = read_json(text, "the configuration in the file's metadata")
     try:
-        return MViTConfig(**{name: _tuples(value) for name, value in fields.items()})
+        if unknown := set(given) - {field.name for field in fields(MViTConfig)}:
+            raise ValueError(f"no field of it is called {min(unknown)[:80]!r}")
+        return MViTConfig(**{name: _tuples(value) for name, value in given.items()})
     except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"the configuration in the file's metadata is not usable ({error})", "") from error
 

@@ -21,6 +21,7 @@ from mvit_cli.protocol import Views
 from mvit_cli.recognition.choice import Choice, choose
 from mvit_cli.recognition.device import INT8, check_device_name, pick_device, pick_dtype
 from mvit_cli.recognition.options import Auto, PredictOptions
+from mvit_cli.recognition.proportion import refuse_out_of_proportion
 from mvit_cli.recognition.recipe import (
     Recipe,
     assumed_recipe,
@@ -111,6 +112,8 @@ class Plan:
             batch_size = _auto_batch_size(
                 model.config, summary["macs"], device, dtype, side_by_side, options.deterministic
             )
+        if path and not self.choice.card and self.views is None:
+            _refuse_out_of_proportion(model.config, recipe.views, summary["macs"], batch_size, path)
         runs, reference = _way_to_run(model, options)
         if options.compiled:
             runs = _compiled(runs, model.config, batch_size, device, dtype)
@@ -273,6 +276,11 @@ def _align(model: "MViT") -> None:
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.data_ptr() % ALIGNED_BYTES:
             tensor.data = tensor.data.clone()
+
+
+def _refuse_out_of_proportion(config: MViTConfig, views: Views, macs: int, batch_size: int, path: Path) -> None:
+    batch_bytes = min(batch_size, views.clips * views.crops) * memory_of_view(config, number_bytes=4)
+    refuse_out_of_proportion(config, views, macs, batch_bytes, path.stat().st_size)
 
 
 def _way_to_run(model: "MViT", options: PredictOptions) -> "tuple[nn.Module, nn.Module | None]":
