@@ -92,7 +92,11 @@ def python_reference() -> str:
 def _signature(name: str, found: Callable[..., Any]) -> str:
     """One parameter a line where they do not fit in one."""
     signature = inspect.signature(found)
-    arguments = [str(parameter) for parameter in signature.parameters.values() if parameter.name != "self"]
+    arguments = [
+        "**options" if parameter.kind is parameter.VAR_KEYWORD else str(parameter)
+        for parameter in signature.parameters.values()
+        if parameter.name != "self"
+    ]
     line = f"{name}({', '.join(arguments)})"
     return line if len(line) <= 100 else "\n    ".join((f"{name}(", *(f"{one}," for one in arguments))) + "\n)"
 
