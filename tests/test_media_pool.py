@@ -330,7 +330,8 @@ def test_nothing_is_left_in_shared_memory_or_of_open_files(tmp_path):
 
 
 SCRIPT = """
-    import os, sys
+    import os, signal, sys
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in whose background the tests run ignores it
     from mvit_cli.media.workers.pool import DecodePool
     from mvit_cli.media.request import DecodeRequest
     from mvit_cli.protocol import Sampling, Transform
