@@ -13,9 +13,12 @@ StageName = Annotated[str, Rule(pattern=r"^(cube1|scale[0-9]+|head)$")]
 DtypeName = Literal["float32", "bfloat16", "float16", "int8"]
 ReaderName = Literal["decord", "av", "pillow", "memory"]
 ErrorKind = Literal["not_found", "unsupported", "empty", "decode", "timeout", "crash", "memory", "internal"]
+# fmt: off
 LayoutName = Literal[
-    "pyslowfast", "pyslowfast-separate-qkv", "mvit-image", "torchvision", "pytorchvideo", "mmaction2", "timm"
+    "pyslowfast", "pyslowfast-separate-qkv", "pyslowfast-reversible", "mvit-image", "torchvision", "pytorchvideo",
+    "mmaction2", "timm",
 ]
+# fmt: on
 
 
 # mvit summarize

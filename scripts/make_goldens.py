@@ -121,6 +121,8 @@ def fields(height: int, width: int, absolute: bool) -> SimpleNamespace:
         residual_pooling_cls=False,
         norm_stem=False,
         head_pooling="mean",
+        head_inputs="last",
+        reversible="no",
     )
 
 

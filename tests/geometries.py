@@ -17,13 +17,16 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"pool_mode": "avg", "kernel_q": None, "kernel_kv": (2, 3, 2)},
     {"rel_pos_space": True, "rel_pos_time": True, "residual_pooling": True},
     {"pool_first": True, "expand_in": "mlp"},
+    {"reversible": "mean", "cls_token": False, "head_pooling": "mean", "expand_in": "attn", "qkv_bias": False},
+    {"reversible": "mlp", "cls_token": False, "head_pooling": "mean_then_norm", "expand_in": "attn"},
 )
 
 
 def _config(name: str, frames: int, height: int, width: int, changes: dict[str, Any]) -> MViTConfig:
     config = get_preset(name).config
     stages = len(config.stage_depths)
-    geometry = {"frames": frames, "height": height, "width": width, "stage_depths": (1, 2, 1, 1)[:stages]}
+    depths = (1, 2, 2, 2) if "reversible" in changes else (1, 2, 1, 1)
+    geometry = {"frames": frames, "height": height, "width": width, "stage_depths": depths[:stages]}
     return replace(config, **geometry, **changes)
 
 

@@ -20,6 +20,8 @@ def logits(config: Any, parameters: Parameters, clip: Array) -> Array:
     x, thw = patches(config, parameters, clip)
     if config.norm_stem:
         x = norm(x, parameters, "norm_stem")
+    if config.reversible != "no":
+        x = np.concatenate((x, x), axis=1)
     index, means = 0, []
     num_cls = int(config.cls_token)
     for stage, depth in enumerate(config.stage_depths):
@@ -106,11 +108,72 @@ def block(
 ) -> tuple[Array, Grid]:
     """One block. MViT paper, section 3.2 and Table A.1; MViTv2 paper, equations 4 and 5."""
     parameters = {name.removeprefix(f"blocks.{index}."): value for name, value in of.items()}
-    heads, dim = config.stage_heads[stage], config.stage_channels[stage]
-    stride_q = config.stride_q[stage] if position == 0 else (1, 1, 1)
-    strided = any(s > 1 for s in stride_q)
+    if config.reversible != "no":
+        return two_streams(config, parameters, x, thw, stage, position, index)
+    dim, num_cls = config.stage_channels[stage], int(config.cls_token)
+    _, stride_q = query_pooling(config, stage, position)
     normed = norm(x, parameters, "norm1")
-    kernel_q = (config.kernel_q or wider(stride_q)) if strided or config.pool_q_everywhere else None
+    out, q_thw = attention(config, parameters, normed, thw, stage, position, index)
+    skip = linear(normed, parameters, "proj") if x.shape[1] != dim else x
+    if any(s > 1 for s in stride_q):
+        window = wider(stride_q)
+        grid, _ = windows(skip[num_cls:].reshape(*thw, -1), window, stride_q, halves(window), -np.inf)(
+            lambda cube: cube.max(axis=(0, 1, 2))
+        )
+        skip = np.concatenate((skip[:num_cls], grid.reshape(-1, skip.shape[1])))
+    x = skip + out
+    normed = norm(x, parameters, "norm2")
+    out = mlp(normed, parameters, "mlp")
+    return (linear(normed, parameters, "proj") if out.shape[1] != dim else x) + out, q_thw
+
+
+def two_streams(
+    config: Any, parameters: Parameters, x: Array, thw: Grid, stage: int, position: int, index: int
+) -> tuple[Array, Grid]:
+    """One block of a reversible network, the streams side by side. arXiv:2302.04869, sections 3.1 and 3.3."""
+    first, second = np.split(x, 2, axis=1)
+    if position > 0 or stage == 0:
+        out, _ = attention(config, parameters, norm(second, parameters, "norm1"), thw, stage, position, index)
+        first = first + out
+        second = second + mlp(norm(first, parameters, "norm2"), parameters, "mlp")
+        return np.concatenate((first, second), axis=1), thw
+    joined = (first + second) / 2 if config.reversible == "mean" else x + mlp(x, parameters, "fuse")
+    out, q_thw = attention(config, parameters, norm(joined, parameters, "norm1"), thw, stage, position, index)
+    skip = linear(joined, parameters, "proj") if joined.shape[1] != config.stage_channels[stage] else joined
+    kernel, stride = query_pooling(config, stage, position)
+    if kernel and any(n > 1 for n in (*kernel, *stride)):
+        average = pooling("conv", parameters["attn.pool_q.weight"])
+        skip = np.concatenate(
+            [
+                norm(
+                    windows(head.reshape(*thw, -1), kernel, stride, halves(kernel), 0.0)(average)[0].reshape(
+                        -1, head.shape[1]
+                    ),
+                    parameters,
+                    "attn.norm_q",
+                )
+                for head in np.split(skip, config.stage_heads[stage], axis=1)
+            ],
+            axis=1,
+        )
+    y = skip + out
+    y = y + mlp(norm(y, parameters, "norm2"), parameters, "mlp")
+    return np.concatenate((y, y), axis=1), q_thw
+
+
+def query_pooling(config: Any, stage: int, position: int) -> tuple[Any, Grid]:
+    """Kernel, or None, and stride."""
+    stride = config.stride_q[stage] if position == 0 else (1, 1, 1)
+    pools = config.pool_q_everywhere or any(s > 1 for s in stride)
+    return (config.kernel_q or wider(stride)) if pools else None, stride
+
+
+def attention(
+    config: Any, parameters: Parameters, normed: Array, thw: Grid, stage: int, position: int, index: int
+) -> tuple[Array, Grid]:
+    """Pooling attention of normalised tokens, with its output projection; MViTv2 paper, equations 4 and 5."""
+    heads, dim = config.stage_heads[stage], config.stage_channels[stage]
+    kernel_q, stride_q = query_pooling(config, stage, position)
     kernel_kv = None if index in config.unpooled_kv_blocks else config.kernel_kv or wider(config.stride_kv[stage])
     q, q_thw = pooled(config, parameters, normed, thw, "q", heads, kernel_q, stride_q)
     k, k_thw = pooled(config, parameters, normed, thw, "k", heads, kernel_kv, config.stride_kv[stage])
@@ -131,20 +194,12 @@ def block(
         if config.residual_pooling:
             first = 0 if config.residual_pooling_cls else num_cls
             attended[head, first:] += q[head, first:]
-    out = linear(np.concatenate(list(attended), axis=1), parameters, "attn.proj")
+    return linear(np.concatenate(list(attended), axis=1), parameters, "attn.proj"), q_thw
 
-    skip = linear(normed, parameters, "proj") if x.shape[1] != dim else x
-    if strided:
-        window = wider(stride_q)
-        grid, _ = windows(skip[num_cls:].reshape(*thw, -1), window, stride_q, halves(window), -np.inf)(
-            lambda cube: cube.max(axis=(0, 1, 2))
-        )
-        skip = np.concatenate((skip[:num_cls], grid.reshape(-1, skip.shape[1])))
-    x = skip + out
-    normed = norm(x, parameters, "norm2")
-    hidden = linear(normed, parameters, "mlp.fc1")
-    out = linear(hidden * 0.5 * (1 + np.vectorize(erf)(hidden / np.sqrt(2))), parameters, "mlp.fc2")
-    return (linear(normed, parameters, "proj") if out.shape[1] != dim else x) + out, q_thw
+
+def mlp(x: Array, parameters: Parameters, name: str) -> Array:
+    hidden = linear(x, parameters, f"{name}.fc1")
+    return linear(hidden * 0.5 * (1 + np.vectorize(erf)(hidden / np.sqrt(2))), parameters, f"{name}.fc2")
 
 
 def pooled(
@@ -153,7 +208,8 @@ def pooled(
     """Q, K or V of every head, `(H, N, D)`, and their grid."""
     rows = "qkv".index(part) * (len(parameters["attn.qkv.weight"]) // 3)
     chosen = slice(rows, rows + len(parameters["attn.qkv.weight"]) // 3)
-    weight, bias = parameters["attn.qkv.weight"][chosen], parameters["attn.qkv.bias"][chosen]
+    weight = parameters["attn.qkv.weight"][chosen]
+    bias = parameters.get("attn.qkv.bias", np.zeros(len(parameters["attn.qkv.weight"])))[chosen]
     num_cls, out, grid = int(config.cls_token), [], thw
     for head in np.split(x if config.pool_first else x @ weight.T + bias, heads, axis=1):
         tokens = head

@@ -36,7 +36,10 @@ def fields(draw: st.DrawFn) -> dict[str, Any]:
     stages = draw(whole(1, 2))
     heads = [draw(whole(1, 2)) for _ in range(stages)]
     depths = tuple(draw(whole(1, 2)) for _ in range(stages))
-    cls, pool_first = draw(st.booleans()), draw(st.booleans())
+    reversible = draw(st.sampled_from(("no", "no", "mean", "mlp")))
+    cls, pool_first = (False, False) if reversible != "no" else (draw(st.booleans()), draw(st.booleans()))
+    if reversible != "no":
+        depths = (depths[0], *[2] * (stages - 1))
     drawn = {
         "frames": draw(whole(1, 3)),
         "height": draw(whole(3, 9)),
@@ -54,6 +57,8 @@ def fields(draw: st.DrawFn) -> dict[str, Any]:
         "kernel_q": draw(st.none() | ODD),
         "kernel_kv": draw(st.none() | thw(1, 4)),
         "stride_q": tuple(draw(st.sampled_from(((1, 1, 1), (1, 2, 2), (2, 1, 2), (1, 3, 2)))) for _ in depths),
+        "qkv_bias": draw(st.booleans()),
+        "reversible": reversible,
         "stride_kv": tuple(draw(thw(1, 4)) for _ in depths),
         "pool_q_everywhere": draw(st.booleans()),
         "unpooled_kv_blocks": draw(st.sampled_from(((), (0,)))),
@@ -69,6 +74,8 @@ def fields(draw: st.DrawFn) -> dict[str, Any]:
         "head_inputs": draw(st.sampled_from(("last", "blocks"))),
         "head_pooling": draw(st.sampled_from(("cls", "mean", "mean_then_norm") if cls else ("mean", "mean_then_norm"))),
     }
+    if reversible != "no":
+        drawn |= {"pool_mode": "conv", "expand_in": "attn", "stride_q": ((1, 1, 1), *drawn["stride_q"][1:])}
     if not draw(whole(0, 3)):
         drawn[draw(st.sampled_from(FIELDS))] = draw(NOISE)
     return drawn

@@ -92,7 +92,8 @@ def test_all_presets_of_the_contract_are_there() -> None:
     image = {"mvit_b_in1k", "mvit_b24_in1k", "mvit_b24_wide_in1k"}
     image_v2 = {f"mvitv2_{size}" for size in ("tiny", "small", "base", "large")}
     image_cls = {f"mvitv2_{size}_cls" for size in ("small", "base", "large", "huge")}
-    assert set(preset_names()) == ours | video | video_v2 | image | image_v2 | image_cls
+    reversible = {"rev_mvit_b_16x4", "rev_mvit_b_in1k"}  # added since
+    assert set(preset_names()) == ours | video | video_v2 | image | image_v2 | image_cls | reversible
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from mvit_cli.arch import MViTConfig, get_preset
 from mvit_cli.arch.grid import THW
 from mvit_cli.checkpoints.load import build_model
-from mvit_cli.model.mvit import TokenPool, grid_to_tokens, tokens_to_grid
+from mvit_cli.model.pooling_attention import TokenPool, grid_to_tokens, tokens_to_grid
 from mvit_cli.model.position import relative_position_bias, relative_rows
 
 SMALL = MViTConfig(

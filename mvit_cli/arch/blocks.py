@@ -16,9 +16,12 @@ class BlockSpec:
     Attributes:
         stage: name as in the paper's tables: `scale2`, `scale3`, ...
         dim_in, dim_attn, dim_out: channels of the incoming tokens, inside the attention, and of the outgoing tokens.
-        kernel_q, kernel_kv, kernel_skip: pooling kernels; None: not pooled.
+        kernel_q, kernel_kv, kernel_skip: pooling kernels; None: not pooled (a reversible network pools the skip
+            connection as it pools the queries).
         thw_in, thw_out, thw_kv: token grid that comes in, of the query (and of the output), and of keys and values.
         rel_pos_thw: rows of the relative-position tables in time, height and width; 0: no table.
+        joins_streams: the block begins a later stage of a reversible network; `dim_in` is the width after joining.
+        fuse_hidden: hidden channels of the MLP that the joined streams pass; 0: none, they are averaged.
     """
 
     index: int
@@ -38,6 +41,8 @@ class BlockSpec:
     thw_kv: THW
     rel_pos_thw: THW
     num_cls: int
+    joins_streams: bool = False
+    fuse_hidden: int = 0
 
     @property
     def head_dim(self) -> int:
@@ -76,6 +81,9 @@ def block_specs(config: MViTConfig) -> tuple[BlockSpec, ...]:
             kernel_q = _kernel_q(config, stride_q)
             kernel_kv, stride_kv = _pooling_kv(config, stage, index)
             thw_out = pooled_grid(thw, kernel_q, stride_q) if kernel_q else thw
+            joins = config.streams == 2 and position == 0 and stage > 0
+            fuses = joins and config.reversible == "mlp"
+            dim_in = 2 * dim_in if fuses else dim_in
             specs.append(
                 BlockSpec(
                     index=index,
@@ -89,12 +97,14 @@ def block_specs(config: MViTConfig) -> tuple[BlockSpec, ...]:
                     stride_q=stride_q,
                     kernel_kv=kernel_kv,
                     stride_kv=stride_kv,
-                    kernel_skip=widened(stride_q) if is_strided(stride_q) else None,
+                    kernel_skip=widened(stride_q) if is_strided(stride_q) and config.streams == 1 else None,
                     thw_in=thw,
                     thw_out=thw_out,
                     thw_kv=pooled_grid(thw, kernel_kv, stride_kv) if kernel_kv else thw,
                     rel_pos_thw=relative_rows_thw(config, nominal, stride_q, stride_kv),
                     num_cls=int(config.cls_token),
+                    joins_streams=joins,
+                    fuse_hidden=2 * dim_in if fuses else 0,
                 )
             )
             thw, nominal, dim_in = thw_out, floor_div(nominal, stride_q), specs[-1].dim_out
@@ -104,7 +114,7 @@ def block_specs(config: MViTConfig) -> tuple[BlockSpec, ...]:
 def head_width(config: MViTConfig) -> int:
     """Channels that the classifier sees."""
     earlier = block_specs(config)[:-1] if config.head_inputs == "blocks" else ()
-    return sum(block.dim_out for block in earlier) + config.stage_channels[-1]
+    return config.streams * (sum(block.dim_out for block in earlier) + config.stage_channels[-1])
 
 
 def blocks_through(config: MViTConfig, stage: str) -> int:

@@ -56,6 +56,9 @@ class MViTConfig:
             the mean of all tokens but the class token (MaskFeat fine-tuning).
         head_inputs: "last": the classifier sees what `head_pooling` makes of the last tokens; "blocks": before it also
             the mean of the grid tokens that leave each earlier block, one after the other, as a linear probe wants it.
+        qkv_bias: Q, K and V have a bias.
+        reversible: "no", or two streams of tokens that add to each other, joined where a stage begins: by their mean,
+            or side by side through an MLP of twice their width ("mlp"). Source: arXiv:2302.04869, section 3.
         trained_thw: frames and pixels of the clips that the position tables were trained for, where these are kept as
             they are and interpolated in use, as OpenMMLab's networks do; None: those of `frames, height, width`.
     """
@@ -90,6 +93,8 @@ class MViTConfig:
     head_pooling: Literal["cls", "mean", "mean_then_norm"] = "cls"
     head_inputs: Literal["last", "blocks"] = "last"
     trained_thw: THW | None = None
+    qkv_bias: bool = True
+    reversible: Literal["no", "mean", "mlp"] = "no"
 
     def __post_init__(self) -> None:
         """Refuses what no network can be built from.
@@ -100,6 +105,7 @@ class MViTConfig:
         check_fields(self)
         _check_stages(self)
         _check_query_grids(self)
+        _check_streams(self)
         if self.head_pooling == "cls" and not self.cls_token:
             raise ValueError(
                 "head_pooling='cls' needs cls_token=True; without one 'mean' or 'mean_then_norm' is allowed"
@@ -118,6 +124,11 @@ class MViTConfig:
     def depth(self) -> int:
         """Number of blocks in all."""
         return sum(self.stage_depths)
+
+    @property
+    def streams(self) -> int:
+        """Streams of tokens between the blocks: 2 in a reversible network, whose classifier sees both."""
+        return 1 if self.reversible == "no" else 2
 
     @property
     def input_thw(self) -> THW:
@@ -183,6 +194,25 @@ def _check_stages(config: MViTConfig) -> None:
         raise ValueError(
             f"unpooled_kv_blocks={config.unpooled_kv_blocks} names block {absent[0]}; "
             f"blocks 0 to {config.depth - 1} are allowed"
+        )
+
+
+def _check_streams(config: MViTConfig) -> None:
+    """What two streams need: they add to each other, so within a stage nothing changes its shape."""
+    needed = (
+        ("cls_token", config.cls_token, False),
+        ("pool_mode", config.pool_mode, "conv"),
+        ("pool_first", config.pool_first, False),
+        ("expand_in", config.expand_in, "attn"),
+        ("stride_q[0]", config.stride_q[0], STRIDE_ONE),
+    )
+    for name, value, wanted in needed if config.streams == 2 else ():
+        if value != wanted:
+            raise ValueError(f"reversible={config.reversible!r} needs {name}={wanted!r}, not {value!r}")
+    if config.streams == 2 and min(config.stage_depths[1:], default=2) < 2:
+        raise ValueError(
+            f"reversible={config.reversible!r} needs two blocks or more in each stage after the first, not "
+            f"stage_depths={config.stage_depths}: the first one joins the streams"
         )
 
 

@@ -48,6 +48,9 @@ def block_cost(config: MViTConfig, block: BlockSpec) -> Cost:
     """One transformer block: attention, shortcut projection and MLP."""
     cost = layer_norm(block.dim_in) + layer_norm(block.dim_attn)
     cost += _projections_cost(config, block) + _pooling_cost(config, block) + _attention_cost(block)
+    if block.fuse_hidden:
+        cost += linear(block.tokens_in, block.dim_in, block.fuse_hidden)
+        cost += linear(block.tokens_in, block.fuse_hidden, block.dim_in)
     if block.dim_in != block.dim_attn:
         cost += linear(block.tokens_in, block.dim_in, block.dim_attn)
     if block.dim_attn != block.dim_out:
@@ -59,12 +62,13 @@ def block_cost(config: MViTConfig, block: BlockSpec) -> Cost:
 def _projections_cost(config: MViTConfig, block: BlockSpec) -> Cost:
     """Q, K and V from the tokens, and the projection of the attention's output."""
     output = linear(block.sequence_length, block.dim_attn, block.dim_attn)
+    without_bias = Cost(0 if config.qkv_bias else -3 * block.dim_attn, 0)
     if config.pool_first:
         queries, keys = block.sequence_length, block.kv_sequence_length
         return output + sum(
-            (linear(tokens, block.dim_in, block.dim_attn) for tokens in (queries, keys, keys)), Cost(0, 0)
+            (linear(tokens, block.dim_in, block.dim_attn) for tokens in (queries, keys, keys)), without_bias
         )
-    return output + linear(block.tokens_in, block.dim_in, 3 * block.dim_attn)
+    return output + linear(block.tokens_in, block.dim_in, 3 * block.dim_attn) + without_bias
 
 
 def _pooling_cost(config: MViTConfig, block: BlockSpec) -> Cost:
@@ -77,6 +81,8 @@ def _pooling_cost(config: MViTConfig, block: BlockSpec) -> Cost:
         if kernel:
             cost += Cost(prod(kernel) * block.head_dim, prod(thw) * prod(kernel) * block.dim_attn)
             cost += layer_norm(block.head_dim)
+    if block.joins_streams and block.kernel_q:  # the skip connection is pooled by the queries' kernel too
+        cost += Cost(0, prod(block.thw_out) * prod(block.kernel_q) * block.dim_attn)
     return cost
 
 
@@ -90,4 +96,4 @@ def _attention_cost(block: BlockSpec) -> Cost:
 
 def head_cost(config: MViTConfig) -> Cost:
     """The final norm and the classifier, which sees one token, and the means of earlier ones where it is configured."""
-    return layer_norm(config.stage_channels[-1]) + linear(1, head_width(config), config.num_classes)
+    return layer_norm(config.streams * config.stage_channels[-1]) + linear(1, head_width(config), config.num_classes)

@@ -95,6 +95,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "expand_in": ("attn", "mlp"),
     "head_pooling": ("cls", "mean", "mean_then_norm"),
     "head_inputs": ("last", "blocks"),
+    "reversible": ("no", "mean", "mlp"),
 }
 _SWITCHES = (
     "pool_first",
@@ -105,6 +106,7 @@ _SWITCHES = (
     "residual_pooling",
     "residual_pooling_cls",
     "norm_stem",
+    "qkv_bias",
 )
 
 

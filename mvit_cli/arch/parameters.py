@@ -18,7 +18,11 @@ def parameter_shapes(config: MViTConfig) -> Shapes:
         shapes |= _norm("norm_stem", first)
     for block in block_specs(config):
         shapes |= {f"blocks.{block.index}.{name}": shape for name, shape in _block(config, block).items()}
-    return shapes | _norm("norm", last) | _linear("head.projection", head_width(config), config.num_classes)
+    return (
+        shapes
+        | _norm("norm", config.streams * last)
+        | _linear("head.projection", head_width(config), config.num_classes)
+    )
 
 
 def _block(config: MViTConfig, block: BlockSpec) -> Shapes:
@@ -30,6 +34,11 @@ def _block(config: MViTConfig, block: BlockSpec) -> Shapes:
         **_linear("mlp.fc1", block.dim_attn, block.mlp_hidden),
         **_linear("mlp.fc2", block.mlp_hidden, block.dim_out),
     }
+    if not config.qkv_bias:
+        del shapes["attn.qkv.bias"]
+    if block.fuse_hidden:
+        shapes |= _linear("fuse.fc1", block.dim_in, block.fuse_hidden)
+        shapes |= _linear("fuse.fc2", block.fuse_hidden, block.dim_in)
     if block.dim_in != block.dim_out:
         shapes |= _linear("proj", block.dim_in, block.dim_out)
     for axis, rows in zip("thw", block.rel_pos_thw, strict=True):

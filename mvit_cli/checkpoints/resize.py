@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-_STRETCHES_WHEN_LOADING = ("pyslowfast", "pyslowfast-separate-qkv", "timm")
+_STRETCHES_WHEN_LOADING = ("pyslowfast", "pyslowfast-separate-qkv", "pyslowfast-reversible", "timm")
 
 
 def config_for_clips(trained: MViTConfig, wanted: MViTConfig, origin: str = "") -> MViTConfig:

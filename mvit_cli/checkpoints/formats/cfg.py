@@ -24,6 +24,7 @@ class TrainingCfg:
     Attributes:
         strides_q, strides_kv: pooling stride of each block that is pooled.
         kernel: pooling kernel of Q, K and V; None: one wider than the stride.
+        joins: blocks that join the streams of a reversible network, and how; None for one stream.
     """
 
     frames: int | None
@@ -38,6 +39,7 @@ class TrainingCfg:
     strides_kv: Strides
     residual_pooling: bool
     mean_pooling: bool
+    joins: tuple[tuple[int, ...], str] | None
 
 
 def parse_cfg(text: str, depth: int, pooled_q: list[int], pooled_kv: list[int]) -> TrainingCfg | None:
@@ -64,7 +66,6 @@ def parse_cfg(text: str, depth: int, pooled_q: list[int], pooled_kv: list[int]) 
 _OTHER_NETWORKS = (
     ("DETECTION.ENABLE", "a detector: its head scores boxes, not clips"),
     ("MASK.ENABLE", "pre-training by masks, without a classifier"),
-    ("MVIT.REV.ENABLE", "a reversible MViT, whose two streams this network does not have"),
     ("MEMVIT.ENABLE", "MeMViT, which remembers earlier clips"),
     ("MVIT.USE_FIXED_SINCOS_POS", "an MViT with fixed sine positions, which this network does not have"),
 )
@@ -102,7 +103,35 @@ def _parse(
         strides_kv=_strides_kv(mvit, strides_q, depth, pooled_kv, image),
         residual_pooling=bool(mvit.get("RESIDUAL_POOLING")),
         mean_pooling=bool(mvit.get("USE_MEAN_POOLING")),
+        joins=_joins(mvit.get("REV")),
     )
+
+
+_KNOWN_REVERSIBLE = {
+    "RESPATH_FUSE": {"concat": "concat"},
+    "RES_PATH": {"conv": "conv"},
+    "PRE_Q_FUSION": {"avg": "mean", "concat_linear_2": "mlp", "concat_linear_2.0": "mlp"},
+}
+"""Kinds of reversible networks that are known here, first the default, and what `MViTConfig.reversible` calls them."""
+
+
+def _joins(rev: Any) -> tuple[tuple[int, ...], str] | None:
+    """The blocks that join two streams, and how.
+
+    Raises:
+        CheckpointError: naming the field, if it is a kind of reversible network that is not known here.
+    """
+    if not isinstance(rev, dict) or not rev.get("ENABLE"):
+        return None
+    for field, known in _KNOWN_REVERSIBLE.items():
+        value = rev.get(field, next(iter(known)))
+        if value not in known:
+            raise CheckpointError(
+                f"the file's cfg says MVIT.REV.ENABLE with MVIT.REV.{field} {value!r:.40}",
+                f"known is {' or '.join(known)}",
+            )
+    fusion = _KNOWN_REVERSIBLE["PRE_Q_FUSION"][rev.get("PRE_Q_FUSION", "avg")]
+    return tuple(sorted(int(block) for block in rev.get("BUFFER_LAYERS") or ())), fusion
 
 
 def _word(value: Any) -> str:

@@ -19,6 +19,7 @@ class BlockFacts:
     Attributes:
         kernel_q, kernel_kv: pooling kernels; None: no pooling convolution.
         rel_pos_thw: rows of the tables of relative positions; 0: no table.
+        fuse_hidden: hidden channels of the MLP that joins the streams of a reversible network; 0: none.
     """
 
     dim_in: int
@@ -29,11 +30,17 @@ class BlockFacts:
     kernel_q: THW | None
     kernel_kv: THW | None
     rel_pos_thw: THW
+    fuse_hidden: int
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything but the strides, the pooling mode and the habits of the code a file comes from."""
+    """Everything but the strides, the pooling mode and the habits of the code a file comes from.
+
+    Attributes:
+        pos_lengths: positions in each table of absolute ones, without the class token's.
+        norm_width: channels that the last norm sees.
+    """
 
     blocks: tuple[BlockFacts, ...]
     num_classes: int
@@ -42,6 +49,8 @@ class Facts:
     pos_embed: Literal["none", "joint", "separate"]
     pos_lengths: Mapping[str, int]
     norm_stem: bool
+    norm_width: int
+    qkv_bias: bool
 
     @property
     def stage_starts(self) -> tuple[int, ...]:
@@ -94,6 +103,13 @@ class Facts:
         return "mlp" if any(block.dim_attn != block.dim_out for block in self.blocks) else "attn"
 
     @property
+    def reversible(self) -> Literal["no", "mean", "mlp"]:
+        """Whether the last norm sees two streams, and whether an MLP joins them where a stage begins."""
+        if self.norm_width != 2 * self.blocks[-1].dim_out:
+            return "no"
+        return "mlp" if any(block.fuse_hidden for block in self.blocks) else "mean"
+
+    @property
     def patch_frames(self) -> int | None:
         """Length of the token grid in time that the position tables were made for."""
         if "pos_embed_temporal" in self.pos_lengths:
@@ -135,6 +151,8 @@ def read_facts(shapes: Shapes) -> Facts:
         pos_embed="joint" if "pos_embed" in lengths else "separate" if lengths else "none",
         pos_lengths=lengths,
         norm_stem="norm_stem.weight" in shapes,
+        norm_width=shapes.get("norm.weight", (0,))[0],
+        qkv_bias="blocks.0.attn.qkv.bias" in shapes,
     )
 
 
@@ -151,6 +169,7 @@ def _block(shapes: Shapes, index: int) -> BlockFacts:
         kernel_q=_kernel(shapes, prefix + "attn.pool_q.weight"),
         kernel_kv=_kernel(shapes, prefix + "attn.pool_k.weight"),
         rel_pos_thw=(t, h, w),
+        fuse_hidden=shapes.get(prefix + "fuse.fc1.weight", (0,))[0],
     )
 
 
@@ -166,7 +185,5 @@ def _thw(shape: tuple[int, ...]) -> THW:
 
 def _need(shapes: Shapes, key: str) -> tuple[int, ...]:
     if key not in shapes:
-        raise CheckpointError(
-            f"the file has no {key}", "it may be pre-training weights without a classifier, or a reversible MViT"
-        )
+        raise CheckpointError(f"the file has no {key}", "it may be pre-training weights without a classifier")
     return shapes[key]

@@ -98,6 +98,8 @@ def _from_facts(facts: Facts) -> dict[str, Any]:
         "rel_pos_time": facts.rel_pos_time,
         "expand_in": facts.expand_in,
         "norm_stem": facts.norm_stem,
+        "qkv_bias": facts.qkv_bias,
+        "reversible": facts.reversible,
     }
 
 
@@ -168,7 +170,30 @@ def _config_from_cfg(facts: Facts, cfg: TrainingCfg) -> MViTConfig:
         head_pooling="mean_then_norm" if cfg.mean_pooling else "cls" if facts.cls_token else "mean",
     )
     _check_strides(config, stride_q, stride_kv)
+    _check_joins(config, cfg)
     return config
+
+
+def _check_joins(config: MViTConfig, cfg: TrainingCfg) -> None:
+    """That the file's cfg and its tensors agree on the streams, and on where and how they are joined.
+
+    Raises:
+        CheckpointError: naming both.
+    """
+    blocks = tuple(block.index for block in block_specs(config) if block.joins_streams)
+    built = None if config.streams == 1 else (blocks, config.reversible)
+    if built != cfg.joins:
+        said, seen = (
+            f"two streams joined by {joins[1]} in the blocks {', '.join(map(str, joins[0])) or '(none)'}"
+            if joins
+            else "one stream"
+            for joins in (cfg.joins, built)
+        )
+        raise CheckpointError(
+            f"the file's cfg (MVIT.REV.ENABLE, BUFFER_LAYERS, PRE_Q_FUSION) says {said}, its tensors and strides say"
+            f" {seen}",
+            "a reversible network is known whose streams are joined by the first block of each later stage",
+        )
 
 
 def _check_strides(config: MViTConfig, stride_q: Sequence[THW], stride_kv: Sequence[THW]) -> None:
@@ -307,6 +332,7 @@ def _contradictions(facts: Facts, preset: Preset) -> list[str]:
         ("depth (blocks a stage)", facts.stage_depths, config.stage_depths),
         ("width (channels a stage)", facts.stage_channels, config.stage_channels),
         ("patch kernel", facts.patch_kernel, config.patch_kernel),
+        ("reversible", facts.reversible, config.reversible),
     ]
     if facts.has_pooling_tensors:
         pairs.append(("query pooling in every block", facts.pools_q_everywhere, config.pool_q_everywhere))
@@ -336,6 +362,8 @@ def _with_habits(
     if layout in _ADDS_CLS_QUERY and config.cls_token and config.residual_pooling:
         config = replace(config, residual_pooling_cls=True)
         notes.append(f"{layout} adds the class token's query in residual pooling")
+    if facts.reversible == "mean" and not from_cfg:
+        notes.append("the streams are joined by their mean, PySlowFast's default: no tensor tells")
     is_maskfeat = config.residual_pooling and config.cls_token and config.expand_in == "mlp"
     if layout.startswith("pyslowfast") and is_maskfeat and not from_cfg:
         config = replace(config, head_pooling="mean_then_norm")

@@ -1,4 +1,4 @@
-"""The six public key layouts of MViT checkpoints, and the way from each to the canonical one.
+"""The public key layouts of MViT checkpoints, and the way from each to the canonical one.
 
 Canonical are PySlowFast's names of today with one joint `qkv`, pooling kernels and patch kernels always with a time
 axis. Every other layout is a table of renames plus a few exact transformations. No tensor library is needed here:
@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Layout = Literal[
-    "pyslowfast", "pyslowfast-separate-qkv", "mvit-image", "torchvision", "pytorchvideo", "mmaction2", "timm"
+    "pyslowfast",
+    "pyslowfast-separate-qkv",
+    "pyslowfast-reversible",
+    "mvit-image",
+    "torchvision",
+    "pytorchvideo",
+    "mmaction2",
+    "timm",
 ]
 LAYOUTS: tuple[str, ...] = get_args(Layout)
 
@@ -51,9 +58,16 @@ _TIMM = (
     (r"\.shortcut_proj_(attn|mlp)\.", ".proj."),
     (r"^head\.fc\.", "head.projection."),
 )
+_REVERSIBLE = (  # F is norm and attention, G is norm and MLP
+    (r"^rev_backbone\.layers\.(\d+)\.", r"blocks.\1."),
+    (r"^(blocks\.\d+)\.F\.norm\.", r"\1.norm1."),
+    (r"^(blocks\.\d+)\.G\.norm\.", r"\1.norm2."),
+    (r"^(blocks\.\d+)\.[FG]\.", r"\1."),
+    (r"^(blocks\.\d+)\.res_proj\.", r"\1.proj."),
+    (r"^(blocks\.\d+)\.pre_q_fuse\.fuse_fn\.(fc[12])\.", r"\1.fuse.\2."),
+)
 _OTHER_NETWORKS = (
-    ("rev_backbone.", "a reversible MViT, whose two streams this network does not have"),
-    ("backbone.rev_backbone.", "a reversible MViT, whose two streams this network does not have"),
+    ("fuse.fuse_fn.", "a reversible MViT with an MLP before its classifier (MVIT.REV.RESPATH_FUSE)"),
     ("mask_token", "pre-training by masks, without a classifier"),
     ("pred_head.", "pre-training by masks, without a classifier"),
     ("decoder_embed.", "pre-training by masks, without a classifier"),
@@ -63,6 +77,7 @@ _PLAIN_HEAD = (r"^head\.(weight|bias)$", r"head.projection.\1")
 """Where people replaced the classifier by one linear layer, in any layout."""
 
 _RENAMES: dict[str, tuple[tuple[str, str], ...]] = {
+    "pyslowfast-reversible": _REVERSIBLE,
     "torchvision": _TORCHVISION,
     "pytorchvideo": _PYTORCHVIDEO,
     "mmaction2": _MMACTION2,
@@ -80,6 +95,14 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> Layout:
     for prefix, what in _OTHER_NETWORKS:
         if has(prefix):
             raise CheckpointError(f"the tensors {prefix}* are those of {what}", "mvit runs MViT with one classifier")
+    if has("rev_backbone.layers."):
+        if any(re.search(r"\.pre_q_fuse\.fuse_fn\.\d", key) for key in shapes):
+            raise CheckpointError(
+                "the file is of a reversible MViT that normalises its streams before they are joined"
+                " (MVIT.REV.PRE_Q_FUSION ln+concat_linear)",
+                "known are avg and concat_linear_2",
+            )
+        return "pyslowfast-reversible"
     if has("conv_proj."):
         return "torchvision"
     if has("backbone.patch_embed.", "backbone.blocks."):

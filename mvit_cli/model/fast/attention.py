@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from mvit_cli.arch.blocks import BlockSpec
 from mvit_cli.arch.grid import THW
 from mvit_cli.arch.positions import distances
+from mvit_cli.model.pooling_attention import PoolingAttention, TokenPool
 from mvit_cli.model.fast.int8 import Int8Linear
 from mvit_cli.model.fast.layout import FoldedPool, RowLayout, joined, read_positions
-from mvit_cli.model.mvit import PoolingAttention, TokenPool
 from mvit_cli.model.position import relative_rows, resize_rel_pos
 
 QUERY_BLOCK = 256
@@ -168,9 +168,11 @@ class FastAttention(nn.Module):
 
 def part_of(linear: nn.Linear, outputs: slice) -> nn.Linear:
     """The layer that gives some of the outputs; it shares the weights."""
-    part = nn.Linear(linear.in_features, len(linear.bias[outputs]), device="meta")
+    has_bias = linear.bias is not None
+    part = nn.Linear(linear.in_features, len(linear.weight[outputs]), has_bias, device="meta")
     part.weight = nn.Parameter(linear.weight.detach()[outputs], requires_grad=False)
-    part.bias = nn.Parameter(linear.bias.detach()[outputs], requires_grad=False)
+    if has_bias:
+        part.bias = nn.Parameter(linear.bias.detach()[outputs], requires_grad=False)
     return part
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvit_cli.arch.grid import THW, half, pooled_grid, pooled_length
-from mvit_cli.model.mvit import TokenPool, average_pool, split_cls
+from mvit_cli.model.pooling_attention import TokenPool, average_pool, split_cls
 
 WORTH_GATHERING = 0.7
 """Share of the positions up to which projecting only those is faster than projecting all; gathering costs a copy."""

@@ -57,7 +57,7 @@ class FastMViT(nn.Module):
         self.norm, self.head, self.cls_token = model.norm, model.head, model.cls_token
         self.tables = {name: getattr(model, name) for name in POSITION_NAMES}
         specs = block_specs(model.config)
-        make = PlainBlock if model.config.pool_first else FastBlock
+        make = PlainBlock if model.config.pool_first or model.config.streams == 2 else FastBlock
         blocks = cast(Iterable[Block], model.blocks)
         self.blocks = nn.ModuleList(make(block, spec) for block, spec in zip(blocks, specs, strict=True))
 
@@ -65,11 +65,11 @@ class FastMViT(nn.Module):
         """Takes 8-bit integers for the weights of all linear layers but the classifier; for a CPU.
 
         Raises:
-            ValueError: if the network pools before it projects.
+            ValueError: if the network pools before it projects, or is reversible.
         """
         for block in self.blocks:
             if not isinstance(block, FastBlock):
-                raise ValueError("networks that pool before they project have no int8 layers")
+                raise ValueError("reversible networks, and those that pool before they project, have no int8 layers")
             block.to_int8()
         return self
 
@@ -107,7 +107,7 @@ class FastMViT(nn.Module):
         config = self.config
         t, h, w = clips.shape[2:]
         grid = pooled_grid((t, h, w), config.patch_kernel, config.patch_stride, config.patch_padding)
-        return max(1, CPU_TOKEN_ELEMENTS // (prod(grid) * config.stage_channels[0]))
+        return max(1, CPU_TOKEN_ELEMENTS // (prod(grid) * config.streams * config.stage_channels[0]))
 
     def _logits(self, clips: Tensor, stop: Event | None) -> Tensor:
         """`(B, 3, T, H, W)` -> `(B, num_classes)`."""
@@ -158,7 +158,8 @@ class FastMViT(nn.Module):
             torch.add(grid, positions[:, layout.num_cls :].unflatten(1, layout.thw), out=layout.grid(x))
         if self.cls_token is not None:
             layout.cls(x).copy_(self.cls_token if positions is None else self.cls_token + positions[:, :1])
-        return (x if self.norm_stem is None else self.norm_stem(x)), layout
+        x = x if self.norm_stem is None else self.norm_stem(x)
+        return (x.repeat(1, 2) if self.config.streams == 2 else x), layout
 
     def _pooled(self, x: Tensor, layout: RowLayout) -> Tensor:
         """What the classifier sees of the rows `(R, C)`: `(B, C)`."""
@@ -245,7 +246,7 @@ class FastBlock(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """A block as it is, between rows and tokens: for pooling before the projection, where there is little to save."""
+    """A block as it is, between rows and tokens: for two streams, and for pooling before the projection."""
 
     def __init__(self, block: Block, spec: BlockSpec) -> None:
         super().__init__()
