@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mvit_cli.model.attention import LAYER_NORM_EPS
+from mvit_cli.model.pooling_attention import LAYER_NORM_EPS
 
 
 @dataclass(frozen=True)

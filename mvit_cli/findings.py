@@ -1,4 +1,4 @@
-"""What `mvit eval`, `mvit embed` and `mvit similar` give, as types, like those of `records.py`."""
+"""What `mvit eval`, `mvit embed`, `mvit similar` and `mvit export` give, as types, like those of `records.py`."""
 
 from typing import Annotated, Literal, NotRequired, TypedDict
 
@@ -13,7 +13,7 @@ from mvit_cli.records import (
     Span,
     WindowSpan,
 )
-from mvit_cli.rules import Amount, Count, Rule, Share
+from mvit_cli.rules import Amount, Count, Rule, Share, Size
 
 Interval = Annotated[list[Share], Rule("Lower and upper end.", min_items=2, max_items=2)]
 OrderName = Literal["in_order", "reversed", "shuffled"]
@@ -166,3 +166,21 @@ class DuplicateGroup(TypedDict):
 
     lowest: Annotated[float, Rule("The lowest cosine of the pairs that made the group.")]
     members: Annotated[list[Member], Rule(min_items=2)]
+
+
+# mvit export
+
+
+class Exported(TypedDict):
+    """The file that was written."""
+
+    path: str
+    format: Literal["onnx", "openvino", "pt2", "torchscript"]
+    preset: str | None
+    weights: str
+    dtype: DtypeName
+    batch: Annotated[Size | None, Rule("Clips at a time; null: any number.")]
+    bytes: Annotated[Count, Rule("Of all its files.")]
+    largest_difference: Annotated[
+        float | None, Rule("With --check: between its logits and ours, on three clips.", minimum=0)
+    ]

@@ -383,21 +383,3 @@ class Profile(TypedDict):
     results: Annotated[list[ProfileResult | ProfileFailure], Rule(min_items=1)]
     end_to_end: NotRequired[EndToEnd]
     notes: list[str]
-
-
-# mvit export
-
-
-class Exported(TypedDict):
-    """The file that was written."""
-
-    path: str
-    format: Literal["onnx", "openvino", "pt2", "torchscript"]
-    preset: str | None
-    weights: str
-    dtype: DtypeName
-    batch: Annotated[Size | None, Rule("Clips at a time; null: any number.")]
-    bytes: Annotated[Count, Rule("Of all its files.")]
-    largest_difference: Annotated[
-        float | None, Rule("With --check: between its logits and ours, on three clips.", minimum=0)
-    ]

@@ -96,7 +96,7 @@ def test_a_hash_in_the_files_name_stands_in_the_card(published: Card) -> None:
 def test_files_of_the_cache_do_not_collide() -> None:
     urls = [load_card(name).source.url for name in PUBLISHED]
     files = [url.rpartition("/")[2] for url in urls if url]
-    assert len(files) == len(set(files)) == 33
+    assert len(files) == len(set(files)) == 35
 
 
 def test_figures_are_plausible_and_have_a_source(published: Card) -> None:

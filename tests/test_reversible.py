@@ -64,7 +64,7 @@ def config_of(kind: str) -> MViTConfig:
 
 def native(config: MViTConfig) -> dict[str, torch.Tensor]:
     """The state dict of PySlowFast; an image network with q, k and v apart and flat kernels, as the published one."""
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for key, shape in parameter_shapes(config).items():
         name = key
         if key.startswith("blocks."):

@@ -33,7 +33,7 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "training": GROUND | {"arch", "checkpoints", "evaluation", "media", "model", "recognition", "trained"},
     "insight": GROUND | {"arch", "media", "model", "recognition"},
     "engines": GROUND | {"checkpoints", "media", "recognition"},
-    "export": GROUND | {"arch", "model", "recognition"},
+    "export": GROUND | {"arch", "findings", "model", "recognition"},
     "cli": GROUND
     | {
         "arch",

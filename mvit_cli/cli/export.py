@@ -9,7 +9,7 @@ from mvit_cli.cli.flags import DtypeName, Preset, Quiet, Weights, WeightsKey
 from mvit_cli.errors import tell
 
 if TYPE_CHECKING:
-    from mvit_cli.records import Exported
+    from mvit_cli.findings import Exported
 
 FormatName = Literal["onnx", "openvino", "pt2", "torchscript"]
 

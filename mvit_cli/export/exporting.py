@@ -15,7 +15,7 @@ from mvit_cli.arch.cost import RGB
 from mvit_cli.errors import MViTError, UsageError, first_line
 from mvit_cli.export.described import as_text, description
 from mvit_cli.export.targets import FORMATS, FormatName, check_installed
-from mvit_cli.records import Exported
+from mvit_cli.findings import Exported
 
 if TYPE_CHECKING:
     import torch

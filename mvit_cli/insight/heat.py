@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mvit_cli.model import MViT
-    from mvit_cli.model.mvit import Block, PooledQKV
+    from mvit_cli.model.mvit import Block
+    from mvit_cli.model.pooling_attention import PooledQKV
 
 Method = Literal["split", "rollout"]
 

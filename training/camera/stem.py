@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mvit_cli.model.attention import TokenPool
+from mvit_cli.model.pooling_attention import TokenPool
 
 WAVELENGTHS_PX = (5.0, 8.0, 13.0, 20.0)
 SPEEDS_PX = (0.0, 0.4, 1.0, 2.5)  # a frame

@@ -33,7 +33,7 @@ _ROOTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"answer": findings.Answer, "group": findings.DuplicateGroup},
     ),
     "eval": ("mvit eval --format json", {"evaluation": findings.Evaluation}),
-    "export": ("mvit export, in a pipe", {"exported": records.Exported}),
+    "export": ("mvit export, in a pipe", {"exported": findings.Exported}),
 }
 _NAMES = {kind: name for _, roots in _ROOTS.values() for name, kind in roots.items()} | {
     records.DescribedWeights: "weights"
