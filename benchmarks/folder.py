@@ -25,27 +25,27 @@ import torch
 from mvit_cli.media.request import Decoded, DecodeRequest
 from mvit_cli.media.workers.pool import DecodePool
 from mvit_cli.recognition.batching import Item, groups, scored
+from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.options import PredictOptions
 from mvit_cli.recognition.plan import plan
-from mvit_cli.recognition.recogniser import Recogniser
 
 END_TO_END, DECODING, NETWORK = "end to end", "decoding alone", "network alone"
 
 
-def requests(recogniser: Recogniser, paths: list[str]) -> Iterator[DecodeRequest]:
+def requests(recogniser: LocalEngine, paths: list[str]) -> Iterator[DecodeRequest]:
     """What `predict` asks of the decoding processes."""
     recipe = recogniser.recipe
     for path in paths:
         yield DecodeRequest(path, recipe.sampling, recipe.transform, recipe.views.clips, recipe.views.crops)
 
 
-def decode(recogniser: Recogniser, paths: list[str], workers: int) -> list[Decoded]:
+def decode(recogniser: LocalEngine, paths: list[str], workers: int) -> list[Decoded]:
     """The clips of all files that can be read."""
     with DecodePool(workers) as pool, closing(pool.imap(requests(recogniser, paths))) as outcomes:
         return [outcome for outcome in outcomes if isinstance(outcome, Decoded)]
 
 
-def score(recogniser: Recogniser, decoded: list[Decoded]) -> None:
+def score(recogniser: LocalEngine, decoded: list[Decoded]) -> None:
     """The network on clips that lie ready."""
     items = [Item("", outcome) for outcome in decoded]
     for _ in scored(recogniser.scorer, groups(items, lambda: recogniser.scorer.batch_size)):

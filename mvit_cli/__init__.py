@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mvit_cli.errors import MViTError
     from mvit_cli.evaluation.evaluate import evaluate
     from mvit_cli.recognition.predict import predict
-    from mvit_cli.recognition.resident import Recogniser, preprocess
+    from mvit_cli.recognition.recogniser import Recogniser, preprocess
     from mvit_cli.records import ErrorRow, OkRow, Row
     from mvit_cli.trained import Trained
     from mvit_cli.training.train import train
@@ -45,7 +45,7 @@ _HOMES = {
     "MViTConfig": "mvit_cli.arch.config",
     "MViTError": "mvit_cli.errors",
     "OkRow": "mvit_cli.records",
-    "Recogniser": "mvit_cli.recognition.resident",
+    "Recogniser": "mvit_cli.recognition.recogniser",
     "Row": "mvit_cli.records",
     "Trained": "mvit_cli.trained",
     "build_model": "mvit_cli.checkpoints.load",
@@ -54,7 +54,7 @@ _HOMES = {
     "load_model": "mvit_cli.checkpoints.load",
     "load_state_dict": "mvit_cli.checkpoints.load",
     "predict": "mvit_cli.recognition.predict",
-    "preprocess": "mvit_cli.recognition.resident",
+    "preprocess": "mvit_cli.recognition.recogniser",
     "summarize": "mvit_cli.arch.summary",
     "train": "mvit_cli.training.train",
 }

@@ -18,9 +18,9 @@ from mvit_cli.errors import MViTError
 from mvit_cli.export import exporting
 from mvit_cli.export.exporting import Export, export
 from mvit_cli.export.targets import FORMATS, FormatName, chosen_format
+from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.options import PredictOptions
 from mvit_cli.recognition.plan import plan
-from mvit_cli.recognition.recogniser import Recogniser
 from mvit_cli.recognition.runtimes import KEY, RuntimeName
 
 TARGETS: dict[FormatName, str] = {
@@ -37,7 +37,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return golden.write_checkpoint("small_pysf_v2", tmp_path_factory.mktemp("weights"))
 
 
-def opened(weights: Path, **options: Any) -> Recogniser:
+def opened(weights: Path, **options: Any) -> LocalEngine:
     return plan(PredictOptions(weights=weights, device="cpu", fast=False, **options)).open()
 
 

@@ -19,7 +19,7 @@ from tiny_network import write_weights
 
 import mvit_cli
 from mvit_cli.cli.main import Terminated, run
-from mvit_cli.recognition.recogniser import request_for
+from mvit_cli.recognition.local_engine import request_for
 from mvit_cli.training.asked import TrainOptions
 from mvit_cli.training.finetune import schedule_of, settings_of
 from mvit_cli.training.looks import is_sided, look_of

@@ -17,13 +17,13 @@ import mvit_cli
 from mvit_cli.errors import CheckpointError, MViTError, UsageError
 from mvit_cli.media.decode import decode
 from mvit_cli.media.request import DecodeRequest, Detail, Windows
+from mvit_cli.recognition.local_engine import Inputs, LocalEngine, sources_of
 from mvit_cli.recognition.options import PredictArguments, PredictOptions
 from mvit_cli.recognition.plan import RANDOM_WEIGHTS, plan
-from mvit_cli.recognition.recogniser import Inputs, Recogniser, sources_of
 from mvit_cli.report.predict.writers import ends_input
 
 
-def rows_of(recogniser: Recogniser, inputs: Inputs, workers: int) -> Iterator[dict]:
+def rows_of(recogniser: LocalEngine, inputs: Inputs, workers: int) -> Iterator[dict]:
     """The rows, with another number of decoding processes."""
     return replace(recogniser, options=replace(recogniser.options, workers=workers)).predict(inputs)
 
@@ -34,7 +34,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def recogniser(weights: Path) -> Recogniser:
+def recogniser(weights: Path) -> LocalEngine:
     return plan(PredictOptions(weights=weights, top=7)).open()
 
 
@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rows(recogniser: Recogniser, folder: Path) -> list[dict]:
+def rows(recogniser: LocalEngine, folder: Path) -> list[dict]:
     inputs = [str(folder), str(folder / "nowhere.mp4"), folder / "a good.mp4"]
     return list(rows_of(recogniser, inputs, workers=2))
 
@@ -75,7 +75,7 @@ def test_the_same_file_gives_the_same_scores(rows: list[dict]) -> None:
 
 
 def test_scores_are_the_mean_over_the_views_of_the_decoded_file(
-    rows: list[dict], recogniser: Recogniser, weights: Path, folder: Path
+    rows: list[dict], recogniser: LocalEngine, weights: Path, folder: Path
 ) -> None:
     recipe = recogniser.recipe
     request = DecodeRequest(str(folder / "a good.mp4"), recipe.sampling, recipe.transform, num_clips=5)
@@ -114,7 +114,7 @@ def test_a_still_image_stands_for_a_video_with_a_warning(rows: list[dict]) -> No
     assert any("still image" in text for text in still["warnings"])
 
 
-def test_a_network_that_needs_motion_refuses_a_still_image(recogniser: Recogniser, folder: Path) -> None:
+def test_a_network_that_needs_motion_refuses_a_still_image(recogniser: LocalEngine, folder: Path) -> None:
     moving = replace(recogniser, recipe=replace(recogniser.recipe, stills=False))
     (row,) = rows_of(moving, folder / "e still.png", workers=0)
     assert (row["status"], row["error"]["kind"]) == ("error", "unsupported")
@@ -128,7 +128,7 @@ def test_a_file_alone_tells_its_network(rows: list[dict], weights: Path) -> None
     assert (rows[0]["preset"], rows[0]["weights"]) == (None, str(weights))
 
 
-def test_rows_are_made_as_they_are_asked_for(recogniser: Recogniser) -> None:
+def test_rows_are_made_as_they_are_asked_for(recogniser: LocalEngine) -> None:
     taken = 0
 
     def endless() -> Iterator[str]:
@@ -144,7 +144,7 @@ def test_rows_are_made_as_they_are_asked_for(recogniser: Recogniser) -> None:
 
 
 def test_rows_of_windows_are_those_of_the_same_seconds_as_files(
-    recogniser: Recogniser, tmp_path: Path, folder: Path
+    recogniser: LocalEngine, tmp_path: Path, folder: Path
 ) -> None:
     recipe = replace(recogniser.recipe, windows=Windows(2.4, 1.2), views=replace(recogniser.recipe.views, clips=1))
     in_windows, alone = (replace(recogniser, recipe=replace(recipe, windows=w)) for w in (recipe.windows, None))
@@ -163,7 +163,7 @@ def test_rows_of_windows_are_those_of_the_same_seconds_as_files(
     assert [row["predictions"] for row in found[5:]] == [row["predictions"] for row in found[:4]]
 
 
-def test_one_row_of_an_input_says_that_it_is_the_last(recogniser: Recogniser, tmp_path: Path) -> None:
+def test_one_row_of_an_input_says_that_it_is_the_last(recogniser: LocalEngine, tmp_path: Path) -> None:
     film = write_video(tmp_path / "film.mp4", 130)
     for windows in (Windows(2.0, 1.0), Windows(1.0, 2.1), Windows(1.0, 1.0, 2)):
         cut = replace(recogniser, recipe=replace(recogniser.recipe, windows=windows))
@@ -191,12 +191,12 @@ def test_impossible_windows_are_wrong_usage(weights: Path, wrong: dict) -> None:
         mvit_cli.predict(["nowhere.mp4"], weights=weights, **wrong)
 
 
-def test_a_single_path_is_one_input(recogniser: Recogniser, folder: Path) -> None:
+def test_a_single_path_is_one_input(recogniser: LocalEngine, folder: Path) -> None:
     assert len(list(rows_of(recogniser, folder / "c short.mp4", workers=0))) == 1
     assert len(list(rows_of(recogniser, str(folder / "c short.mp4"), workers=0))) == 1
 
 
-def test_an_error_inside_one_file_is_its_own_row(recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_inside_one_file_is_its_own_row(recogniser: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     forward = recogniser.scorer.model.forward
     calls = itertools.count()
 
@@ -211,7 +211,7 @@ def test_an_error_inside_one_file_is_its_own_row(recogniser: Recogniser, monkeyp
     assert second["status"] == "ok"
 
 
-def test_a_gpu_that_fails_ends_the_run(recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_fails_ends_the_run(recogniser: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(clips: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore lines")
 
@@ -267,7 +267,7 @@ class TestLabels:
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Recogniser:
+def network(tmp_path_factory: pytest.TempPathFactory) -> LocalEngine:
     """A network for images."""
     config = replace(CONFIG, frames=1, patch_kernel=(1, 7, 7), patch_stride=(1, 4, 4), patch_padding=(0, 3, 3))
     return plan(
@@ -276,18 +276,18 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Recogniser:
 
 
 class TestImageNetwork:
-    def test_sees_the_middle_frame_of_a_video(self, network: Recogniser) -> None:
+    def test_sees_the_middle_frame_of_a_video(self, network: LocalEngine) -> None:
         (row,) = rows_of(network, clip("rot90.mp4"), workers=0)
         assert row["views"] == "1x1"
         middle = (row["clips"][0]["start_s"] + row["clips"][0]["end_s"]) / 2
         assert middle == pytest.approx(row["duration_s"] / 2, abs=0.05)  # a frame of 25 a second
 
-    def test_sees_an_image_without_a_warning(self, network: Recogniser, folder: Path) -> None:
+    def test_sees_an_image_without_a_warning(self, network: LocalEngine, folder: Path) -> None:
         (row,) = rows_of(network, folder / "e still.png", workers=0)
         assert row["status"] == "ok"
         assert not any("still" in text for text in row["warnings"])
 
-    def test_several_clips_are_several_frames(self, network: Recogniser) -> None:
+    def test_several_clips_are_several_frames(self, network: LocalEngine) -> None:
         three = replace(network, recipe=replace(network.recipe, views=replace(network.recipe.views, clips=3)))
         (row,) = rows_of(three, clip("rot90.mp4"), workers=0)
         starts = [part["start_s"] for part in row["clips"]]
@@ -313,7 +313,7 @@ def test_the_plain_network_gives_the_scores_of_the_fast_path(weights: Path, fold
         assert entry["score"] == pytest.approx(expected[entry["index"]], abs=1e-5)  # other summation order in float32
 
 
-def test_each_row_comes_with_the_pictures_of_its_file(recogniser: Recogniser, folder: Path) -> None:
+def test_each_row_comes_with_the_pictures_of_its_file(recogniser: LocalEngine, folder: Path) -> None:
     def every_second_in_strips(number: int) -> Detail:
         return "strips" if number % 2 else "poster"
 

@@ -7,10 +7,10 @@ import torch
 
 import mvit_cli
 from mvit_cli.errors import MediaError
+from mvit_cli.recognition.local_engine import sources_of
 from mvit_cli.recognition.options import PredictOptions
 from mvit_cli.recognition.plan import plan
 from mvit_cli.recognition.readout import Features, reading
-from mvit_cli.recognition.recogniser import sources_of
 
 CLIP = str(Path(__file__).parent / "data" / "pan_left.mp4")
 pytestmark = pytest.mark.usefixtures("decoding_in_this_process")

@@ -14,9 +14,9 @@ from tiny_network import write_weights
 import mvit_cli
 from mvit_cli.checkpoints.load import load_file
 from mvit_cli.recognition.labelled import LabelledClip
+from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.options import PredictOptions
 from mvit_cli.recognition.plan import plan
-from mvit_cli.recognition.recogniser import Recogniser
 from mvit_cli.training.alike import BITS, leaks_between, perceptual_hash
 from mvit_cli.training.feature_cache import FeatureCache
 from mvit_cli.training.features import Features, extracting, features_of, identity_of, seeing_all_blocks
@@ -31,7 +31,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(path: Path) -> Recogniser:
+def engine(path: Path) -> LocalEngine:
     opened = plan(PredictOptions(weights=path, views="2x1", workers=0, device="cpu")).open()
     return extracting(opened, load_file(path))
 
@@ -40,11 +40,11 @@ def clips(*paths: str) -> list[LabelledClip]:
     return [LabelledClip(path, ("a",)) for path in paths]
 
 
-def cache(folder: Path, engine: Recogniser) -> FeatureCache:
+def cache(folder: Path, engine: LocalEngine) -> FeatureCache:
     return FeatureCache(folder, identity_of(engine, "digest"), 32)
 
 
-def test_features_are_those_that_predict_classifies_by(engine: Recogniser, path: Path, tmp_path: Path) -> None:
+def test_features_are_those_that_predict_classifies_by(engine: LocalEngine, path: Path, tmp_path: Path) -> None:
     with cache(tmp_path, engine) as kept:
         (found,) = features_of(engine, clips(CLIP), kept)
     assert found.rows is not None
@@ -57,7 +57,7 @@ def test_features_are_those_that_predict_classifies_by(engine: Recogniser, path:
             assert np.allclose(found.rows, model.features(clips_).numpy(), atol=1e-5)
 
 
-def test_what_was_computed_is_not_computed_again(engine: Recogniser, tmp_path: Path) -> None:
+def test_what_was_computed_is_not_computed_again(engine: LocalEngine, tmp_path: Path) -> None:
     shutil.copy(CLIP, tmp_path / "copy.mp4")
     named = clips(CLIP, str(tmp_path / "copy.mp4"), str(tmp_path / "none.mp4"), CLIP)
     told: list[tuple[int, bool]] = []
@@ -85,7 +85,7 @@ def test_what_was_computed_is_not_computed_again(engine: Recogniser, tmp_path: P
     assert again.hashes == first[0].hashes != ""
 
 
-def test_other_weights_or_views_have_a_cache_of_their_own(engine: Recogniser, tmp_path: Path) -> None:
+def test_other_weights_or_views_have_a_cache_of_their_own(engine: LocalEngine, tmp_path: Path) -> None:
     own = identity_of(engine, "digest")
     names = set()
     for other in (own, own | {"weights": "x"}, own | {"views": "1x1"}):

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from mvit_cli.embedding.embed import Embedder
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.listing import Listing
+    from mvit_cli.recognition.local_engine import Sources
     from mvit_cli.recognition.options import PredictOptions
-    from mvit_cli.recognition.recogniser import Sources
 
 EXAMPLES = """\b
 Examples:

@@ -12,8 +12,8 @@ from mvit_cli.recognition.processors import leave_processors, share_processors
 
 if TYPE_CHECKING:
     from mvit_cli.engines.cluster import Cluster
+    from mvit_cli.recognition.local_engine import Opened
     from mvit_cli.recognition.plan import Plan
-    from mvit_cli.recognition.recogniser import Opened
 
 Engine = Annotated[
     Literal["local", "ray", "onnx", "openvino"],

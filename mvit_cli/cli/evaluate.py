@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from mvit_cli.evaluation.truth import Truth
     from mvit_cli.findings import Evaluation
     from mvit_cli.recognition.journal import Journal
+    from mvit_cli.recognition.local_engine import LocalEngine
     from mvit_cli.recognition.options import PredictOptions
     from mvit_cli.recognition.plan import Plan
-    from mvit_cli.recognition.recogniser import Recogniser
     from mvit_cli.records import Row
     from mvit_cli.report.predict.page.inputs import Pictures
     from mvit_cli.report.predict.page.writer import Page
@@ -230,7 +230,7 @@ class _Sinks:
 
 @contextmanager
 def _opened_sinks(
-    asked: Arguments, engine: "Recogniser", judge: "Judge", journal: "Journal | None"
+    asked: Arguments, engine: "LocalEngine", judge: "Judge", journal: "Journal | None"
 ) -> Iterator[_Sinks]:
     from mvit_cli.cli.page import opened_page
     from mvit_cli.report.evaluation.wrong_clips import figures_section

@@ -10,8 +10,8 @@ from mvit_cli import __version__
 if TYPE_CHECKING:
     from mvit_cli.cli.outputs import Place
     from mvit_cli.recognition.journal import Journal
+    from mvit_cli.recognition.local_engine import Opened
     from mvit_cli.recognition.recipe import Recipe
-    from mvit_cli.recognition.recogniser import Opened
     from mvit_cli.report.predict.page.about import About
     from mvit_cli.report.predict.page.markup import Html
     from mvit_cli.report.predict.page.writer import Page

@@ -62,9 +62,9 @@ if TYPE_CHECKING:
     from mvit_cli.engines.cluster import Cluster
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.listing import Listing
+    from mvit_cli.recognition.local_engine import Opened, Sources
     from mvit_cli.recognition.options import PredictOptions
     from mvit_cli.recognition.plan import Plan
-    from mvit_cli.recognition.recogniser import Opened, Sources
     from mvit_cli.records import Row
     from mvit_cli.report.predict.page.inputs import Pictures
     from mvit_cli.report.predict.progress import RunReport
@@ -227,7 +227,7 @@ def _run(
     sources: "Sources",
 ) -> None:
     """Gives the rows of all sources to whoever wants them."""
-    from mvit_cli.recognition.recogniser import no_pictures
+    from mvit_cli.recognition.local_engine import no_pictures
     from mvit_cli.recognition.written import sparing
 
     if form.format != "table":  # whose first lines say it
@@ -258,9 +258,9 @@ def _rows(
     if asked.heatmap is None:
         return recogniser.rows(sources, wanted)
     from mvit_cli.insight.heatmaps import rows_with_heat
-    from mvit_cli.recognition.recogniser import Recogniser
+    from mvit_cli.recognition.local_engine import LocalEngine
 
-    assert isinstance(recogniser, Recogniser)
+    assert isinstance(recogniser, LocalEngine)
     asked.heatmap.mkdir(parents=True, exist_ok=True)
     return rows_with_heat(recogniser, sources, asked.heatmap, wanted)
 

@@ -13,7 +13,7 @@ from mvit_cli.errors import MViTError, UsageError
 if TYPE_CHECKING:
     from mvit_cli.cli.outputs import Place
     from mvit_cli.recognition.journal import Journal
-    from mvit_cli.recognition.recogniser import Opened
+    from mvit_cli.recognition.local_engine import Opened
     from mvit_cli.records import Row
     from mvit_cli.report.predict.page.inputs import Pictures
     from mvit_cli.report.predict.separated import SeparatedFile

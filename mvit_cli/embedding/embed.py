@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from mvit_cli.errors import MediaError, UsageError
 from mvit_cli.findings import EmbedderFacts, VectorRow
+from mvit_cli.recognition.local_engine import Inputs, LocalEngine, Sources, sources_of
 from mvit_cli.recognition.options import PredictArguments, PredictOptions, options_of, said_in_python
 from mvit_cli.recognition.plan import Plan, plan
 from mvit_cli.recognition.readout import Features, reading
-from mvit_cli.recognition.recogniser import Inputs, Recogniser, Sources, sources_of
 from mvit_cli.recognition.rows import ok_row
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Embedder:
         facts: what two files of features must share to be compared.
     """
 
-    engine: Recogniser
+    engine: LocalEngine
     facts: EmbedderFacts
 
     def rows(self, sources: Sources) -> Generator[VectorRow, None, None]:

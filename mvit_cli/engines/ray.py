@@ -20,8 +20,8 @@ from mvit_cli.engines.cluster import Cluster, connected
 from mvit_cli.errors import MediaError, MViTError, first_line
 from mvit_cli.media.request import Detail, Pictures
 from mvit_cli.media.sources import Source
+from mvit_cli.recognition.local_engine import Opened, Sources, no_pictures
 from mvit_cli.recognition.processors import leave_processors, share_processors
-from mvit_cli.recognition.recogniser import Opened, Sources, no_pictures
 from mvit_cli.recognition.rows import error_row
 from mvit_cli.records import Row
 

@@ -18,10 +18,10 @@ from mvit_cli.media.sources import Source
 from mvit_cli.recognition.kept_rows import json_lines
 from mvit_cli.recognition.labelled import LabelledClip
 from mvit_cli.recognition.listing import Listing
+from mvit_cli.recognition.local_engine import LocalEngine, no_pictures
 from mvit_cli.recognition.options import PredictArguments, PredictOptions, options_of, said_in_python
 from mvit_cli.recognition.plan import Plan, plan
 from mvit_cli.recognition.readout import reading
-from mvit_cli.recognition.recogniser import Recogniser, no_pictures
 from mvit_cli.recognition.rows import prediction_list
 from mvit_cli.records import Row
 
@@ -115,7 +115,7 @@ def for_judging(options: PredictOptions, truth: Truth) -> PredictOptions:
     return replace(options, top=max(5, options.top), threshold=None)
 
 
-def judge_of(engine: Recogniser, truth: Truth, seed: int) -> Judge:
+def judge_of(engine: LocalEngine, truth: Truth, seed: int) -> Judge:
     """Who judges the rows of a network.
 
     Raises:
@@ -127,7 +127,7 @@ def judge_of(engine: Recogniser, truth: Truth, seed: int) -> Judge:
 
 
 def judged_rows(
-    engine: Recogniser,
+    engine: LocalEngine,
     sources: Iterator[Source],
     shuffle_seed: int | None = None,
     wanted: "Callable[[int], Detail]" = no_pictures,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mvit_cli.model import MViT
-    from mvit_cli.recognition.recogniser import Recogniser
+    from mvit_cli.recognition.local_engine import LocalEngine
 
 TOLERANCE = 1e-4
 """Between logits in float32: what our own fast path is held to. Sums in another order differ by 1e-6 of MViT's."""
@@ -62,7 +62,7 @@ class Export:
         check_installed(self.format)
 
 
-def export(recogniser: "Recogniser", what: Export) -> Exported:
+def export(recogniser: "LocalEngine", what: Export) -> Exported:
     """Writes the network of a recogniser that was opened with its plain network; whole, or not at all.
 
     Raises:

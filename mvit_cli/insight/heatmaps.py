@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.insight.heat import method_for, rollout, split
 from mvit_cli.media.request import Decoded, Detail, Pictures
-from mvit_cli.recognition.recogniser import Recogniser, Sources, no_pictures
+from mvit_cli.recognition.local_engine import LocalEngine, Sources, no_pictures
 from mvit_cli.recognition.scoring import normalised
 from mvit_cli.records import Row
 
@@ -28,7 +28,7 @@ COLOURS = ((24, 16, 64), (36, 76, 130), (30, 130, 125), (110, 180, 80), (250, 23
 
 
 def rows_with_heat(
-    engine: Recogniser, sources: Sources, folder: Path, wanted: Callable[[int], Detail] = no_pictures
+    engine: LocalEngine, sources: Sources, folder: Path, wanted: Callable[[int], Detail] = no_pictures
 ) -> "Generator[tuple[Row, Pictures | None], None, None]":
     """Yields rows as the engine does; each that is ok has left `NAME.png` and `NAME.npz` in the folder.
 
@@ -60,7 +60,7 @@ def name_of(row: Row) -> str:
     return f"{stem[:80]}{place}-{digest}"
 
 
-def heat_of(engine: Recogniser, pixels: "NDArray[Any]", index: int) -> "NDArray[np.float32]":
+def heat_of(engine: LocalEngine, pixels: "NDArray[Any]", index: int) -> "NDArray[np.float32]":
     """`(views, T, H, W, 3)` pixels -> `(views, T', H', W')`: where the views saw the class; see `heat`."""
     import torch
 
@@ -77,7 +77,7 @@ def heat_of(engine: Recogniser, pixels: "NDArray[Any]", index: int) -> "NDArray[
     return found
 
 
-def _write(engine: Recogniser, decoded: Decoded, row: Any, folder: Path) -> None:
+def _write(engine: LocalEngine, decoded: Decoded, row: Any, folder: Path) -> None:
     import numpy as np
 
     best = row["predictions"][0]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mvit_cli.media.request import Decoded, DecodeRequest
-    from mvit_cli.recognition.recogniser import Recogniser
+    from mvit_cli.recognition.local_engine import LocalEngine
 
 REPEATS = 3
 """Files after the first that are decoded and scored; the median of each phase counts."""
@@ -95,7 +95,7 @@ def _as_json(phases: PhaseTimes) -> Phases:
     }
 
 
-def _recogniser(setup: FileSetup) -> "Recogniser":
+def _recogniser(setup: FileSetup) -> "LocalEngine":
     import torch
 
     from mvit_cli.recognition.options import PredictOptions
@@ -109,7 +109,7 @@ def _recogniser(setup: FileSetup) -> "Recogniser":
     return plan(options).open()
 
 
-def _request(setup: FileSetup, recogniser: "Recogniser") -> "DecodeRequest":
+def _request(setup: FileSetup, recogniser: "LocalEngine") -> "DecodeRequest":
     from mvit_cli.media.request import DecodeRequest
 
     recipe = recogniser.recipe
@@ -173,7 +173,7 @@ def _shares(request: "DecodeRequest") -> tuple[float, float]:
 # Scoring
 
 
-def _scoring(recogniser: "Recogniser", pixels: "NDArray[Any]") -> PhaseTimes:
+def _scoring(recogniser: "LocalEngine", pixels: "NDArray[Any]") -> PhaseTimes:
     """The median of each phase from the pixels to the best classes."""
     runs = [_scored(recogniser, pixels) for _ in range(1 + REPEATS)][1:]
     phases = {name: median([run[name] for run in runs]) for name in runs[0]}
@@ -181,7 +181,7 @@ def _scoring(recogniser: "Recogniser", pixels: "NDArray[Any]") -> PhaseTimes:
     return {"copy to the device": copying, **phases, "normalise": phases["normalise"] - copying}
 
 
-def _scored(recogniser: "Recogniser", pixels: "NDArray[Any]") -> PhaseTimes:
+def _scored(recogniser: "LocalEngine", pixels: "NDArray[Any]") -> PhaseTimes:
     """One run, with hooks where the network begins and ends; `normalise` is all that comes before."""
     from mvit_cli.recognition.rows import prediction_list
 
@@ -207,7 +207,7 @@ def _scored(recogniser: "Recogniser", pixels: "NDArray[Any]") -> PhaseTimes:
     return {"normalise": moments[-1] - moments[0] - model_ms - scores_ms, "model": model_ms, "scores": scores_ms}
 
 
-def _copy_ms(recogniser: "Recogniser", pixels: "NDArray[Any]") -> float:
+def _copy_ms(recogniser: "LocalEngine", pixels: "NDArray[Any]") -> float:
     """The pixels' way to a device with a memory of its own."""
     import torch
 

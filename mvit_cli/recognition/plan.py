@@ -20,6 +20,7 @@ from mvit_cli.media.request import Windows
 from mvit_cli.protocol import Views
 from mvit_cli.recognition.choice import Choice, choose
 from mvit_cli.recognition.device import INT8, check_device_name, pick_device, pick_dtype
+from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.options import Auto, PredictOptions
 from mvit_cli.recognition.proportion import refuse_out_of_proportion
 from mvit_cli.recognition.recipe import (
@@ -32,7 +33,6 @@ from mvit_cli.recognition.recipe import (
     recipe_of_file,
     with_views,
 )
-from mvit_cli.recognition.recogniser import Recogniser
 from mvit_cli.recognition.scoring import Scorer, auto_batch_size, free_memory, memory_of_view
 from mvit_cli.records import DtypeName
 
@@ -85,7 +85,7 @@ class Plan:
             "views": str(views) if views else None,
         }
 
-    def open(self, *, progress: bool = False) -> Recogniser:
+    def open(self, *, progress: bool = False) -> LocalEngine:
         """The network with its weights on its device: the weights are fetched first, then torch is loaded.
 
         Args:
@@ -100,7 +100,7 @@ class Plan:
 
     def around(
         self, model: "MViT", device: "torch.device", dtype: "torch.dtype", path: Path | None = None
-    ) -> Recogniser:
+    ) -> LocalEngine:
         """What stands around a network that is on its device already; `path` is the file of its weights."""
         options = self.options
         recipe = self._recipe(model.config, path)
@@ -129,7 +129,7 @@ class Plan:
             recipe.activation,
             options.deterministic,
         )
-        return Recogniser(
+        return LocalEngine(
             options=options,
             recipe=recipe,
             run={

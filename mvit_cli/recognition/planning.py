@@ -9,10 +9,10 @@ from mvit_cli.arch.summary import preset_of, summarize_config
 from mvit_cli.checkpoints.load import config_from_json
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.protocol import Sampling, Transform
+from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.options import PredictOptions
 from mvit_cli.recognition.plan import Plan, plan
 from mvit_cli.recognition.recipe import Recipe, parse_views
-from mvit_cli.recognition.recogniser import Recogniser
 from mvit_cli.recognition.runtimes import RuntimeName, check_runtime, description_in, opened
 from mvit_cli.recognition.scoring import Scorer
 
@@ -98,7 +98,7 @@ class _ForeignPlan(Plan):
         """As `Plan.recipe`, of what the file says."""
         return self.asked_of(self.told, self.config.num_classes)
 
-    def open(self, *, progress: bool = False) -> Recogniser:
+    def open(self, *, progress: bool = False) -> LocalEngine:
         """As `Plan.open`."""
         import torch
 
@@ -110,7 +110,7 @@ class _ForeignPlan(Plan):
         network = _module(self.choice.found.path, self.engine)
         scorer = Scorer(network, recipe.transform, torch.device("cpu"), torch.float32, batch_size)
         scorer = replace(scorer, whole_batches=self.batch is not None, activation=recipe.activation)
-        return Recogniser(
+        return LocalEngine(
             options=options,
             recipe=recipe,
             run={

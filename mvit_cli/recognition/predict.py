@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Unpack
 
+from mvit_cli.recognition.local_engine import Inputs
 from mvit_cli.recognition.options import PredictArguments, PredictOptions, options_of, said_in_python
 from mvit_cli.recognition.planning import planned
-from mvit_cli.recognition.recogniser import Inputs
 from mvit_cli.records import Row
 
 

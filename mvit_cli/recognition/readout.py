@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mvit_cli.recognition.recogniser import Recogniser
+from mvit_cli.recognition.local_engine import LocalEngine
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,6 +29,6 @@ class Features:
         return features.flatten(2).mean(2) if self.stage else features
 
 
-def reading(engine: Recogniser, readout: Readout) -> Recogniser:
+def reading(engine: LocalEngine, readout: Readout) -> LocalEngine:
     """The engine, whose items have what is read out of the network where scores were."""
     return replace(engine, scorer=replace(engine.scorer, readout=readout, reference=None))

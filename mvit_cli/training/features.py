@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
 from mvit_cli.recognition.labelled import LabelledClip
-from mvit_cli.recognition.recogniser import Recogniser
+from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.scoring import Scorer, Started, normalised
 from mvit_cli.training.alike import perceptual_hash
 from mvit_cli.training.feature_cache import FeatureCache, digest_of
@@ -72,7 +72,7 @@ def seeing_all_blocks(model: "MViT") -> "MViT":
     return other.eval()
 
 
-def extracting(engine: Recogniser, model: "MViT") -> Recogniser:
+def extracting(engine: LocalEngine, model: "MViT") -> LocalEngine:
     """The engine, giving features of all blocks instead of scores."""
     from mvit_cli.model.fast.network import FastMViT
 
@@ -81,7 +81,7 @@ def extracting(engine: Recogniser, model: "MViT") -> Recogniser:
     return replace(engine, scorer=FeatureScorer(runs, scorer.transform, scorer.device, scorer.dtype, scorer.batch_size))
 
 
-def identity_of(engine: Recogniser, weights: str) -> dict[str, Any]:
+def identity_of(engine: LocalEngine, weights: str) -> dict[str, Any]:
     """What features depend on beside the clips; `weights` is the digest of their file."""
     recipe = engine.recipe
     return {
@@ -95,7 +95,7 @@ def identity_of(engine: Recogniser, weights: str) -> dict[str, Any]:
 
 
 def features_of(
-    engine: Recogniser, clips: Sequence[LabelledClip], cache: FeatureCache, told: Told | None = None
+    engine: LocalEngine, clips: Sequence[LabelledClip], cache: FeatureCache, told: Told | None = None
 ) -> Iterator[Features]:
     """Yields the features of each clip, in their order; those that the cache has are not computed again.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.request import DecodeRequest, Look
 from mvit_cli.protocol import Views
-from mvit_cli.recognition.recogniser import Recogniser, request_for
+from mvit_cli.recognition.local_engine import LocalEngine, request_for
 from mvit_cli.recognition.scoring import normalised
 from mvit_cli.training.accuracy import accuracy_of, main_figure
 from mvit_cli.training.asked import TrainOptions
@@ -235,7 +235,7 @@ class _Run:
                     found[place] = item.scores.numpy()
         return found
 
-    def _engine_of(self, tensors: "dict[str, Tensor]", views: Views | None) -> Recogniser:
+    def _engine_of(self, tensors: "dict[str, Tensor]", views: Views | None) -> LocalEngine:
         from mvit_cli.model.fast.network import FastMViT
 
         model = copy.deepcopy(self.model).eval()

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mvit_cli.arch.config import MViTConfig
+from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.plan import Plan
-from mvit_cli.recognition.recogniser import Recogniser
 from mvit_cli.training.probe import Probe
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Opened:
     device: "torch.device"
     dtype: "torch.dtype"
     path: Path | None
-    engine: Recogniser
+    engine: LocalEngine
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from mvit_cli.arch.config import MViTConfig
 from mvit_cli.checkpoints.convert import save_weights
 from mvit_cli.checkpoints.formats.own_protocol import PROTOCOL_KEY, TRAINING_KEY, OwnProtocol, protocol_to_json
 from mvit_cli.checkpoints.load import CONFIG_KEY, config_to_json
-from mvit_cli.recognition.recogniser import Recogniser
+from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.trained import Trained
 from mvit_cli.training.data import Lesson
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def write_own(
-    tensors: "dict[str, Tensor]", config: MViTConfig, engine: Recogniser, lesson: Lesson, result: Trained
+    tensors: "dict[str, Tensor]", config: MViTConfig, engine: LocalEngine, lesson: Lesson, result: Trained
 ) -> None:
     """Writes the weights that the result names, whole or not at all.
 
@@ -42,7 +42,7 @@ def write_own(
     save_weights(tensors, metadata, Path(result["weights"]))
 
 
-def _history(engine: Recogniser, lesson: Lesson, result: Trained) -> dict[str, Any]:
+def _history(engine: LocalEngine, lesson: Lesson, result: Trained) -> dict[str, Any]:
     """What the weights were made of."""
     import numpy as np
     import torch
