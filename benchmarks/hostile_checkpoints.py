@@ -162,7 +162,9 @@ def _odd_kind(held: torch.Tensor, rng: random.Random) -> Any:
 def _odd_shape(rng: random.Random) -> torch.Tensor:
     shape = tuple(rng.choice((0, 1, 2, 3, 7, 24, 96)) for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 5, 9, 20))))
     return (
-        torch.zeros(shape if prod(shape) < 10**5 else shape[:1]) if rng.random() < 0.8 else torch.zeros(1).expand(10**9)
+        torch.zeros(shape if prod(max(n, 1) for n in shape) < 10**5 else shape[:1])
+        if rng.random() < 0.8
+        else torch.zeros(1).expand(10**9)
     )
 
 
