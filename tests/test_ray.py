@@ -116,7 +116,7 @@ def test_a_machine_that_is_taken_away_costs_no_row(paths: list[str], local: list
     from ray.cluster_utils import Cluster as Machines
 
     size: dict[str, Any] = {"object_store_memory": 100 << 20}
-    machines = Machines(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **size})
+    machines: Any = Machines(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **size})
     try:
         machines.add_node(num_cpus=1, **size)
         second = machines.add_node(num_cpus=1, **size)
@@ -128,7 +128,7 @@ def test_a_machine_that_is_taken_away_costs_no_row(paths: list[str], local: list
                     machines.remove_node(second, allow_graceful=False)
         assert compared(rows) == local
     finally:
-        machines.shutdown()  # type: ignore[no-untyped-call]
+        machines.shutdown()
 
 
 def test_the_command_goes_on_after_its_death(folder: Path, paths: list[str], tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def connected(cluster: Cluster) -> Any:
     if address not in ("local", "auto"):
         _probe(address)
     try:
-        own = {"include_dashboard": False} if address == "local" else {}
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)  # type: ignore[arg-type]
+        own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise MViTError(
             f"--address {address}: Ray cannot connect: {first_line(error)}",
