@@ -32,15 +32,24 @@ def method_for(config: MViTConfig) -> Method:
 
 
 def split(model: "MViT", clips: "Tensor", index: int) -> "tuple[Tensor, Tensor]":
-    """What each place adds to the logit of a class.
+    """What each place adds to the logit of a class, and what none does.
 
     Args:
         clips: `(B, 3, T, H, W)`.
         index: of the class.
 
     Returns:
-        `(B, T', H', W')` on the last grid, and `(B,)`, what no place adds: the bias, and of a class token its part.
-        Their sum is the logit.
+        as `by_place`, and `(B,)`: the bias, and of a class token its part. Their sum is the logit.
+
+    Raises:
+        ValueError: the network classifies by its class token.
+    """
+    parts = by_place(model, clips, index)
+    return parts, model(clips)[:, index] - parts.sum(dim=(1, 2, 3))
+
+
+def by_place(model: "MViT", clips: "Tensor", index: int) -> "Tensor":
+    """What each place adds to the logit of a class, `(B, T', H', W')` on the last grid.
 
     Raises:
         ValueError: the network classifies by its class token.
@@ -60,8 +69,8 @@ def split(model: "MViT", clips: "Tensor", index: int) -> "tuple[Tensor, Tensor]"
         deviation = (mean.var(dim=-1, unbiased=False, keepdim=True) + model.norm.eps).sqrt()
         centred = (tokens - tokens.mean(dim=-1, keepdim=True)) / deviation
         parts = (centred * model.norm.weight + model.norm.bias) @ weight / tokens.shape[1]
-    logit = model(clips)[:, index]
-    return parts.unflatten(1, tuple(grid.shape[2:])), logit - parts.sum(dim=1)
+    heat: Tensor = parts.unflatten(1, tuple(grid.shape[2:]))
+    return heat
 
 
 def rollout(model: "MViT", clips: "Tensor") -> "Tensor":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError, MViTError
-from mvit_cli.insight.heat import method_for, rollout, split
+from mvit_cli.insight.heat import by_place, method_for, rollout
 from mvit_cli.media.request import Decoded, Detail, Pictures
 from mvit_cli.recognition.local_engine import LocalEngine, Sources, no_pictures
 from mvit_cli.recognition.scoring import normalised
@@ -71,7 +71,7 @@ def heat_of(engine: LocalEngine, pixels: "NDArray[Any]", index: int) -> "NDArray
     with torch.inference_mode(), scorer.lock:
         for view in torch.from_numpy(pixels):
             clip = normalised(view[None].to(scorer.device), engine.recipe.transform).to(scorer.dtype)
-            heat = split(model, clip, index)[0] if by_split else rollout(model, clip)
+            heat = by_place(model, clip, index) if by_split else rollout(model, clip)
             maps.append(heat[0].float().cpu())
     found: NDArray[np.float32] = torch.stack(maps).numpy()
     return found
