@@ -84,16 +84,10 @@ class Place:
             UsageError: it has what must not be replaced unasked.
             MViTError: it cannot be opened, or another run writes to it.
         """
-        was_there = self.path.exists()
-        stream = self._stream()
-        try:
+        with self._held() as stream:
             if self.path.is_file():
-                self._hold(stream)
-                self._judge(stream, was_there=was_there)
                 stream.truncate(0)
             yield stream
-        finally:
-            stream.close()
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
@@ -103,16 +97,25 @@ class Place:
             UsageError, MViTError: as `opened`.
         """
         was_there = self.path.exists()
+        try:
+            with self._held():
+                yield
+        finally:
+            if not was_there and self.path.is_file() and not self.path.stat().st_size:
+                self.path.unlink()
+
+    @contextmanager
+    def _held(self) -> Iterator[BinaryIO]:
+        """Gives the file as it is, kept from other runs until it is closed, after it was found fit."""
+        was_there = self.path.exists()
         stream = self._stream()
         try:
             if self.path.is_file():
                 self._hold(stream)
                 self._judge(stream, was_there=was_there)
-            yield
+            yield stream
         finally:
             stream.close()
-            if not was_there and self.path.is_file() and not self.path.stat().st_size:
-                self.path.unlink()
 
     def _stream(self) -> BinaryIO:
         """The file, not truncated before it is known what it has."""
