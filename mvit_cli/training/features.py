@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
+from mvit_cli.recognition import readout
 from mvit_cli.recognition.labelled import LabelledClip
 from mvit_cli.recognition.local_engine import LocalEngine
-from mvit_cli.recognition.scoring import Scorer, Started, normalised
+from mvit_cli.recognition.scoring import Scorer, Started
 from mvit_cli.training.alike import perceptual_hash
 from mvit_cli.training.feature_cache import FeatureCache, digest_of
 
@@ -40,13 +41,7 @@ class Features:
 
 
 class FeatureScorer(Scorer):
-    """Gives what the classifier sees of each view, instead of a file's scores."""
-
-    def _one_batch(self, pixels: "Tensor") -> "Tensor":
-        clips = normalised(pixels.to(self.device), self.transform).to(self.dtype)
-        network: Any = self.model
-        features: Tensor = network.features(clips).float()
-        return features
+    """Gives what is read out of each view, where a `Scorer` gives a file's mean."""
 
     def finish(self, started: Started) -> "list[Tensor | MediaError]":
         """One `(views, dims)` for each file, or an error."""
@@ -78,7 +73,10 @@ def extracting(engine: LocalEngine, model: "MViT") -> LocalEngine:
 
     scorer = engine.scorer
     runs = FastMViT(seeing_all_blocks(model))
-    return replace(engine, scorer=FeatureScorer(runs, scorer.transform, scorer.device, scorer.dtype, scorer.batch_size))
+    each_view = FeatureScorer(
+        runs, scorer.transform, scorer.device, scorer.dtype, scorer.batch_size, readout=readout.Features()
+    )
+    return replace(engine, scorer=each_view)
 
 
 def identity_of(engine: LocalEngine, weights: str) -> dict[str, Any]:
