@@ -34,7 +34,7 @@ from mvit_cli.recognition.recipe import (
     with_views,
 )
 from mvit_cli.recognition.scoring import Scorer, auto_batch_size, free_memory, memory_of_view
-from mvit_cli.records import DtypeName
+from mvit_cli.records import DtypeName, Summary
 
 if TYPE_CHECKING:
     import torch
@@ -129,6 +129,11 @@ class Plan:
             recipe.activation,
             options.deterministic,
         )
+        return self.engine_of(scorer, recipe, summary, (assumed, self.labels.note))
+
+    def engine_of(self, scorer: Scorer, recipe: Recipe, summary: Summary, notes: "tuple[str, ...]") -> LocalEngine:
+        """The engine around a network that is ready to score, and what its rows say of themselves."""
+        options = self.options
         return LocalEngine(
             options=options,
             recipe=recipe,
@@ -137,12 +142,12 @@ class Plan:
                 "weights": self.choice.name,
                 "views": str(recipe.views),
                 "activation": recipe.activation,
-                "device": str(device),
-                "dtype": cast("DtypeName", INT8 if options.dtype == INT8 else str(dtype).removeprefix("torch.")),
+                "device": str(scorer.device),
+                "dtype": cast("DtypeName", INT8 if options.dtype == INT8 else str(scorer.dtype).removeprefix("torch.")),
             },
-            notes=tuple(filter(None, (assumed, self.labels.note))),
+            notes=tuple(filter(None, notes)),
             summary=summary,
-            batch_size=batch_size,
+            batch_size=scorer.batch_size,
             card=self.choice.card,
             scorer=scorer,
         )

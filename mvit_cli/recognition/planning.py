@@ -110,22 +110,7 @@ class _ForeignPlan(Plan):
         network = _module(self.choice.found.path, self.engine)
         scorer = Scorer(network, recipe.transform, torch.device("cpu"), torch.float32, batch_size)
         scorer = replace(scorer, whole_batches=self.batch is not None, activation=recipe.activation)
-        return LocalEngine(
-            options=options,
-            recipe=recipe,
-            run={
-                "preset": summary["preset"],
-                "weights": self.choice.name,
-                "views": str(recipe.views),
-                "activation": recipe.activation,
-                "device": "cpu",
-                "dtype": "float32",
-            },
-            notes=tuple(filter(None, (self.labels.note, f"the network runs in {self.engine}"))),
-            summary=summary,
-            batch_size=batch_size,
-            scorer=scorer,
-        )
+        return self.engine_of(scorer, recipe, summary, (self.labels.note, f"the network runs in {self.engine}"))
 
 
 def _module(path: Any, engine: RuntimeName) -> "nn.Module":
