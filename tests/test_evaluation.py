@@ -263,3 +263,16 @@ def test_wrong_usage_says_what_and_what_next(
     given = [text.format(rows=rows, data=labelled) for text in arguments]
     assert run(["eval", *given]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_judging_runs_on_any_engine_that_predict_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It opens its engine as predict does: a runtime that has no file is refused in the same words."""
+    clips = tmp_path / "clips" / "pan left"
+    clips.mkdir(parents=True)
+    (clips / "a.mp4").write_bytes(CLIP.read_bytes())
+    told = []
+    for command in ("predict", "eval"):
+        assert run([command, str(tmp_path / "clips"), "--preset", "camera", "--engine", "ray", "--actors", "none"]) == 2
+        told.append(capsys.readouterr().err)
+    assert told[0] == told[1]
+    assert "--actors none is no number of actors" in told[0]

@@ -124,7 +124,7 @@ def test_the_command_writes_json_in_a_pipe(weights: Path, tmp_path: Path, capsys
     told = json.loads(capsys.readouterr().out)
     assert (told["path"], told["format"], told["batch"]) == (str(target), "torchscript", None)
     assert run(command) == 2
-    assert f"-o {target} is there already" in capsys.readouterr().err
+    assert f"--output {target} is there already and not empty" in capsys.readouterr().err
     assert run([*command, "--force"]) == 0
 
 

@@ -8,30 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mvit_cli.cli.arguments import taking
-from mvit_cli.cli.flags import Device, Force, NoFast, Preset, Quiet, Weights, WeightsKey, count_or_auto
+from mvit_cli.cli.engine import opened_engine
 from mvit_cli.cli.outputs import Place, by_option, check_named
-from mvit_cli.cli.parts import parsed_shard
-from mvit_cli.cli.predict_flags import (
-    BatchSize,
-    FailFast,
-    Hop,
-    Inputs,
-    MaxWindows,
-    Null,
-    Reader,
-    RetryErrors,
-    Shard,
-    Timeout,
-    Views,
-    Window,
-    Workers,
-)
+from mvit_cli.cli.recognising import OfInputs, Recognising
 from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from mvit_cli.embedding.embed import Embedder
     from mvit_cli.recognition.journal import Journal
-    from mvit_cli.recognition.listing import Listing
     from mvit_cli.recognition.local_engine import Sources
     from mvit_cli.recognition.options import PredictOptions
 
@@ -48,10 +32,9 @@ Exit code: 0 every input has features, 1 some have none, 2 wrong usage, 130 inte
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(OfInputs, Recognising):
     """What stands behind `mvit embed`: each field is an option, with its default."""
 
-    inputs: Inputs
     output: Annotated[
         Path,
         typer.Option(
@@ -69,55 +52,13 @@ class Arguments:
     dtype: Annotated[Literal["float32", "float16"], typer.Option("--dtype", help="Number format of the features.")] = (
         "float32"
     )
-    preset: Preset = None
-    weights: Weights = None
-    weights_key: WeightsKey = None
-    views: Views = None
-    window: Window = None
-    hop: Hop = None
-    max_windows: MaxWindows = 100_000
-    device: Device = "auto"
-    batch_size: BatchSize = "auto"
-    workers: Workers = "auto"
-    timeout: Timeout = 60.0
-    reader: Reader = "auto"
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the rows of --output, or of its .part: only the other inputs.")
     ] = False
-    retry_errors: RetryErrors = False
-    force: Force = False
-    fail_fast: FailFast = False
-    null: Null = False
-    shard: Shard = None
-    no_fast: NoFast = False
-    quiet: Quiet = False
-
-    @property
-    def listing(self) -> "Listing":
-        """What is to be looked at."""
-        from mvit_cli.recognition.listing import Listing
-
-        return Listing(tuple(self.inputs), self.null, parsed_shard(self.shard) if self.shard else None)
 
     def options(self) -> "PredictOptions":
         """What is asked of recognition."""
-        from mvit_cli.recognition.options import PredictOptions
-
-        return PredictOptions(
-            preset=self.preset,
-            weights=self.weights,
-            weights_key=self.weights_key,
-            views=self.views,
-            window_s=self.window,
-            hop_s=self.hop,
-            max_windows=self.max_windows,
-            device=self.device,
-            batch_size=count_or_auto(self.batch_size, "--batch-size"),
-            workers=count_or_auto(self.workers, "--workers"),
-            timeout_s=self.timeout,
-            reader=self.reader,
-            fast=not self.no_fast,
-        )
+        return self.in_windows(super().options())
 
 
 def _embed(asked: Arguments) -> None:
@@ -125,23 +66,21 @@ def _embed(asked: Arguments) -> None:
 
     A row for each input, or each window: features, or null and what was wrong with the file.
     """
-    from mvit_cli.embedding.embed import opened
+    from mvit_cli.embedding.embed import embedder_of
     from mvit_cli.embedding.vectors import made_of, part_of
     from mvit_cli.recognition.journal import read_journal
     from mvit_cli.recognition.plan import plan
-    from mvit_cli.recognition.processors import leave_processors, share_processors
 
     place, part = _checked(asked), part_of(asked.output)
     planned = plan(asked.options())
     journal = read_journal(part, planned.windows, retry_errors=asked.retry_errors)
     journal.check(planned.identity)
-    share_processors()
-    embedder = opened(planned, asked.stage, asked.dtype, progress=not asked.quiet)
-    leave_processors(embedder.engine.summary["macs"])
-    journal.check(embedder.engine.run)
-    _check_same(journal, embedder, part)
-    sources = journal.remaining(asked.listing)
-    failed = _run(asked, embedder, journal, sources or (), place)
+    with opened_engine(planned, None, quiet=asked.quiet) as engine:
+        embedder = embedder_of(engine, planned, asked.stage, asked.dtype)
+        journal.check(engine.run)
+        _check_same(journal, embedder, part)
+        sources = journal.remaining(asked.listing)
+        failed = _run(asked, embedder, journal, sources or (), place)
     made_of(part, asked.output, embedder.facts)
     raise typer.Exit(1 if failed else 0)
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mvit_cli.cli.arguments import taking
-from mvit_cli.cli.flags import Device, Force, NoFast, Preset, Quiet, RunDtype, Weights, WeightsKey, count_or_auto
+from mvit_cli.cli.engine import opened_engine
+from mvit_cli.cli.flags import RunDtype
 from mvit_cli.cli.outputs import Place, by_option, check_apart
-from mvit_cli.cli.predict_flags import BatchSize, Labels, Reader, Timeout, Views, Workers
+from mvit_cli.cli.predict_flags import Labels
+from mvit_cli.cli.recognising import OnEngines
 from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from mvit_cli.evaluation.truth import Truth
     from mvit_cli.findings import Evaluation
     from mvit_cli.recognition.journal import Journal
-    from mvit_cli.recognition.local_engine import LocalEngine
+    from mvit_cli.recognition.local_engine import Opened
     from mvit_cli.recognition.options import PredictOptions
     from mvit_cli.recognition.plan import Plan
     from mvit_cli.records import Row
@@ -39,7 +41,7 @@ Exit code: 0 all clips were judged, 1 some could not be recognised, 2 wrong usag
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(OnEngines):
     """What stands behind `mvit eval`: each field is an option, with its default."""
 
     data: Annotated[
@@ -61,17 +63,8 @@ class Arguments:
         bool, typer.Option("--shuffle-frames", help="Judge the same clips with frames reversed and shuffled, too.")
     ] = False
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of shuffling, and of intervals by group.")] = 0
-    preset: Preset = None
-    weights: Weights = None
-    weights_key: WeightsKey = None
     labels: Labels = None
-    views: Views = None
-    device: Device = "auto"
     dtype: RunDtype = "auto"
-    batch_size: BatchSize = "auto"
-    workers: Workers = "auto"
-    timeout: Timeout = 60.0
-    reader: Reader = "auto"
     format: Annotated[
         Literal["table", "json", "csv"] | None,
         typer.Option(
@@ -85,15 +78,9 @@ class Arguments:
     resume: Annotated[bool, typer.Option("--resume", help="Keep the rows that --output has, do only the others.")] = (
         False
     )
-    retry_errors: Annotated[
-        bool, typer.Option("--retry-errors", help="With --resume: do the clips again whose rows are errors.")
-    ] = False
     page: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write a page with the wrong clips (HTML).")
     ] = None
-    force: Force = False
-    no_fast: NoFast = False
-    quiet: Quiet = False
 
     @property
     def places(self) -> list[Place]:
@@ -104,22 +91,7 @@ class Arguments:
 
     def options(self) -> "PredictOptions":
         """What is asked of recognition."""
-        from mvit_cli.recognition.options import PredictOptions
-
-        return PredictOptions(
-            preset=self.preset,
-            weights=self.weights,
-            weights_key=self.weights_key,
-            labels=self.labels,
-            views=self.views,
-            device=self.device,
-            dtype=self.dtype,
-            batch_size=count_or_auto(self.batch_size, "--batch-size"),
-            workers=count_or_auto(self.workers, "--workers"),
-            timeout_s=self.timeout,
-            reader=self.reader,
-            fast=not self.no_fast,
-        )
+        return replace(super().options(), labels=self.labels, dtype=self.dtype)
 
 
 def _evaluate(asked: Arguments) -> None:
@@ -177,30 +149,27 @@ def _of_clips(asked: Arguments) -> "Evaluation":
     """Recognises all clips, or those without a row, and judges all rows."""
     from mvit_cli.evaluation.evaluate import Clips, for_judging, judge_of, judged_rows, refuse_truth
     from mvit_cli.evaluation.truth import read_truth
-    from mvit_cli.recognition.plan import plan
-    from mvit_cli.recognition.processors import leave_processors, share_processors
+    from mvit_cli.recognition.planning import planned
     from mvit_cli.recognition.written import sparing
 
     refuse_truth(asked.truth)
     truth = read_truth(asked.data, asked.split)
-    planned = plan(for_judging(asked.options(), truth))
-    journal = _journal(asked, planned, truth)
+    made = planned(for_judging(asked.options(), truth))
+    journal = _journal(asked, made, truth)
     listing = Clips((), clips=truth.clips)
     sources = journal.remaining(listing) if journal else listing.sources()
-    share_processors()
-    engine = planned.open(progress=not asked.quiet)
-    leave_processors(engine.summary["macs"])
-    judge = judge_of(engine, truth, asked.seed)
-    if journal:
-        journal.check(engine.run)
     seed = asked.seed if asked.shuffle_frames else None
     spared = sparing(by_option(asked.places), sources or ())
-    with (
-        _opened_sinks(asked, engine, judge, journal) as sinks,
-        closing(judged_rows(engine, spared, seed, lambda number: "poster" if asked.page else "none")) as rows,
-    ):
-        for row, pictures in rows:
-            sinks.take(row, pictures)
+    with opened_engine(made, asked.cluster, quiet=asked.quiet) as engine:
+        judge = judge_of(engine, truth, asked.seed)
+        if journal:
+            journal.check(engine.run)
+        with (
+            _opened_sinks(asked, engine, judge, journal) as sinks,
+            closing(judged_rows(engine, spared, seed, lambda number: "poster" if asked.page else "none")) as rows,
+        ):
+            for row, pictures in rows:
+                sinks.take(row, pictures)
     return judge.evaluation()
 
 
@@ -229,9 +198,7 @@ class _Sinks:
 
 
 @contextmanager
-def _opened_sinks(
-    asked: Arguments, engine: "LocalEngine", judge: "Judge", journal: "Journal | None"
-) -> Iterator[_Sinks]:
+def _opened_sinks(asked: Arguments, engine: "Opened", judge: "Judge", journal: "Journal | None") -> Iterator[_Sinks]:
     from mvit_cli.cli.page import opened_page
     from mvit_cli.report.evaluation.wrong_clips import figures_section
     from mvit_cli.report.predict.progress import RunReport

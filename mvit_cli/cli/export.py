@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mvit_cli.cli.flags import DtypeName, Preset, Quiet, Weights, WeightsKey
+from mvit_cli.cli.flags import DtypeName, Force, Preset, Quiet, Weights, WeightsKey
+from mvit_cli.cli.outputs import Place
 from mvit_cli.errors import tell
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def export_command(
         bool,
         typer.Option("--check", help="Run the file beside the network on three clips; 1e-4 is allowed in float32."),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a network as ONNX, OpenVINO, PT2 or TorchScript: clips in, logits out.
@@ -51,12 +52,14 @@ def export_command(
     On a terminal a line says what was written; in a pipe it is JSON.
     """
     from mvit_cli.export.exporting import Export, export, parsed_batch
-    from mvit_cli.export.targets import chosen_format
+    from mvit_cli.export.targets import check_installed, chosen_format
     from mvit_cli.recognition.options import PredictOptions
     from mvit_cli.recognition.plan import plan
 
-    what = Export(chosen_format(format, output), output, parsed_batch(batch), check, force)
-    what.refuse_what_cannot_be()
+    what = Export(chosen_format(format, output), output, parsed_batch(batch), check)
+    check_installed(what.format)
+    place = Place("--output", output, "network", force)
+    place.check([path for path in (weights, labels) if path])
     options = PredictOptions(
         preset=preset, weights=weights, weights_key=weights_key, labels=labels, device="cpu", dtype=dtype, fast=False
     )
@@ -64,7 +67,9 @@ def export_command(
     if not quiet:
         for note in recogniser.notes:
             tell(note)
-    _tell(export(recogniser, what))
+    with place.reserved():
+        written = export(recogniser, what)
+    _tell(written)
 
 
 def _tell(written: "Exported") -> None:

@@ -13,7 +13,7 @@ from mvit_cli.errors import MViTError, UsageError
 if TYPE_CHECKING:
     from mvit_cli.recognition.listing import Listing
 
-Kind = Literal["rows", "page", "picture", "trace"]
+Kind = Literal["rows", "page", "picture", "trace", "network"]
 
 HEAD_BYTES = 1 << 14
 EXAMPLES: dict[Kind, str] = {
@@ -21,9 +21,10 @@ EXAMPLES: dict[Kind, str] = {
     "page": "report.html",
     "picture": "picture.svg",
     "trace": "trace.json.gz",
+    "network": "network.onnx",
 }
-# How a file of ours begins that a later run may replace unasked. Rows never are: they took long.
-_MARKS = {
+# How a file of ours begins that a later run may replace unasked. Rows and networks never are: they took long.
+_MARKS: dict[Kind, re.Pattern[bytes]] = {
     "page": re.compile(rb'<!doctype html>.{0,4000}<meta name="generator" content="mvit">', re.DOTALL),
     "picture": re.compile(rb"\x89PNG.{0,200}Software\0mvit|<\?xml.{0,2000}<dc:title>mvit</dc:title>", re.DOTALL),
     "trace": re.compile(rb'\s*\{\s*"schemaVersion": '),
@@ -141,7 +142,7 @@ class Place:
         stream.seek(0)
         if self.force:
             return
-        if self.kind != "rows" and _MARKS[self.kind].match(_unpacked(head)):
+        if self.kind in _MARKS and _MARKS[self.kind].match(_unpacked(head)):
             return
         if was_there and is_media_name(self.path):
             raise UsageError(
@@ -153,7 +154,7 @@ class Place:
         if self.kind == "rows" and _BEGINS_ROWS.match(head):
             raise UsageError(f"{self} has rows already", "--resume goes on, --force replaces them")
         raise UsageError(
-            f"{self} is there already and " + ("not empty" if self.kind == "rows" else "was not made by this command"),
+            f"{self} is there already and " + ("was not made by this command" if self.kind in _MARKS else "not empty"),
             "name another file; --force replaces it",
         )
 

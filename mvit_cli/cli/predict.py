@@ -3,63 +3,38 @@
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mvit_cli.cli.arguments import taking
-from mvit_cli.cli.engine import Actors, Address, CpusPerActor, Engine, GpusPerActor, opened_engine, parsed_cluster
-from mvit_cli.cli.flags import (
-    Compile,
-    Device,
-    Force,
-    NoFast,
-    Preset,
-    Quiet,
-    RunDtype,
-    Weights,
-    WeightsKey,
-    count_or_auto,
-)
+from mvit_cli.cli.engine import opened_engine
+from mvit_cli.cli.flags import Compile, RunDtype
 from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
 from mvit_cli.cli.page import opened_page
-from mvit_cli.cli.parts import parsed_shard
 from mvit_cli.cli.predict_flags import (
     AllowEmpty,
-    BatchSize,
     Columns,
     CsvSafe,
     Deterministic,
-    FailFast,
     FormatOption,
     Heatmap,
-    Hop,
-    Inputs,
     Labels,
-    MaxWindows,
     MinScore,
     NoStages,
-    Null,
     Output,
-    Reader,
     Report,
     Resume,
-    RetryErrors,
-    Shard,
     Smooth,
     Threshold,
-    Timeout,
     Top,
-    Views,
-    Window,
-    Workers,
 )
+from mvit_cli.cli.recognising import OfInputs, OnEngines
 from mvit_cli.cli.sink import Form, check_resume, check_suffix, chosen_form, opened_writer
 from mvit_cli.errors import MViTError, UsageError
 
 if TYPE_CHECKING:
-    from mvit_cli.engines.cluster import Cluster
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.listing import Listing
     from mvit_cli.recognition.local_engine import Opened, Sources
@@ -88,26 +63,13 @@ Exit code: 0 every input was recognised, 1 some were not, 2 wrong usage, 130 int
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments:
+class Arguments(OfInputs, OnEngines):
     """What stands behind `mvit predict`: each field is an option, with its default."""
 
-    inputs: Inputs
-    preset: Preset = None
-    weights: Weights = None
-    weights_key: WeightsKey = None
     labels: Labels = None
     top: Top = 5
     threshold: Threshold = None
-    views: Views = None
-    window: Window = None
-    hop: Hop = None
-    max_windows: MaxWindows = 100_000
-    device: Device = "auto"
     dtype: RunDtype = "auto"
-    batch_size: BatchSize = "auto"
-    workers: Workers = "auto"
-    timeout: Timeout = 60.0
-    reader: Reader = "auto"
     format: FormatOption = None
     columns: Columns = None
     csv_safe: CsvSafe = False
@@ -117,22 +79,10 @@ class Arguments:
     page: Report = None
     heatmap: Heatmap = None
     resume: Resume = False
-    retry_errors: RetryErrors = False
-    force: Force = False
-    fail_fast: FailFast = False
-    null: Null = False
     allow_empty: AllowEmpty = False
-    shard: Shard = None
-    engine: Engine = "local"
-    address: Address = None
-    actors: Actors = "1"
-    gpus_per_actor: GpusPerActor = 0
-    cpus_per_actor: CpusPerActor = 0.5
-    no_fast: NoFast = False
     compiled: Compile = False
     deterministic: Deterministic = False
     no_stages: NoStages = False
-    quiet: Quiet = False
 
     def rows_place(self) -> Place | None:
         """The file of the rows."""
@@ -145,17 +95,7 @@ class Arguments:
     @property
     def listing(self) -> "Listing":
         """What is to be recognised."""
-        from mvit_cli.recognition.listing import Listing
-
-        shard = parsed_shard(self.shard) if self.shard else None
-        return Listing(tuple(self.inputs), self.null, shard, self.allow_empty)
-
-    @property
-    def cluster(self) -> "Cluster | None":
-        """Where actors of Ray run; None: the network runs here."""
-        if self.engine != "ray":
-            return None
-        return parsed_cluster(self.address, self.actors, self.gpus_per_actor, self.cpus_per_actor)
+        return replace(super().listing, allow_empty=self.allow_empty)
 
     @property
     def places(self) -> list[Place]:
@@ -164,28 +104,14 @@ class Arguments:
 
     def options(self) -> "PredictOptions":
         """What is asked of recognition."""
-        from mvit_cli.recognition.options import PredictOptions
-
-        return PredictOptions(
-            preset=self.preset,
-            weights=self.weights,
-            weights_key=self.weights_key,
+        return replace(
+            self.in_windows(super().options()),
             labels=self.labels,
             top=self.top,
             threshold=self.threshold,
-            views=self.views,
-            window_s=self.window,
-            hop_s=self.hop,
-            max_windows=self.max_windows,
-            device=self.device,
             dtype=self.dtype,
-            batch_size=count_or_auto(self.batch_size, "--batch-size"),
-            workers=count_or_auto(self.workers, "--workers"),
-            timeout_s=self.timeout,
-            reader=self.reader,
             fast=not self.no_fast and self.heatmap is None,  # which needs the plain network
             compiled=self.compiled,
-            engine="local" if self.engine == "ray" else self.engine,
             deterministic=self.deterministic,
         )
 

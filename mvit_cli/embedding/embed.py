@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from mvit_cli.errors import MediaError, UsageError
 from mvit_cli.findings import EmbedderFacts, VectorRow
-from mvit_cli.recognition.local_engine import Inputs, LocalEngine, Sources, sources_of
+from mvit_cli.recognition.local_engine import Inputs, LocalEngine, Opened, Sources, sources_of
 from mvit_cli.recognition.options import PredictArguments, PredictOptions, options_of, said_in_python
 from mvit_cli.recognition.plan import Plan, plan
 from mvit_cli.recognition.readout import Features, reading
@@ -79,15 +79,21 @@ def embed(
 
 
 def opened(planned: Plan, stage: str | None, format: NumberFormat, *, progress: bool = False) -> Embedder:
-    """The network on its device.
+    """The network on its device; raises as `embedder_of`."""
+    return embedder_of(planned.open(progress=progress), planned, stage, format)
+
+
+def embedder_of(engine: Opened, planned: Plan, stage: str | None, format: NumberFormat) -> Embedder:
+    """What gives the features of a network that was opened.
 
     Raises:
-        UsageError: a stage that it does not have, or a network that is compiled or of 8 bits.
+        UsageError: a stage that it does not have, or a network that is compiled, of 8 bits, or not in this process.
     """
     options: PredictOptions = planned.options
-    if options.compiled or options.dtype == "int8":
-        raise UsageError("features are taken of networks that are neither compiled nor int8", "leave it out")
-    engine = planned.open(progress=progress)
+    if options.compiled or options.dtype == "int8" or not isinstance(engine, LocalEngine):
+        raise UsageError(
+            "features are taken of networks in this process that are neither compiled nor int8", "leave it out"
+        )
     stages = [one["name"] for one in engine.summary["stages"] if one["name"] != "head"]
     if stage is not None and stage not in stages:
         raise UsageError(f"--stage {stage} is none of {', '.join(stages)}", "leave it out for what the classifier sees")

@@ -18,7 +18,7 @@ from mvit_cli.media.sources import Source
 from mvit_cli.recognition.kept_rows import json_lines
 from mvit_cli.recognition.labelled import LabelledClip
 from mvit_cli.recognition.listing import Listing
-from mvit_cli.recognition.local_engine import LocalEngine, no_pictures
+from mvit_cli.recognition.local_engine import LocalEngine, Opened, no_pictures
 from mvit_cli.recognition.options import PredictArguments, PredictOptions, options_of, said_in_python
 from mvit_cli.recognition.plan import Plan, plan
 from mvit_cli.recognition.readout import reading
@@ -115,7 +115,7 @@ def for_judging(options: PredictOptions, truth: Truth) -> PredictOptions:
     return replace(options, top=max(5, options.top), threshold=None)
 
 
-def judge_of(engine: LocalEngine, truth: Truth, seed: int) -> Judge:
+def judge_of(engine: Opened, truth: Truth, seed: int) -> Judge:
     """Who judges the rows of a network.
 
     Raises:
@@ -127,7 +127,7 @@ def judge_of(engine: LocalEngine, truth: Truth, seed: int) -> Judge:
 
 
 def judged_rows(
-    engine: LocalEngine,
+    engine: Opened,
     sources: Iterator[Source],
     shuffle_seed: int | None = None,
     wanted: "Callable[[int], Detail]" = no_pictures,
@@ -140,6 +140,8 @@ def judged_rows(
     if shuffle_seed is None:
         yield from engine.rows(sources, wanted)
         return
+    if not isinstance(engine, LocalEngine):
+        raise UsageError("--shuffle-frames shows frames to a network in this process", "leave --engine out")
     if engine.summary["input"]["frames"] < 2:
         raise UsageError("--shuffle-frames: this network sees one frame", "leave it out, or use a network for videos")
     reader = reading(engine, Orders(engine.recipe.activation, shuffle_seed))

@@ -39,31 +39,18 @@ class Export:
         target: the file; of OpenVINO the `.xml`, beside which a `.bin` comes.
         batch: clips at a time; None: any number.
         check: whether the file is run beside our network on three clips.
-        force: whether a file that is there may go.
     """
 
     format: FormatName
     target: Path
     batch: int | None = None
     check: bool = False
-    force: bool = False
-
-    def refuse_what_cannot_be(self) -> None:
-        """Before anything heavy is done.
-
-        Raises:
-            UsageError: the file is there already.
-            MViTError: its folder is not, or the libraries of the format.
-        """
-        if not self.target.parent.is_dir():
-            raise MViTError(f"-o {self.target}: there is no folder {self.target.parent}", "make it first")
-        if self.target.exists() and (self.target.is_dir() or not self.force):
-            raise UsageError(f"-o {self.target} is there already", "name another file; --force replaces one")
-        check_installed(self.format)
 
 
 def export(recogniser: "LocalEngine", what: Export) -> Exported:
     """Writes the network of a recogniser that was opened with its plain network; whole, or not at all.
+
+    A file that is there is replaced: whether it may be is asked before, by `cli/outputs.py`.
 
     Raises:
         MViTError: the libraries of the format are not here, it cannot hold the network, the file cannot be written, or
@@ -71,7 +58,7 @@ def export(recogniser: "LocalEngine", what: Export) -> Exported:
     """
     import torch
 
-    what.refuse_what_cannot_be()
+    check_installed(what.format)
     scorer = recogniser.scorer
     model: MViT = scorer.model  # type: ignore[assignment]
     about = as_text(description(model.config, recogniser.recipe, recogniser.run, what.batch))
