@@ -6,6 +6,7 @@ the schema tells of it beyond its type: its range, its form, and what it means.
 
 from typing import Annotated, Literal, NotRequired, TypedDict, final
 
+from mvit_cli.explained import ExplainedBlock
 from mvit_cli.protocol import Activation, SaidProtocol, ViewsText
 from mvit_cli.rules import Amount, Count, Grid, Rule, Share, Size
 
@@ -114,6 +115,7 @@ class Summary(TypedDict):
             ),
         ]
     ]
+    explained_blocks: NotRequired[Annotated[list[ExplainedBlock], Rule("With --explain.", min_items=1)]]
 
 
 class Comparison(TypedDict):

@@ -93,7 +93,8 @@ def test_all_presets_of_the_contract_are_there() -> None:
     image_v2 = {f"mvitv2_{size}" for size in ("tiny", "small", "base", "large")}
     image_cls = {f"mvitv2_{size}_cls" for size in ("small", "base", "large", "huge")}
     reversible = {"rev_mvit_b_16x4", "rev_mvit_b_in1k"}  # added since
-    assert set(preset_names()) == ours | video | video_v2 | image | image_v2 | image_cls | reversible
+    plain = {"vit_b_8x8"}  # the papers' baseline
+    assert set(preset_names()) == plain | ours | video | video_v2 | image | image_v2 | image_cls | reversible
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,14 @@ def test_every_golden_costs_what_its_code_counts(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "gmacs", "params_m"),
-    [("B", 70.5, 36.6), ("B-32x3", 170, 36.6), ("B-64x3", 455, 36.6), ("v2-S", 64, 34.5), ("v2-B", 225, 51.2)],
+    [
+        ("B", 70.5, 36.6),
+        ("B-32x3", 170, 36.6),
+        ("B-64x3", 455, 36.6),
+        ("v2-S", 64, 34.5),
+        ("v2-B", 225, 51.2),
+        ("vit_b", 179.6, 87.2),
+    ],
 )
 def test_the_papers_figures_come_out(name: str, gmacs: float, params_m: float) -> None:
     summary = summarize(name)

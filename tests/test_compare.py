@@ -82,6 +82,21 @@ def test_markdown_is_one_table_for_github(compare: Compare) -> None:
     assert table[1] == "| :--- |" + " ---: |" * len(preset_names())
 
 
+def test_a_plain_transformer_is_set_beside_with_what_its_long_sequence_costs(compare: Compare) -> None:
+    """By hand: 8 x 14 x 14 and a class token of 768 channels; the products of MViT-B by its lengths."""
+    text = " ".join(compare("B,vit_b").split())
+    each = 2 * 1569 * 1569 * 768
+    assert f"2 × 1,569 × 1,569 × 768 = {each / 1e9:.2f} G are Q K^T and A V" in text
+    assert f"2 × 25,089 × 25,089 × 768 = {2 * 25089**2 * 768 / 1e9:.1f} G in each block" in text
+    lengths = [(25089, 393, 96), (6273, 1569, 192), (6273, 393, 192), (1569, 1569, 384), *[(1569, 393, 384)] * 10]
+    of_mvit = sum(2 * q * kv * dim for q, kv, dim in [*lengths, (393, 1569, 768), (393, 393, 768)])
+    assert rows_of(compare("B,vit_b"))["total GMACs", "Q K^T, A V"] == [
+        f"{of_mvit / 1e9:.2f}",
+        f"{12 * each / 1e9:.2f}",
+    ]
+    assert "pools nothing" not in compare("S,B")
+
+
 def test_another_geometry_is_not_compared_with_the_papers(compare: Compare) -> None:
     rows = rows_of(compare("S,B", "--frames", "8"))
     assert rows["total GMACs", "paper"] == []

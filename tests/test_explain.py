@@ -14,7 +14,8 @@ import mvit_cli
 from mvit_cli.arch import MViTConfig, get_preset, preset_names
 from mvit_cli.arch.summary import summarize_config
 from mvit_cli.cli.main import run
-from mvit_cli.report.summarize.explain import block_sentences, stage_sentences
+from mvit_cli.report.summarize.block_arithmetic import explained_blocks
+from mvit_cli.report.summarize.explain import stage_sentences
 
 FLOOR = re.compile(r"floor\(\((\d+) \+ (\d+) - (\d+)\) / (\d+)\) \+ 1 = (\d+)")
 TOKENS = re.compile(r"(\d+) × (\d+) × (\d+)( \+ 1)? = ([\d,]+) (tokens|queries|keys)")
@@ -103,16 +104,105 @@ def test_the_prose_of_any_architecture_says_what_its_blocks_are(config: MViTConf
     check_against_blocks(config)
 
 
-@settings(max_examples=20, deadline=None)
+# Blocks, step by step
+
+
+def check_steps(config: MViTConfig) -> None:
+    """The factors of each step give its MACs, the steps give the block, and the shapes follow one another."""
+    for block, told in zip(summarize_config(config)["blocks"], explained_blocks(config), strict=True):
+        steps = {step["name"]: step for step in told["steps"]}
+        assert all(step["macs"] == (prod(step["factors"]) if step["factors"] else 0) for step in told["steps"])
+        assert sum(step["macs"] for step in told["steps"]) == block["macs"]
+        assert sum(step["params"] for step in told["steps"]) == block["params"]
+        queries, keys, heads = block["sequence_length"], block["kv_sequence_length"], block["heads"]
+        assert steps["Q K^T"]["gives"] == steps["softmax"]["gives"] == [heads, queries, keys]
+        assert (
+            steps["Q K^T"]["factors"]
+            == steps["A V"]["factors"]
+            == [heads, queries, keys, steps["W_O"]["factors"][1] // heads]
+        )
+        assert told["steps"][-1]["gives"] == [queries, block["dim_out"]]
+        check_arithmetic(f"{told['queries']}; {told['keys']}")
+        for name in ("queries", "keys"):
+            length = int(re.findall(rf"= ([\d,]+) {name}", told[name])[0].replace(",", ""))
+            assert length == {"queries": queries, "keys": keys}[name]
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_the_steps_of_every_preset_add_up_to_its_blocks(preset: str) -> None:
+    check_steps(get_preset(preset).config)
+
+
+@settings(max_examples=40, deadline=None)
 @given(CONFIGS)
-def test_blocks_end_with_the_cost_of_their_attention(config: MViTConfig) -> None:
-    for block, sentence in zip(summarize_config(config)["blocks"], block_sentences(config), strict=True):
-        check_arithmetic(sentence)
-        found = re.search(r"attention 2 × ([\d,]+) × ([\d,]+) × (\d+) = ([\d,]+) MACs", sentence)
-        assert found
-        queries, keys, _, macs = numbers(found.groups())
-        assert (queries, keys) == (block["sequence_length"], block["kv_sequence_length"])
-        assert macs <= block["macs"]
+def test_the_steps_of_any_architecture_add_up_to_its_blocks(config: MViTConfig) -> None:
+    check_steps(config)
+
+
+@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("form", ["table", "markdown"])
+def test_the_printed_steps_add_up_to_the_printed_sums(
+    preset: str, form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the text alone, 80 columns wide: products, sums, and the sums of all blocks, told once for each kind."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["summarize", "--preset", preset, "--blocks", "--explain", "--format", form]) == 0
+    text = capsys.readouterr().out
+    assert form == "markdown" or max(map(len, text.splitlines())) <= 80
+    blocks, seen = mvit_cli.summarize(preset)["blocks"], []
+    for part in re.split(r"^(?:\*\*)?(?=Blocks? \d)", text, flags=re.MULTILINE)[1:]:
+        first, last = span(part)
+        macs = []
+        for line in part.splitlines():
+            cells = [cell.strip(" *") for cell in (line.strip("|").split("|") if form == "markdown" else [line])]
+            line = "  ".join(cells)
+            found = re.search(r"  ((?:[\d,]+ × )+[\d,]+)  .* ([\d,]+)$", line)
+            if found:
+                factors = numbers(tuple(found[1].split(" × ")))
+                assert prod(factors) == numbers((found[2],))[0], line
+                macs.append(prod(factors))
+            elif line.startswith("sum "):
+                assert sum(macs) == numbers((line.split()[-1],))[0]
+        for index in range(first, last + 1):
+            assert sum(macs) == blocks[index]["macs"]
+            seen.append(index)
+    assert seen == list(range(len(blocks)))
+
+
+def span(part: str) -> tuple[int, int]:
+    """First and last of the blocks that a part is about."""
+    named = re.match(r"Blocks? (\d+)(?: to (\d+))?", part)
+    assert named
+    return int(named[1]), int(named[2] or named[1])
+
+
+@pytest.mark.parametrize(
+    ("preset", "index", "key", "words"),
+    [
+        ("B", 0, "keys", "(s_T × s_H × s_W = 1 × 8 × 8 = 64; 25,088 / 64 = 392)"),
+        ("B", 0, "width", "96 → 192 channels, in MLP 2: in the MLP of the last block before the next stage"),
+        ("B", 0, "skip", "normalised and through a linear layer 96 → 192"),
+        ("B", 1, "skip", "the incoming tokens, max-pooled 1×3×3, stride 1×2×2 as the queries are: 6,273 tokens"),
+        ("B", 2, "skip", "to the attention's output the incoming tokens; to the MLP's that sum normalised"),
+        ("v2-S", 1, "width", "96 → 192 channels, in W_Q, W_K and W_V: in the attention of the first block"),
+        ("v2-S", 1, "skip", "the normalised input through a linear layer 96 → 192, max-pooled 1×3×3, stride 1×2×2"),
+        ("v2-S", 2, "width", "192 channels, in and out"),
+        ("vit_b", 0, "keys", "K, V not pooled: 8 × 14 × 14 + 1 = 1,569 keys"),
+        ("rev-B", 0, "skip", "the MLP sees that sum and is added to the second"),
+        ("rev-B", 1, "skip", "joined: their mean"),
+    ],
+)
+def test_skip_connections_widths_and_factors_are_told(preset: str, index: int, key: str, words: str) -> None:
+    assert words in explained_blocks(get_preset(preset).config)[index][key]  # type: ignore[literal-required]
+
+
+def test_it_is_told_why_keys_and_values_share_a_stride(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["summarize", "--blocks", "--explain"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "there must be as many values as keys, in the same order: s_K = s_V" in text
+    assert "Q R^T" not in text  # MViT has no relative positions
+    assert run(["summarize", "--preset", "v2-S", "--blocks", "--explain"]) == 0
+    assert "Q R^T: places" in capsys.readouterr().out
 
 
 def test_the_example_of_the_paper() -> None:
@@ -132,14 +222,11 @@ def test_the_head_counts_what_the_classifier_has() -> None:
 
 def test_each_row_has_its_line_right_below(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
-    assert run(["summarize", "--preset", "v2-S", "--explain", "--blocks"]) == 0
+    assert run(["summarize", "--preset", "v2-S", "--explain"]) == 0
     lines = capsys.readouterr().out.splitlines()
     sentences = stage_sentences(get_preset("v2-S").config, 4)
     for name, sentence in sentences.items():
         row = next(i for i, line in enumerate(lines) if line.startswith(f"{name} "))
-        assert lines[row + 1].strip() == sentence
-    for index, sentence in enumerate(block_sentences(get_preset("v2-S").config)):
-        row = next(i for i, line in enumerate(lines) if re.match(rf" *{index}  scale", line))
         assert lines[row + 1].strip() == sentence
 
 
@@ -158,6 +245,7 @@ def test_files_carry_the_prose_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["summarize", "--explain", "--format", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document.pop("explanation") == stage_sentences(get_preset("B").config, 4)
+    assert document.pop("explained_blocks") == explained_blocks(get_preset("B").config)
     assert document == mvit_cli.summarize("B")
     assert run(["summarize", "--explain", "--format", "markdown"]) == 0
     text = capsys.readouterr().out

@@ -17,7 +17,8 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "errors": set(),
     "protocol": {"rules"},
     "rules": set(),
-    "records": {"protocol", "rules"},
+    "explained": {"rules"},
+    "records": {"explained", "protocol", "rules"},
     "findings": {"protocol", "records", "rules"},
     "trained": {"rules"},
     "weights": set(),  # the folder's place, no code
@@ -25,7 +26,7 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "model": {"arch", "errors"},
     "media": GROUND,
     "checkpoints": GROUND | {"arch", "model", "weights"},
-    "report": {"arch", "errors", "findings", "protocol", "records", "rules", "trained"},
+    "report": {"arch", "errors", "explained", "findings", "protocol", "records", "rules", "trained"},
     "recognition": GROUND | {"arch", "checkpoints", "media", "model"},
     "profiling": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
     "embedding": GROUND | {"checkpoints", "findings", "recognition"},
@@ -50,7 +51,7 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     }
     | {"trained", "training"},
 }
-WITHOUT_TORCH = ("arch", "errors", "media", "protocol", "records", "report", "trained")
+WITHOUT_TORCH = ("arch", "errors", "explained", "media", "protocol", "records", "report", "trained")
 FACES = {"__init__", "__main__"}  # of the whole package: may name every room
 # Shared by several folders.
 ONE_CONCEPT = {  # shared by several folders

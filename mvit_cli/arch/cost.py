@@ -7,6 +7,7 @@ Not counted: norms, activations, softmax, pooling by maximum or average. One MAC
 from dataclasses import dataclass
 from math import prod
 
+from mvit_cli.arch.arithmetic import block_steps
 from mvit_cli.arch.blocks import BlockSpec, head_width
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.positions import absolute_rows
@@ -45,53 +46,8 @@ def patch_embed_cost(config: MViTConfig) -> Cost:
 
 
 def block_cost(config: MViTConfig, block: BlockSpec) -> Cost:
-    """One transformer block: attention, shortcut projection and MLP."""
-    cost = layer_norm(block.dim_in) + layer_norm(block.dim_attn)
-    cost += _projections_cost(config, block) + _pooling_cost(config, block) + _attention_cost(block)
-    if block.fuse_hidden:
-        cost += linear(block.tokens_in, block.dim_in, block.fuse_hidden)
-        cost += linear(block.tokens_in, block.fuse_hidden, block.dim_in)
-    if block.dim_in != block.dim_attn:
-        cost += linear(block.tokens_in, block.dim_in, block.dim_attn)
-    if block.dim_attn != block.dim_out:
-        cost += linear(block.sequence_length, block.dim_attn, block.dim_out)
-    cost += linear(block.sequence_length, block.dim_attn, block.mlp_hidden)
-    return cost + linear(block.sequence_length, block.mlp_hidden, block.dim_out)
-
-
-def _projections_cost(config: MViTConfig, block: BlockSpec) -> Cost:
-    """Q, K and V from the tokens, and the projection of the attention's output."""
-    output = linear(block.sequence_length, block.dim_attn, block.dim_attn)
-    without_bias = Cost(0 if config.qkv_bias else -3 * block.dim_attn, 0)
-    if config.pool_first:
-        queries, keys = block.sequence_length, block.kv_sequence_length
-        return output + sum(
-            (linear(tokens, block.dim_in, block.dim_attn) for tokens in (queries, keys, keys)), without_bias
-        )
-    return output + linear(block.tokens_in, block.dim_in, 3 * block.dim_attn) + without_bias
-
-
-def _pooling_cost(config: MViTConfig, block: BlockSpec) -> Cost:
-    """Depthwise convolutions, one kernel for each channel of a head and shared by the heads, and their norms."""
-    cost = Cost(0, 0)
-    if config.pool_mode != "conv":
-        return cost
-    pooled = [(block.kernel_q, block.thw_out), (block.kernel_kv, block.thw_kv), (block.kernel_kv, block.thw_kv)]
-    for kernel, thw in pooled:
-        if kernel:
-            cost += Cost(prod(kernel) * block.head_dim, prod(thw) * prod(kernel) * block.dim_attn)
-            cost += layer_norm(block.head_dim)
-    if block.joins_streams and block.kernel_q:  # the skip connection is pooled by the queries' kernel too
-        cost += Cost(0, prod(block.thw_out) * prod(block.kernel_q) * block.dim_attn)
-    return cost
-
-
-def _attention_cost(block: BlockSpec) -> Cost:
-    """Both attention products, and the query against the relative-position tables (class token left out)."""
-    products = 2 * block.sequence_length * block.kv_sequence_length * block.dim_attn
-    keys = sum(length for length, rows in zip(block.thw_kv, block.rel_pos_thw, strict=True) if rows)
-    relative = prod(block.thw_out) * keys * block.dim_attn
-    return Cost(sum(block.rel_pos_thw) * block.head_dim, products + relative)
+    """One transformer block: the sum of its steps."""
+    return sum((Cost(step.params, step.macs) for step in block_steps(config, block)), Cost(0, 0))
 
 
 def head_cost(config: MViTConfig) -> Cost:

@@ -108,6 +108,21 @@ _REV_IMAGE = MViTConfig(
     **{**_IMAGE, **_stages(_S, 96, 1, _IMAGE_KV), **_REVERSIBLE, "pos_embed": "joint", "reversible": "mlp"}
 )
 
+_VIT_B = MViTConfig(
+    frames=8,
+    stage_depths=(12,),
+    stage_channels=(768,),
+    stage_heads=(12,),
+    patch_kernel=(1, 16, 16),
+    patch_stride=(1, 16, 16),
+    patch_padding=(0, 0, 0),
+    kernel_q=None,
+    kernel_kv=None,
+    stride_q=(STRIDE_ONE,),
+    stride_kv=(STRIDE_ONE,),
+    pos_embed="joint",
+)
+
 _CAMERA_MOTION = MViTConfig(
     frames=16,
     height=96,
@@ -164,6 +179,12 @@ _REVERSIBLE_NOTE = (
 _REV_IMAGE_NOTE = (
     "The released configuration joins the streams by an MLP, which is 3.1M of the parameters; its checkpoint is "
     "reported with 82.9, the paper with 82.5."
+)
+
+_VIT_NOTE = (
+    "The plain transformer that the MViT paper compares with: one stage, nothing is pooled. No weights are published "
+    "for it; a table of positions for all 1,569 tokens gives the paper's parameters, one for space and one for time "
+    "would give 86.1M."
 )
 
 
@@ -250,6 +271,7 @@ _PRESETS = (
     Preset(
         "rev_mvit_b_in1k", _REV_IMAGE, 1, ("rev-B-image",), _in1k(8.7, 39.0, 82.5, f"{REV} Table 1"), _REV_IMAGE_NOTE
     ),
+    Preset("vit_b_8x8", _VIT_B, 8, ("ViT-B",), _k400(179.6, 87.2, 68.5, f"{V1} Tables 3 and 4"), _VIT_NOTE),
     Preset("camera_motion", _CAMERA_MOTION, 4, ("camera",), None, "Ours; trained by training/camera/train.py."),
 )
 

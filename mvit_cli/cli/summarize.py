@@ -47,7 +47,9 @@ def summarize_command(
         ),
     ] = None,
     blocks: Annotated[bool, typer.Option("--blocks", help="Add a row for each block.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Say below each row how its numbers come about.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say how the numbers come about; with --blocks step by step.")
+    ] = False,
     output: Annotated[Format, typer.Option("--format", help="How the result is written.")] = "table",
     plot: Plot = None,
     force: Force = False,
@@ -86,7 +88,9 @@ def _print(summary: "Summary", config: "MViTConfig", output: Format, blocks: boo
         stages.show_summary(summary, config, blocks=blocks, explained=explain)
         return
     if explain:
-        summary |= {"explanation": stages.explanation(summary, config)}
+        from mvit_cli.report.summarize.block_arithmetic import explained_blocks
+
+        summary |= {"explanation": stages.explanation(summary, config), "explained_blocks": explained_blocks(config)}
     if output == "json":
         write_json(summary)
     elif output == "csv":

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mvit_cli.records import PaperFigures, Stage, Summary
+from mvit_cli.records import Block, PaperFigures, Stage, Summary
 from mvit_cli.report.figures import COUNTED, FILLS, picture
 from mvit_cli.report.formats import decimals_for, difference, percent, scaled, shape_text
 from mvit_cli.report.summarize.stage_tables import GIGA, MEGA, input_thw, is_native, views_of
@@ -18,6 +18,8 @@ NAMES_WIDTH = 14
 
 _LEGEND = (
     "Q / KV: sequence lengths in the last block of a stage, with the class token where there is one.",
+    "Q K^T, A V: GMACs of both attention products in all blocks; the rest are convolutions, linear layers and relative "
+    "positions.",
     "1 GMAC = 1e9 multiply-accumulates for one view; papers print this number as GFLOPs. Figures of the paper belong "
     "to its own clip geometry and classes; where these differ they are left out.",
 )
@@ -27,12 +29,51 @@ def show_comparison(summaries: Sequence[Summary]) -> None:
     """Prints the columns; those that do not fit the width go on in a further table below."""
     width = width_of(sys.stdout)
     tables = [comparison_table(chunk) for chunk in _chunks(summaries, width)]
-    show(*[part for table in tables for part in (table, "")], *[f"- {note}" for note in _LEGEND])
+    show(*[part for table in tables for part in (table, "")], *[f"- {note}" for note in _notes(summaries)])
 
 
 def comparison_markdown(summaries: Sequence[Summary]) -> str:
     """The same as GitHub renders it, in one table."""
-    return "\n".join((markdown(comparison_table(summaries)), "".join(f"- {note}\n" for note in _LEGEND)))
+    return "\n".join((markdown(comparison_table(summaries)), "".join(f"- {note}\n" for note in _notes(summaries))))
+
+
+def _notes(summaries: Sequence[Summary]) -> list[str]:
+    """How the table is read, and what a network costs that pools nothing, where one is beside others."""
+    plain = [summary for summary in summaries if _is_plain(summary)]
+    longest = max(summaries, key=lambda summary: summary["stages"][0]["sequence_length"])
+    return [*_LEGEND[:2], *(_plain_note(summary, longest) for summary in plain), _LEGEND[2]]
+
+
+def _is_plain(summary: Summary) -> bool:
+    return all(block["thw_in"] == block["thw_out"] == block["kv_thw"] for block in summary["blocks"])
+
+
+def _plain_note(summary: Summary, longest: Summary) -> str:
+    """Where the sequence stays long, and what that costs; and what it would cost on the longest of the others."""
+    block, (patches, stage, *_) = summary["blocks"][0], summary["stages"]
+    tokens, channels, begins = block["sequence_length"], stage["channels"], longest["stages"][0]["sequence_length"]
+    note = (
+        f"{_name(summary)} pools nothing: {tokens:,} tokens of {channels} channels from the first block to the last, "
+        f"{len(summary['blocks'])} × {block['macs'] / GIGA:,.2f} GMACs, of which "
+        f"2 × {tokens:,} × {tokens:,} × {channels} = {_products(block, channels) / GIGA:,.2f} G are Q K^T and A V."
+    )
+    if begins <= patches["sequence_length"]:
+        return note
+    return (
+        f"{note} On the {begins:,} tokens that {_name(longest)} begins with these two alone would be "
+        f"2 × {begins:,} × {begins:,} × {channels} = {2 * begins**2 * channels / GIGA:,.1f} G in each block."
+    )
+
+
+def _products(block: Block, channels: int) -> int:
+    """MACs of both attention products."""
+    return 2 * block["sequence_length"] * block["kv_sequence_length"] * channels
+
+
+def _attention(summary: Summary) -> str:
+    channels = {stage["name"]: stage["channels"] for stage in summary["stages"]}
+    macs = sum(_products(block, channels[block["stage"]]) for block in summary["blocks"])
+    return scaled(macs, GIGA, decimals_for(summary["macs"] / GIGA))
 
 
 def _chunks(summaries: Sequence[Summary], width: int) -> Iterator[Sequence[Summary]]:
@@ -148,6 +189,7 @@ _TOTALS: tuple[tuple[str, Callable[[Summary], str]], ...] = (
     ("total GMACs", lambda of: f"{of['macs'] / GIGA:,.{decimals_for(of['macs'] / GIGA)}f}"),
     ("  paper", lambda of: _of_paper(of, lambda paper: f"{paper['gflops']:,g}")),
     ("  diff.", lambda of: _of_paper(of, lambda paper: difference(of["macs"] / GIGA, paper["gflops"]))),
+    ("  Q K^T, A V", _attention),
     ("views", lambda of: str(views_of(of)) if of["paper"] else ""),
     ("  their GMACs", _prediction),
     ("top-1 (%)", lambda of: _of_paper(of, lambda paper: f"{paper['top1']:g}" if paper["top1"] else "")),

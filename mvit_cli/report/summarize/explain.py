@@ -7,7 +7,7 @@ from math import prod
 from mvit_cli.arch.blocks import BlockSpec, block_specs, head_width
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.cost import RGB
-from mvit_cli.arch.grid import THW, half
+from mvit_cli.arch.grid import THW, half, is_strided
 from mvit_cli.report.formats import listed, shape_text
 
 _POOLED = {"conv": "pooled", "max": "max-pooled", "avg": "average-pooled"}
@@ -23,16 +23,6 @@ def stage_sentences(config: MViTConfig, frame_stride: int | None = None) -> dict
     blocks = block_specs(config)
     stages = {name: _stage(config, list(members)) for name, members in groupby(blocks, key=lambda block: block.stage)}
     return {"data": _data(config, frame_stride), "cube1": _patches(config), **stages, "head": _head(config, blocks[-1])}
-
-
-def block_sentences(config: MViTConfig) -> list[str]:
-    """A line for each row of the block table; ends with the cost of both attention products."""
-    return [f"{_queries_and_keys(config, block)}; {_products(block)}" for block in block_specs(config)]
-
-
-def _products(block: BlockSpec) -> str:
-    q, kv, dim = block.sequence_length, block.kv_sequence_length, block.dim_attn
-    return f"attention 2 × {q:,} × {kv:,} × {dim} = {2 * q * kv * dim:,} MACs"
 
 
 def _data(config: MViTConfig, frame_stride: int | None) -> str:
@@ -60,20 +50,41 @@ def _stage(config: MViTConfig, blocks: Sequence[BlockSpec]) -> str:
     told = [(sentence, [block.index for block in members]) for sentence, members in kinds]
     if len(told) == 1:
         return told[0][0]
-    return ". ".join(f"{_named(indices)}: {sentence}" for sentence, indices in told)
+    return ". ".join(f"{named(indices)}: {sentence}" for sentence, indices in told)
 
 
-def _named(indices: Sequence[int]) -> str:
+def named(indices: Sequence[int]) -> str:
+    """`Block 3`, `Blocks 4 to 12`."""
     return f"Block {indices[0]}" if len(indices) == 1 else f"Blocks {indices[0]} to {indices[-1]}"
 
 
 def _queries_and_keys(config: MViTConfig, block: BlockSpec) -> str:
-    queries = _pooling("Q", config, block.thw_in, block.kernel_q, block.stride_q)
-    keys = _pooling("K, V", config, block.thw_in, block.kernel_kv, block.stride_kv)
-    return (
-        f"{queries}{_tokens(block.thw_out, block.num_cls, 'queries')}; "
-        f"{keys}{_tokens(block.thw_kv, block.num_cls, 'keys')}"
-    )
+    return f"{queries_sentence(config, block)}; {keys_sentence(config, block)}"
+
+
+def queries_sentence(config: MViTConfig, block: BlockSpec) -> str:
+    """How the queries are pooled, and how many there are."""
+    pooling = _pooling("Q", config, block.thw_in, block.kernel_q, block.stride_q)
+    tokens = _tokens(block.thw_out, block.num_cls, "queries")
+    return f"{pooling}{tokens}{_factor(block.thw_in, block.thw_out, block.stride_q)}"
+
+
+def keys_sentence(config: MViTConfig, block: BlockSpec) -> str:
+    """How keys and values are pooled, and how many there are."""
+    pooling = _pooling("K, V", config, block.thw_in, block.kernel_kv, block.stride_kv)
+    tokens = _tokens(block.thw_kv, block.num_cls, "keys")
+    return f"{pooling}{tokens}{_factor(block.thw_in, block.thw_kv, block.stride_kv)}"
+
+
+def _factor(thw: THW, pooled: THW, stride: THW) -> str:
+    """` (s_T × s_H × s_W = 1 × 8 × 8 = 64; 25,088 / 64 = 392)`: how many times fewer places there are."""
+    if not is_strided(stride):
+        return ""
+    factor, before, after = prod(stride), prod(thw), prod(pooled)
+    product = f"s_T × s_H × s_W = {' × '.join(map(str, stride))} = {factor}"
+    if before == factor * after:
+        return f" ({product}; {before:,} / {factor} = {after:,})"
+    return f" ({product}; of {before:,} places {after:,} are left, as each axis is rounded)"
 
 
 def _pooling(what: str, config: MViTConfig, thw: THW, kernel: THW | None, stride: THW) -> str:

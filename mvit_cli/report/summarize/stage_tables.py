@@ -10,7 +10,8 @@ from mvit_cli.arch.presets import Preset, get_preset
 from mvit_cli.protocol import SaidProtocol
 from mvit_cli.records import Block, Stage, Summary
 from mvit_cli.report.formats import bar, decimals_for, difference, listed, percent, scaled, shape_text
-from mvit_cli.report.summarize.explain import block_sentences, stage_sentences
+from mvit_cli.report.summarize.block_arithmetic import block_parts, legend
+from mvit_cli.report.summarize.explain import stage_sentences
 from mvit_cli.report.tables import Column, Table, csv_text, in_markdown, markdown, show
 
 BAR_WIDTH = 10
@@ -171,8 +172,8 @@ def _ordinal(number: int) -> str:
     return {1: "", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
 
 
-def block_table(summary: Summary, notes: Sequence[str] = ()) -> Table:
-    """A row a block: widths, grids, strides, kernels, lengths and cost; `notes` stand below the rows."""
+def block_table(summary: Summary) -> Table:
+    """A row a block: widths, grids, strides, kernels, lengths and cost."""
     columns = (
         Column("\nblock"),
         Column("\nstage", numeric=False),
@@ -191,7 +192,7 @@ def block_table(summary: Summary, notes: Sequence[str] = ()) -> Table:
         Column("\nshare", rank=8),
         Column("\n", numeric=False, rank=9, style="cyan"),
     )
-    return Table(columns, tuple(_block_row(block, summary) for block in summary["blocks"]), notes=tuple(notes))
+    return Table(columns, tuple(_block_row(block, summary) for block in summary["blocks"]))
 
 
 def _block_row(block: Block, summary: Summary) -> tuple[str, ...]:
@@ -308,6 +309,10 @@ def _colours(values: Sequence[float]) -> str:
 def show_summary(summary: Summary, config: MViTConfig, *, blocks: bool = False, explained: bool = False) -> None:
     """Prints the tables for people."""
     parts = [part for table in _tables(summary, config, blocks, explained) for part in (table, "")]
+    if blocks and explained:
+        for prose, table in block_parts(config):
+            parts += [table, *prose, ""]
+        parts += [*legend(config), ""]
     notes = [f"- {note}" for note in footnotes(summary)]
     show(headline(summary), *weights_lines(summary), "", *parts, *notes)
 
@@ -316,13 +321,17 @@ def summary_markdown(summary: Summary, config: MViTConfig, *, blocks: bool = Fal
     """The same as GitHub renders it."""
     tables = _tables(summary, config, blocks, explained)
     notes = "".join(f"- {note.removeprefix('- ')}\n" for note in (*weights_lines(summary), *footnotes(summary)))
-    return in_markdown("\n".join((headline(summary) + "\n", *map(markdown, tables), notes)))
+    parts = [headline(summary) + "\n", *map(markdown, tables)]
+    if blocks and explained:
+        parts += ["\n".join((markdown(table), *prose, "")) for prose, table in block_parts(config)]
+        parts.append("\n".join((*legend(config), "")))
+    return in_markdown("\n".join((*parts, notes)))
 
 
 def _tables(summary: Summary, config: MViTConfig, blocks: bool, explained: bool) -> list[Table]:
     tables = [stage_table(summary, config, explained=explained)]
     if blocks:
-        tables.append(block_table(summary, block_sentences(config) if explained else ()))
+        tables.append(block_table(summary))
     return tables
 
 
