@@ -26,6 +26,7 @@ import mvit_cli
 from mvit_cli.arch import get_preset, preset_names, summarize
 from mvit_cli.checkpoints.cards import card_names, load_card
 from mvit_cli.report.schema.generate import schemas
+from mvit_cli.report.tables import in_markdown
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = re.compile(r"(<!-- output: (?P<command>.+?) -->\n```text\n)(?P<text>.*?)(```\n)", re.DOTALL)
@@ -66,11 +67,38 @@ def card_table() -> str:
 
 
 def command_reference() -> str:
-    """Every command with its arguments and options, as Typer's own tool writes them, a level of headings deeper."""
-    done = _run([sys.executable, "-m", "typer", "mvit_cli.cli.main", "utils", "docs", "--name", "mvit"])
-    plain = done.replace("\b\n", "")
-    text = re.sub(r"^Examples:\n((?:  .*\n)+)", "Examples:\n\n```text\n\\1```\n", plain, flags=re.MULTILINE)
-    return re.sub(r"^#", "##", text, flags=re.MULTILINE).strip()
+    """Every command with its arguments and options in their groups, from what `--help` is made of."""
+    from typer.main import get_command
+
+    from mvit_cli.cli.main import app
+
+    parts: list[str] = []
+
+    def tell(command: Any, context: Any) -> None:
+        parts.append(_told_of(command, context))
+        for name, inner in getattr(command, "commands", {}).items():
+            tell(inner, type(context)(inner, info_name=name, parent=context))
+
+    root = get_command(app)
+    tell(root, root.make_context("mvit", [], resilient_parsing=True))
+    return "\n\n".join(parts)
+
+
+def _told_of(command: Any, context: Any) -> str:
+    """A command's help as Markdown."""
+    from mvit_cli.cli.help import page_of
+
+    def cell(text: str) -> str:
+        return in_markdown(text).replace("|", "\\|")
+
+    page = page_of(command, context)
+    parts = [f"## {context.command_path}", f"```text\n{page.usage}\n```", *map(in_markdown, page.text)]
+    for section in page.sections:
+        rows = "\n".join(f"| `{name.replace('|', chr(92) + '|')}` | {cell(text)} |" for name, text in section.rows)
+        parts.append(f"| {section.title} | |\n|---|---|\n{rows}")
+    if page.examples:
+        parts.append("```text\n" + "\n".join(page.examples) + "\n```")
+    return "\n\n".join([*parts, *map(in_markdown, page.ending)])
 
 
 def python_reference() -> str:

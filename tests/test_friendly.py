@@ -27,7 +27,7 @@ def test_number_formats_go_by_their_other_names(said: str, meant: str) -> None:
 def test_a_number_format_that_is_misspelt_is_told_the_nearest(command: list[str], capsys: Captured) -> None:
     assert run([*command, "--dtype", "floaf16"]) == 2
     told = capsys.readouterr().err
-    assert "there is no dtype 'floaf16'" in told
+    assert "there is no dtype 'floaf16' here" in told
     assert "float16" in told
 
 

@@ -45,7 +45,7 @@ def test_the_bars_of_a_comparison_are_its_numbers(tmp_path: Path) -> None:
     widths = np.array([bar.get_width() for bar in axes.patches]).reshape(-1, len(names))  # a row a stage
     assert widths.sum(axis=0) == pytest.approx([summary["macs"] / 1e9 for summary in summaries])
     text = drawn(tmp_path, "--compare", "S,B,camera").read_text(encoding="utf-8")
-    for part in ("mvit_s_16x4", "16×96×96", "29.95", "0.1210", "36.61", "GMACs a view", "scale5"):
+    for part in ("mvit_s_16x4", "16×96×96", "29.95", "0.1210", "36.61", "GMACs per view", "scale5"):
         assert part in text
 
 

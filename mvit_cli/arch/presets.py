@@ -276,6 +276,10 @@ _PRESETS = (
 )
 
 
+LEAST_LETTERS = 4
+"""Of the beginning of a name that stands for it."""
+
+
 def plain_name(name: str) -> str:
     """A name as names are compared: case does not matter, `-` and `_` are the same."""
     return name.strip().lower().replace("-", "_")
@@ -290,13 +294,12 @@ def preset_names() -> tuple[str, ...]:
 
 
 def get_preset(name: str) -> Preset:
-    """The preset of that name or alias; case does not matter, `-` and `_` are the same.
+    """The preset of that name or alias, or of the only name that begins so; case and `-` or `_` do not matter.
 
     Raises:
         UsageError: if there is none; the hint names the nearest.
     """
-    preset = _BY_NAME.get(plain_name(name))
-    if preset:
+    if preset := _BY_NAME.get(plain_name(name)) or _meant(plain_name(name)):
         return preset
     import difflib  # only a wrong name needs it
 
@@ -306,6 +309,14 @@ def get_preset(name: str) -> Preset:
     if nearest:
         raise UsageError(f"there is no preset {name!r}", f"did you mean {' or '.join(dict.fromkeys(nearest))}?")
     raise UsageError(f"there is no preset {name!r}", f"there are {', '.join(preset_names())}")
+
+
+def _meant(name: str) -> Preset | None:
+    """The preset behind an alias with the family before it, `mvit_b`, `mvitv2_s`, or the only one that begins so."""
+    if alias := _BY_NAME.get(name.removeprefix("mvit").removeprefix("v1").lstrip("_")):
+        return alias
+    begun = [preset for preset in _PRESETS if preset.name.startswith(name)]
+    return begun[0] if len(begun) == 1 and len(name) >= LEAST_LETTERS else None
 
 
 def resolve_preset(name: str) -> str:

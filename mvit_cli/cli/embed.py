@@ -3,23 +3,25 @@
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from mvit_cli.cli.arguments import taking
 from mvit_cli.cli.engine import opened_engine
+from mvit_cli.cli.flags import dtype_among
+from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.outputs import Place, by_option, check_named
 from mvit_cli.cli.recognising import OfInputs, Recognising
 from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from mvit_cli.embedding.embed import Embedder
+    from mvit_cli.embedding.embed import Embedder, NumberFormat
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.local_engine import Sources
     from mvit_cli.recognition.options import PredictOptions
 
-EXAMPLES = """\b
+EXAMPLES = f"""\b
 Examples:
   mvit embed videos/ -o videos.npz
   mvit embed videos/ -o videos.parquet --stage scale4   the grid's mean after a stage
@@ -28,7 +30,7 @@ Examples:
   mvit similar videos.npz clip.mp4                      the most similar ones
 
 \b
-Exit code: 0 every input has features, 1 some have none, 2 wrong usage, 130 interrupted."""
+{exit_codes("every input has features", "some have none")}"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +51,15 @@ class Arguments(OfInputs, Recognising):
             help="Mean over the grid of a stage, as scale4.  [default: what the classifier sees, after the norm]",
         ),
     ] = None
-    dtype: Annotated[Literal["float32", "float16"], typer.Option("--dtype", help="Number format of the features.")] = (
-        "float32"
-    )
+    dtype: Annotated[
+        str,
+        typer.Option(
+            "--dtype",
+            parser=dtype_among("float32", "float16"),
+            metavar="float32|float16",
+            help="Number format of the features.",
+        ),
+    ] = "float32"
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the rows of --output, or of its .part: only the other inputs.")
     ] = False
@@ -76,7 +84,7 @@ def _embed(asked: Arguments) -> None:
     journal = read_journal(part, planned.windows, retry_errors=asked.retry_errors)
     journal.check(planned.identity)
     with opened_engine(planned, None, quiet=asked.quiet) as engine:
-        embedder = embedder_of(engine, planned, asked.stage, asked.dtype)
+        embedder = embedder_of(engine, planned, asked.stage, cast("NumberFormat", asked.dtype))
         journal.check(engine.run)
         _check_same(journal, embedder, part)
         sources = journal.remaining(asked.listing)

@@ -11,6 +11,7 @@ import typer
 from mvit_cli.cli.arguments import taking
 from mvit_cli.cli.engine import opened_engine
 from mvit_cli.cli.flags import RunDtype
+from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.outputs import Place, by_option, check_apart
 from mvit_cli.cli.predict_flags import Labels
 from mvit_cli.cli.recognising import OnEngines
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mvit_cli.report.predict.page.inputs import Pictures
     from mvit_cli.report.predict.page.writer import Page
 
-EXAMPLES = """\b
+EXAMPLES = f"""\b
 Examples:
   mvit eval clips/ --weights mine.safetensors           clips/CLASS/*.mp4
   mvit eval list.csv --preset v2-S --report wrong.html  columns path, label
@@ -37,7 +38,7 @@ Examples:
   mvit eval clips/ --shuffle-frames --seed 0            does it see time?
 
 \b
-Exit code: 0 all clips were judged, 1 some could not be recognised, 2 wrong usage."""
+{exit_codes("all clips were judged", "some could not be recognised")}"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mvit_cli.cli.flags import DtypeName, Force, Preset, Quiet, Weights, WeightsKey
+from mvit_cli.cli.flags import Force, Preset, Quiet, Weights, WeightsKey, dtype_among
 from mvit_cli.cli.outputs import Place
 from mvit_cli.errors import tell
 
@@ -36,10 +36,18 @@ def export_command(
     weights_key: WeightsKey = None,
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", metavar="FILE", help="Class names, one a line or JSON.  [default: the weights']"),
+        typer.Option("--labels", metavar="FILE", help="Class names, one per line or JSON.  [default: the weights']"),
     ] = None,
     batch: Annotated[str, typer.Option("--batch", metavar="N|dynamic", help="Clips at a time.")] = "dynamic",
-    dtype: Annotated[DtypeName, typer.Option("--dtype", help="Number format of the weights.")] = "float32",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            "--dtype",
+            parser=dtype_among("float32", "bfloat16", "float16"),
+            metavar="float32|bfloat16|float16",
+            help="Number format of the weights.",
+        ),
+    ] = "float32",
     check: Annotated[
         bool,
         typer.Option("--check", help="Run the file beside the network on three clips; 1e-4 is allowed in float32."),

@@ -1,5 +1,6 @@
 """Options that commands share, each declared once."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -7,34 +8,63 @@ import typer
 
 from mvit_cli.errors import UsageError
 
-DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 RunDtypeName = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 _OTHER_NAMES = {"fp32": "float32", "float": "float32", "bf16": "bfloat16", "fp16": "float16", "half": "float16"}
 
 
-def dtype_named(text: str) -> str:
-    """The number format of that name, `fp16`, `half` and `bf16` too.
+def dtype_among(*known: str) -> Callable[[str], str]:
+    """What reads the name of one of these number formats, `fp16`, `half` and `bf16` too."""
 
-    Raises:
-        UsageError: there is none; says the nearest.
-    """
-    name = text.strip().lower()
-    name, known = _OTHER_NAMES.get(name, name), get_args(RunDtypeName)
-    if name in known:
-        return name
-    import difflib
+    def named(text: str) -> str:
+        name = text.strip().lower()
+        name = _OTHER_NAMES.get(name, name)
+        if name in known:
+            return name
+        import difflib
 
-    near = difflib.get_close_matches(name, [*known, *_OTHER_NAMES], n=2)
-    raise UsageError(
-        f"--dtype: there is no dtype {text!r}",
-        f"nearest: {', '.join(near)}" if near else f"use {', '.join(known)}",
-    )
+        others = [other for other, meant in _OTHER_NAMES.items() if meant in known]
+        near = difflib.get_close_matches(name, [*known, *others], n=2)
+        raise UsageError(
+            f"--dtype: there is no dtype {text!r} here",
+            f"nearest: {', '.join(near)}" if near else f"use {', '.join(known)}",
+        )
+
+    return named
+
+
+dtype_named = dtype_among(*get_args(RunDtypeName))
+"""Of all that a network runs in."""
+
+
+def completed_presets(incomplete: str) -> list[str]:
+    """What a shell may complete."""
+    from mvit_cli.arch.presets import preset_names
+
+    return [name for name in preset_names() if name.startswith(incomplete)]
+
+
+def completed_cards(incomplete: str) -> list[str]:
+    from mvit_cli.checkpoints.cards import card_names
+
+    return [name for name in card_names() if name.startswith(incomplete)]
+
+
+def completed_devices(incomplete: str) -> list[str]:
+    return [name for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
+
+
+def completed_dtypes(incomplete: str) -> list[str]:
+    return [name for name in get_args(RunDtypeName) if name.startswith(incomplete)]
 
 
 Preset = Annotated[
     str | None,
     typer.Option(
-        "--preset", "-p", metavar="NAME", help="Architecture, by name or alias: B, v2-S, camera ...  [default: B]"
+        "--preset",
+        "-p",
+        metavar="NAME",
+        autocompletion=completed_presets,
+        help="Architecture, by name or alias: B, v2-S, camera ...  [default: B]",
     ),
 ]
 Weights = Annotated[
@@ -43,6 +73,7 @@ Weights = Annotated[
         "--weights",
         "-w",
         metavar="NAME|FILE|URL",
+        autocompletion=completed_cards,
         help="Published weights (`mvit weights list`), a checkpoint file or the folder of a sharded one, org/repo, "
         "hf://org/repo[@rev]/file, https://... or none for random ones.  [default: the preset's]",
     ),
@@ -56,13 +87,20 @@ WeightsKey = Annotated[
     ),
 ]
 Device = Annotated[
-    str, typer.Option("--device", metavar="DEVICE", help="Where the network runs: auto, cpu, cuda, cuda:1, mps.")
+    str,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        autocompletion=completed_devices,
+        help="Where the network runs: auto, cpu, cuda, cuda:1, mps.",
+    ),
 ]
 RunDtype = Annotated[
     str,
     typer.Option(
         "--dtype",
         parser=dtype_named,
+        autocompletion=completed_dtypes,
         metavar="auto|float32|bfloat16|float16|int8",
         help="Number format of the network; int8: of its linear layers, on a CPU, less exact.",
     ),

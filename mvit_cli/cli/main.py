@@ -21,6 +21,7 @@ from mvit_cli.cli.evaluate import EXAMPLES as EVAL_EXAMPLES
 from mvit_cli.cli.evaluate import eval_command
 from mvit_cli.cli.export import EXAMPLES as EXPORT_EXAMPLES
 from mvit_cli.cli.export import export_command
+from mvit_cli.cli.help import HelpedCommand, HelpedGroup, exit_codes
 from mvit_cli.cli.merge import EXAMPLES as MERGE_EXAMPLES
 from mvit_cli.cli.merge import merge_command
 from mvit_cli.cli.predict import EXAMPLES as PREDICT_EXAMPLES
@@ -65,11 +66,10 @@ _NEXT_STEPS = {
 _TyperUsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
-    # Plain help: rich's panels would double the time that `mvit --help` takes.
+    cls=HelpedGroup,
     rich_markup_mode=None,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -83,7 +83,9 @@ class Terminated(KeyboardInterrupt):
     "  mvit predict clip.mp4 --preset camera     needs no download\n"
     "  mvit predict videos/ > rows.jsonl\n"
     "  mvit summarize --preset B\n"
-    "  mvit weights list",
+    "  mvit weights list\n\n"
+    f"{exit_codes('all is well', 'something failed')}\n\n"
+    "Variables: MVIT_OFFLINE=1 fetches nothing; `mvit COMMAND --help` names those of options.",
 )
 def _root(
     context: typer.Context,
@@ -97,18 +99,18 @@ def _root(
         print(context.get_help())
 
 
-app.command("predict", epilog=PREDICT_EXAMPLES)(predict_command)
-app.command("summarize", epilog=SUMMARIZE_EXAMPLES)(summarize_command)
-app.command("profile", epilog=PROFILE_EXAMPLES)(profile_command)
-app.command("merge", epilog=MERGE_EXAMPLES)(merge_command)
-app.command("embed", epilog=EMBED_EXAMPLES)(embed_command)
-app.command("similar", epilog=SIMILAR_EXAMPLES)(similar_command)
-app.command("eval", epilog=EVAL_EXAMPLES)(eval_command)
-app.command("export", epilog=EXPORT_EXAMPLES)(export_command)
-app.command("train", epilog=TRAIN_EXAMPLES)(train_command)
-app.command("presets")(presets_command)
-app.command("schema")(schema_command)
-app.command("env")(env_command)
+app.command("predict", epilog=PREDICT_EXAMPLES, cls=HelpedCommand)(predict_command)
+app.command("summarize", epilog=SUMMARIZE_EXAMPLES, cls=HelpedCommand)(summarize_command)
+app.command("profile", epilog=PROFILE_EXAMPLES, cls=HelpedCommand)(profile_command)
+app.command("merge", epilog=MERGE_EXAMPLES, cls=HelpedCommand)(merge_command)
+app.command("embed", epilog=EMBED_EXAMPLES, cls=HelpedCommand)(embed_command)
+app.command("similar", epilog=SIMILAR_EXAMPLES, cls=HelpedCommand)(similar_command)
+app.command("eval", epilog=EVAL_EXAMPLES, cls=HelpedCommand)(eval_command)
+app.command("export", epilog=EXPORT_EXAMPLES, cls=HelpedCommand)(export_command)
+app.command("train", epilog=TRAIN_EXAMPLES, cls=HelpedCommand)(train_command)
+app.command("presets", cls=HelpedCommand)(presets_command)
+app.command("schema", cls=HelpedCommand)(schema_command)
+app.command("env", cls=HelpedCommand)(env_command)
 app.add_typer(weights_app, name="weights")
 
 
@@ -160,6 +162,10 @@ def _invoke(arguments: Sequence[str]) -> int:
     from typer.main import get_command
 
     command, code = get_command(app), 0
+    if instruction := os.environ.get("_MVIT_COMPLETE"):  # a shell asks what may come next
+        from typer.completion import shell_complete
+
+        return shell_complete(command, {}, "mvit", "_MVIT_COMPLETE", instruction)
     try:
         # Not `command.main`: it has a boundary of its own, which ends the process on a closed pipe.
         with command.make_context("mvit", list(arguments)) as context:
@@ -182,7 +188,8 @@ def _told(error: Exception) -> tuple[str, str, int]:
         where = error.ctx.command_path if error.ctx else "mvit"
         if looks_like_input := _input_for_command(error.format_message()):
             return error.format_message(), f"`mvit predict {looks_like_input}` recognises it", 2
-        return error.format_message().replace("Value error, ", ""), f"`{where} --help` shows what there is", 2
+        message = error.format_message().replace("Value error, ", "")
+        return message, _near_choice(message) or f"`{where} --help` shows what there is", 2
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}", _NEXT_STEPS.get(error.errno or 0, "check the place named"), 1
@@ -191,6 +198,17 @@ def _told(error: Exception) -> tuple[str, str, int]:
     lines = str(error).strip().splitlines() or [""]
     hint = "with MVIT_TRACEBACK=1 it shows where: please report that"
     return f"unexpected: {type(error).__name__}: {lines[0]}", hint, 1
+
+
+def _near_choice(message: str) -> str:
+    """What was meant where a value is none of those that there are; empty: nothing is near."""
+    found = re.search(r"'([^']*)' is not one of (.+)", message)
+    if not found:
+        return ""
+    from difflib import get_close_matches
+
+    near = get_close_matches(found[1].lower(), re.findall(r"'([^']*)'", found[2]), n=2)
+    return f"nearest: {', '.join(near)}" if near else ""
 
 
 def _input_for_command(message: str) -> str:

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mvit_cli.cli.flags import Force, Quiet
+from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.outputs import Place, check_named
 from mvit_cli.errors import tell
 
 if TYPE_CHECKING:
     from mvit_cli.recognition.merging import Merged, Names
 
-EXAMPLES = """\b
+EXAMPLES = f"""\b
 Examples:
   mvit merge rows.*.jsonl -o rows.jsonl
   mvit merge rows.*.jsonl -o rows.jsonl --inputs @list.txt    in its order; says what has no row
 
 \b
-Exit code: 0 every input has its rows, 1 some have none, or several; 2 wrong usage."""
+{exit_codes("every input has its rows", "some have none, or several")}"""
 
 
 def merge_command(

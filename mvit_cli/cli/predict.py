@@ -11,6 +11,7 @@ import typer
 from mvit_cli.cli.arguments import taking
 from mvit_cli.cli.engine import opened_engine
 from mvit_cli.cli.flags import Compile, RunDtype
+from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
 from mvit_cli.cli.page import opened_page
 from mvit_cli.cli.predict_flags import (
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from mvit_cli.report.predict.progress import RunReport
     from mvit_cli.report.predict.writers import Sink
 
-EXAMPLES = """\b
+EXAMPLES = f"""\b
 Examples:
   mvit predict clip.mp4
   mvit predict clip.mp4 --preset camera                 weights included, works offline
@@ -59,7 +60,7 @@ Examples:
   find . -name '*.mp4' -print0 | mvit predict -0 - | jq -r '.path + " " + .predictions[0].label'
 
 \b
-Exit code: 0 every input was recognised, 1 some were not, 2 wrong usage, 130 interrupted, 143 terminated."""
+{exit_codes("every input was recognised", "some were not")}"""
 
 
 @dataclass(frozen=True, kw_only=True)

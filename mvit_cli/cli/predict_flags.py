@@ -10,14 +10,14 @@ from mvit_cli.cli.sink import Format
 Inputs = Annotated[
     list[str],
     typer.Argument(
-        metavar="INPUT",
-        help="Video or image, folder, quoted glob, @list.txt (a path a line), or - (paths on standard input).",
+        metavar="INPUT...",
+        help="Video or image, folder, quoted glob, @list.txt (a path per line), or - (paths on standard input).",
         show_default=False,
     ),
 ]
 Labels = Annotated[
     Path | None,
-    typer.Option("--labels", metavar="FILE", help="Class names, one a line or JSON.  [default: the weights']"),
+    typer.Option("--labels", metavar="FILE", help="Class names, one per line or JSON.  [default: the weights']"),
 ]
 Top = Annotated[int, typer.Option("--top", "-k", metavar="K", min=1, help="Classes per input.")]
 Threshold = Annotated[
@@ -51,7 +51,7 @@ Timeout = Annotated[
     typer.Option(
         "--timeout",
         metavar="S",
-        help="Seconds that a file may take to decode; with --window each one, and the file 0.1 s a frame more.",
+        help="Seconds that a file may take to decode; with --window each one, and the file 0.1 s per frame more.",
         show_default="60",
     ),
 ]

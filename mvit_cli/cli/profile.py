@@ -11,6 +11,7 @@ import typer
 
 from mvit_cli.cli.flags import Compile, Device, Force, NoFast, Plot, Preset, Quiet, dtype_named
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
+from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.outputs import Place, check_apart, check_plot, plot_place
 from mvit_cli.errors import MViTError, UsageError, tell
 from mvit_cli.recognition.processors import share_processors
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mvit_cli.profiling.setup import Setup
     from mvit_cli.records import EndToEnd, Profile
 
-EXAMPLES = """\b
+EXAMPLES = f"""\b
 Examples:
   mvit profile --preset B
   mvit profile --preset v2-S --batch-size 1,2,4 --dtype float32,bfloat16 --format markdown
@@ -29,7 +30,7 @@ Examples:
   mvit profile --preset camera --input clip.mp4
 
 \b
-Exit code: 0 measured, 1 nothing fitted or could be run, 2 wrong usage, 130 interrupted, 143 terminated."""
+{exit_codes("measured", "nothing fitted or could be run")}"""
 
 Format = Literal["table", "json", "markdown", "csv"]
 BatchSizes = Annotated[
@@ -54,7 +55,7 @@ Input = Annotated[
 InputWeights = Annotated[
     str | None,
     typer.Option(
-        "--weights", metavar="W", help="For --input, as in predict.  [default: the preset's if here, or none]"
+        "--weights", "-w", metavar="W", help="For --input, as in predict.  [default: the preset's if here, or none]"
     ),
 ]
 Trace = Annotated[

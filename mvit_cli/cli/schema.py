@@ -17,5 +17,9 @@ def schema_command(
     from mvit_cli.report.tables import write_json
 
     if command not in schema_names():
-        raise UsageError(f"there is no schema of {command!r}", f"there are {', '.join(schema_names())}")
+        from difflib import get_close_matches
+
+        near = get_close_matches(command, schema_names(), n=1)
+        told = f"nearest: {near[0]}" if near else f"there are {', '.join(schema_names())}"
+        raise UsageError(f"there is no schema of {command!r}", told)
     write_json(schema_of(command))

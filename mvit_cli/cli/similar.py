@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mvit_cli.cli.flags import Device, Quiet
+from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.predict_flags import Workers
 from mvit_cli.errors import UsageError, tell
 
 if TYPE_CHECKING:
     from mvit_cli.embedding.vectors import Vectors
 
-EXAMPLES = """\b
+EXAMPLES = f"""\b
 Examples:
   mvit similar videos.npz clip.mp4 --top 3
   mvit similar videos.npz others.npz | jq -r '.similar[0].path'
   mvit similar videos.npz --duplicates --above 0.98
 
 \b
-Exit code: 0 every query was answered, 1 some files could not be read, 2 wrong usage."""
+{exit_codes("every query was answered", "some files could not be read")}"""
 
 TOGETHER = 512
 """Queries of a file for which the index is gone through once."""
@@ -37,7 +38,7 @@ def similar_command(
         list[str] | None,
         typer.Argument(metavar="[QUERY...]", help="Inputs as of predict, or a file of features.", show_default=False),
     ] = None,
-    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Rows a query.")] = 5,
+    top: Annotated[int, typer.Option("--top", "-k", metavar="K", min=1, help="Rows per query.")] = 5,
     duplicates: Annotated[bool, typer.Option("--duplicates", help="Groups of near-duplicates in the index.")] = False,
     above: Annotated[
         float, typer.Option("--above", metavar="S", min=-1, max=1, help="Cosine from which two rows are duplicates.")
@@ -45,7 +46,7 @@ def similar_command(
     weights: Annotated[
         str | None,
         typer.Option(
-            "--weights", metavar="NAME|FILE|URL", help="Where the weights are now.  [default: where they were]"
+            "--weights", "-w", metavar="NAME|FILE|URL", help="Where the weights are now.  [default: where they were]"
         ),
     ] = None,
     format: FormatOption = None,

@@ -32,7 +32,9 @@ def summarize_command(
     preset: Preset = None,
     weights: Annotated[
         str | None,
-        typer.Option("--weights", metavar="FILE|NAME", help="Describe this checkpoint instead; nothing is downloaded."),
+        typer.Option(
+            "--weights", "-w", metavar="FILE|NAME", help="Describe this checkpoint instead; nothing is downloaded."
+        ),
     ] = None,
     weights_key: WeightsKey = None,
     compare: Annotated[

@@ -9,6 +9,7 @@ import typer
 from mvit_cli.cli.arguments import taking
 from mvit_cli.cli.flags import Device, Force, Quiet, Weights, WeightsKey, count_or_auto
 from mvit_cli.cli.flags import Preset as PresetOption
+from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.predict_flags import Reader, Timeout, Views, Workers
 from mvit_cli.errors import tell
 from mvit_cli.recognition.processors import share_processors
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mvit_cli.training.asked import TrainOptions
     from mvit_cli.training.diary import Diary
 
-EXAMPLES = """\b
+EXAMPLES = f"""\b
 Examples:
   mvit train clips/ -o mine.safetensors                     clips/CLASS/*, a probe: minutes on a CPU
   mvit predict new.mp4 --weights mine.safetensors
@@ -28,7 +29,7 @@ Examples:
 
 \b
 Beside mine.safetensors, in the folder mine: log.jsonl, log.csv, report.html, with matplotlib curves and confusion.
-Exit code: 0 the weights were written, 1 nothing can be learned from the data, 2 wrong usage, 130 interrupted."""
+{exit_codes("the weights were written", "nothing can be learned from the data")}"""
 
 Data = Annotated[
     str,
@@ -59,7 +60,9 @@ Group = Annotated[
     ),
 ]
 Epochs = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Of full.  [default: by number of clips]")]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", metavar="N", help="Clips a step of full.  [default: 8]")]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", metavar="N", help="Clips per step of full.  [default: 8]")
+]
 LearningRate = Annotated[
     float | None, typer.Option("--lr", metavar="RATE", help="Highest rate of full.  [default: by --batch-size]")
 ]

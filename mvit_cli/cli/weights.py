@@ -6,12 +6,16 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mvit_cli.cli.flags import Quiet, WeightsKey
+from mvit_cli.cli.flags import Quiet, WeightsKey, completed_cards
 from mvit_cli.cli.geometry import parse_size
+from mvit_cli.cli.help import HelpedCommand, HelpedGroup
 from mvit_cli.errors import UsageError, tell
 
 Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How the result is written.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a card, such as mvit_b_16x4.tv_k400.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", autocompletion=completed_cards, help="Name of a card, such as mvit_b_16x4.tv_k400."),
+]
 NameOrFile = Annotated[
     str, typer.Argument(metavar="NAME|FILE", help="Name of a card, a checkpoint file, or an address.")
 ]
@@ -28,13 +32,14 @@ TrainedSize = Annotated[
 ]
 
 app = typer.Typer(
+    cls=HelpedGroup,
     help="List, fetch, check and convert weights.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
 
 
-@app.command("list")
+@app.command("list", cls=HelpedCommand)
 def list_command(output: Format = "table") -> None:
     """List all weights there are.
 
@@ -48,7 +53,7 @@ def list_command(output: Format = "table") -> None:
     show_list(entries) if output == "table" else write_json(entries)
 
 
-@app.command("show")
+@app.command("show", cls=HelpedCommand)
 def show_command(name: Name, output: Format = "table") -> None:
     """Show what is known of one.
 
@@ -69,7 +74,7 @@ def show_command(name: Name, output: Format = "table") -> None:
     show_card(record) if output == "table" else write_json(record)
 
 
-@app.command("pull")
+@app.command("pull", cls=HelpedCommand)
 def pull_command(
     name: Annotated[
         str, typer.Argument(metavar="NAME|URL", help="Name of a card, org/repo, hf://org/repo/file or https://...")
@@ -87,7 +92,7 @@ def pull_command(
     write_data(f"{obtain(find(name), progress=not quiet, again=force).path}\n")
 
 
-@app.command("verify")
+@app.command("verify", cls=HelpedCommand)
 def verify_command(
     name: NameOrFile, preset: Preset = None, weights_key: WeightsKey = None, output: Format = "table"
 ) -> None:
@@ -114,7 +119,7 @@ def _verdict(record: Mapping[str, Any]) -> str:
     return f"good: it fits its network, tensor by tensor, and is {whose}"
 
 
-@app.command("convert")
+@app.command("convert", cls=HelpedCommand)
 def convert_command(
     source: Annotated[str, typer.Argument(metavar="IN", help="A checkpoint file, or the name of a card.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
@@ -138,7 +143,7 @@ def convert_command(
     write_data(f"{written.path}\n")
 
 
-@app.command("where")
+@app.command("where", cls=HelpedCommand)
 def where_command(output: Format = "table") -> None:
     """Show the folders searched.
 

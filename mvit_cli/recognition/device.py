@@ -20,7 +20,11 @@ def check_device_name(name: str) -> None:
         UsageError: neither auto, cpu, cuda, cuda:N nor mps.
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
-        raise UsageError(f"there is no device {name!r}", "use auto, cpu, cuda, cuda:1 (the second GPU) or mps")
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, ("auto", "cpu", "cuda", "cuda:1", "mps"), n=1)
+        known = "use auto, cpu, cuda, cuda:1 (the second GPU) or mps"
+        raise UsageError(f"there is no device {name!r}", f"did you mean {near[0]}? {known}" if near else known)
 
 
 def pick_device(name: str = "auto") -> "torch.device":

@@ -103,7 +103,7 @@ def draw_comparison(summaries: Sequence[Summary], path: Path) -> None:
     with picture(path, title, (COUNTED,), width=9, height=1.8 + 0.5 * len(summaries)) as figure:
         axes = figure.subplots(1, 2, sharey=True)
         _draw_bars(axes[0], summaries, "macs", GIGA)
-        axes[0].set_xlabel("GMACs a view")
+        axes[0].set_xlabel("GMACs per view")
         _draw_bars(axes[1], summaries, "params", MEGA)
         axes[1].set_xlabel("parameters (M)")
         axes[0].set_yticks(range(len(names)), labels=names)

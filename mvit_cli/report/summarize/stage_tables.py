@@ -31,7 +31,7 @@ def headline(summary: Summary) -> str:
     return (
         f"{summary['preset'] or 'MViT of its own geometry'}: {frames}{thw['height']}×{thw['width']}, "
         f"{summary['num_classes']} classes, {_mega(summary['params'], summary)}M parameters, "
-        f"{_gmacs(summary['macs'], summary)} GMACs a view"
+        f"{_gmacs(summary['macs'], summary)} GMACs per view"
     )
 
 
@@ -84,7 +84,7 @@ def brief_stage_table(model: Summary) -> Table:
         )
         for stage in model["stages"]
     )
-    total = ("a view", shape_text(input_thw(model)), "", "", scaled(model["macs"], GIGA, decimals))
+    total = ("per view", shape_text(input_thw(model)), "", "", scaled(model["macs"], GIGA, decimals))
     return Table(columns, rows, footer=total)
 
 
