@@ -158,6 +158,18 @@ class Place:
             "name another file; --force replaces it",
         )
 
+    @property
+    def has_more_than_ours(self) -> bool:
+        """Whether there is a file that the run would begin anew and that we did not write."""
+        if self.keeps or not self.path.is_file():
+            return False
+        try:
+            with self.path.open("rb") as stream:
+                head = stream.read(HEAD_BYTES)
+        except OSError:
+            return True
+        return bool(head) and not (_BEGINS_ROWS if self.kind == "rows" else _MARKS[self.kind]).match(_unpacked(head))
+
     def overwrites(self, path: str | Path) -> UsageError:
         """What is said where the file is one that the command reads."""
         return UsageError(f"{self} would overwrite {path}, which this run reads", "name another file")
@@ -198,12 +210,15 @@ def _same(one: Path, other: Path) -> bool:
 def check_named(places: Sequence[Place], listing: "Listing") -> None:
     """Refuses a file that is among the inputs, as far as these can be known.
 
+    All of them are looked at only where there is something to lose: rows and pages of ours, and a file that the run
+    goes on with, are no reason to walk through a million files first.
+
     Raises:
         UsageError: says which.
     """
     from mvit_cli.recognition.written import input_among
 
-    found = input_among(by_option(places), listing)
+    found = input_among(by_option([place for place in places if place.has_more_than_ours]), listing)
     for place in places:
         if found and place.option == found[0]:
             raise place.overwrites(found[1])

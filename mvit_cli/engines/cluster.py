@@ -1,5 +1,6 @@
 """Where actors of Ray run, and the way there."""
 
+import logging
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,7 @@ def connected(cluster: Cluster) -> Any:
         _probe(address)
     try:
         own: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise MViTError(
             f"--address {address}: Ray cannot connect: {first_line(error)}",

@@ -37,8 +37,8 @@ class Clips(Listing):
 
     clips: tuple[LabelledClip, ...] = ()
 
-    def sources(self) -> Iterator[Source]:
-        """Yields the clips as inputs."""
+    def sources(self, is_done: "Callable[[str], bool] | None" = None) -> Iterator[Source]:
+        """Yields the clips as inputs; of one file there may be several."""
         return (clip.source for clip in self.clips)
 
     def counter(self) -> "Callable[[], int] | None":

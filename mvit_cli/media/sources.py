@@ -68,20 +68,27 @@ class Source:
         return self.error is not None and self.error.message in (EMPTY_FOLDER, EMPTY_LIST)
 
 
-def iter_sources(names: Iterable[str], *, null_separated: bool = False, stdin: int | None = None) -> Iterator[Source]:
+def iter_sources(
+    names: Iterable[str],
+    *,
+    null_separated: bool = False,
+    stdin: int | None = None,
+    is_done: Callable[[str], bool] | None = None,
+) -> Iterator[Source]:
     """Yields the files that `names` stand for; reads ahead no further than one folder or one piece of a list.
 
     Args:
         names: files, folders, globs, `@list` or `-`.
         null_separated: paths of lists and standard input end with NUL instead of a line break.
         stdin: file descriptor of standard input.
+        is_done: whether a path of a list is left out: it is not even looked at on the disk.
     """
     end = b"\0" if null_separated else b"\n"
     for name in names:
         if name == "-":
-            yield from _listed(stdin if stdin is not None else sys.stdin.fileno(), end)
+            yield from _listed(stdin if stdin is not None else sys.stdin.fileno(), end, is_done=is_done)
         elif name.startswith("@") and not os.path.lexists(name):
-            yield from _list_file(name, end)
+            yield from _list_file(name, end, is_done)
         elif not os.path.lexists(name) and glob.has_magic(name):
             yield from _matches(name)
         else:
@@ -213,7 +220,7 @@ def _real_folders(root: str, seen: set[tuple[int, int]]) -> Iterator[str]:
             waiting += [os.path.join(folder, name) for is_link, name in sorted(inner, reverse=True) if not is_link]
 
 
-def _list_file(name: str, end: bytes) -> Iterator[Source]:
+def _list_file(name: str, end: bytes, is_done: Callable[[str], bool] | None) -> Iterator[Source]:
     try:
         descriptor = os.open(name[1:], os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:
@@ -222,9 +229,15 @@ def _list_file(name: str, end: bytes) -> Iterator[Source]:
         reason = getattr(error, "strerror", None) or str(error)
         yield Source(name, MediaError("not_found", f"the list cannot be read: {reason}", "check the path"))
         return
+    found = False
+
+    def is_left_out(path: str) -> bool:
+        nonlocal found
+        found = True
+        return is_done is not None and is_done(path)
+
     try:
-        found = False
-        for source in _listed(descriptor, end, lambda error: Source(name, error)):
+        for source in _listed(descriptor, end, lambda error: Source(name, error), is_left_out):
             found = True
             yield source
         if not found:
@@ -233,7 +246,12 @@ def _list_file(name: str, end: bytes) -> Iterator[Source]:
         os.close(descriptor)
 
 
-def _listed(descriptor: int, end: bytes, report: Callable[[MediaError], Source] | None = None) -> Iterator[Source]:
+def _listed(
+    descriptor: int,
+    end: bytes,
+    report: Callable[[MediaError], Source] | None = None,
+    is_done: Callable[[str], bool] | None = None,
+) -> Iterator[Source]:
     """Yields what each path of a list stands for, as soon as its line is there.
 
     Read without Python's buffers: a thread that waits in a buffered read holds a lock that the program's end needs.
@@ -253,7 +271,8 @@ def _listed(descriptor: int, end: bytes, report: Callable[[MediaError], Source] 
                 break
             if path.strip():
                 idle = 0
-                yield from _file_or_folder(path)
+                if is_done is None or not is_done(path):
+                    yield from _file_or_folder(path)
         if idle + len(rest) > MAX_PATH_BYTES:
             hint = "put each path on a line of its own, or use -0 where paths end with NUL"
             yield report(MediaError("not_found", "the list has no path within 64 KiB", hint))

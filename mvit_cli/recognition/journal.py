@@ -17,12 +17,12 @@ from typing import IO, Any, BinaryIO
 from mvit_cli.errors import MediaError, MViTError, UsageError
 from mvit_cli.media.request import Windows
 from mvit_cli.media.sources import Source
+from mvit_cli.recognition.digests import digest_of
 from mvit_cli.recognition.kept_rows import (
     IDENTITY,
     OTHER_FILE,
     KeptRows,
     Reader,
-    digest_of,
     json_lines,
     read_rows,
     staying_rows,
@@ -91,9 +91,10 @@ class Journal:
         are to be retried, all names are read first: the errors of inputs that are not named stay.
 
         """
-        sources = listing.sources()
         if self.retry_errors and self._kept.failing:
-            sources = self._retrying(sources)
+            sources = self._retrying(listing.sources())
+        else:
+            sources = listing.sources(self._is_done)
         left = self._left(sources)
         first = next(left, None)
         return None if first is None else itertools.chain([first], left)
@@ -110,13 +111,23 @@ class Journal:
         stored.seek(0)
         return _restored(stored)
 
+    def _is_done(self, path: str) -> bool:
+        """Whether a row says what is in this file; an error may be of a folder or a list that had nothing in it."""
+        digest = digest_of(path)
+        return digest not in self._kept.failing and self._took(digest)
+
+    def _took(self, digest: bytes) -> bool:
+        """Whether a row stands for one more input of this path."""
+        is_done = self._kept.done.take(digest)
+        self.skipped += is_done
+        return is_done
+
     def _left(self, sources: Iterable[Source]) -> Iterator[Source]:
         for source in sources:
             digest = digest_of(source.path)
-            if self._kept.done[digest]:
-                self._kept.done[digest] -= 1
-                self.skipped += 1
-            elif begun := self._kept.begun.get(digest):
+            if self._took(digest):
+                continue
+            if begun := self._kept.begun.get(digest):
                 yield replace(source, first_window=begun.pop(0))
             else:
                 yield source
@@ -125,7 +136,7 @@ class Journal:
         """Yields the rows that the file keeps, in its order."""
         if not self.path.exists():
             return
-        for (_, _, row, _), stays in staying_rows(self.reader(self.path), self._retried):
+        for (_, _, row, _), stays in staying_rows(json_lines(self.path), self._retried):
             if row and stays:
                 yield row
 

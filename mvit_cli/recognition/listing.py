@@ -51,12 +51,19 @@ class Listing:
     shard: Shard | None = None
     allow_empty: bool = False
 
-    def sources(self) -> Iterator[Source]:
-        """Yields the sources, as they are asked for."""
-        found = iter_sources(self.names, null_separated=self.null_separated)
+    def sources(self, is_done: Callable[[str], bool] | None = None) -> Iterator[Source]:
+        """Yields the sources, as they are asked for.
+
+        Args:
+            is_done: whether a path of this part is left out without a look at the disk; asked of those in lists.
+        """
+        shard = self.shard
+        if is_done and shard:
+            mine = is_done
+            is_done = lambda path: shard.has(path) and mine(path)  # noqa: E731
+        found = iter_sources(self.names, null_separated=self.null_separated, is_done=is_done)
         if self.allow_empty:
             found = (source for source in found if not source.is_nothing)
-        shard = self.shard
         return found if shard is None else (source for source in found if shard.has(source.path))
 
     def counter(self) -> Callable[[], int] | None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mvit_cli.errors import UsageError
-from mvit_cli.recognition.kept_rows import IDENTITY, digest_of, json_lines
+from mvit_cli.recognition.digests import digest_of
+from mvit_cli.recognition.kept_rows import IDENTITY, json_lines
 from mvit_cli.recognition.listing import Listing
 from mvit_cli.records import Row
 
