@@ -4,11 +4,14 @@ import errno
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.guards import NAME_VIDEOS, CheckedFile, check_file, words_of
+from mvit_cli.media.guards import NAME_VIDEOS, CheckedFile, words_of
 from mvit_cli.media.images import probe, read_image
+from mvit_cli.media.opening import opened_file
 from mvit_cli.media.request import Clip, Decoded, DecodeRequest
 from mvit_cli.media.strips import pictures_of
 from mvit_cli.media.transforms import crop_of_look, crops_of, pixel_dtype
@@ -40,10 +43,15 @@ def decode(request: DecodeRequest, allocate: Allocate | None = None, file: Check
     Raises:
         MediaError: not_found, unsupported, empty, decode.
     """
+    started = time.perf_counter()
+    with nullcontext(file) if file else opened_file(request) as checked:
+        decoded = _decoded(request, allocate, checked)
+    return replace(decoded, decode_ms=(time.perf_counter() - started) * 1000)
+
+
+def _decoded(request: DecodeRequest, allocate: Allocate | None, file: CheckedFile) -> Decoded:
     import numpy as np
 
-    started = time.perf_counter()
-    file = file or check_file(request.path)
     said: list[str] = []
     is_still = probe(file) == "image"
     if is_still and request.sampling.frames > 1 and not request.stills:
@@ -52,9 +60,8 @@ def decode(request: DecodeRequest, allocate: Allocate | None = None, file: Check
     pixels = (allocate or np.empty)(request.pixels_shape, pixel_dtype(request.transform))
     seen = show_still(image, request, pixels) if image is not None else _play(file, request, pixels)
     clips, duration_s, reader, notes = seen
-    elapsed_ms = (time.perf_counter() - started) * 1000
     pictures = None if request.pictures == "none" else pictures_of(pixels, clips, request)
-    return Decoded(pixels, tuple(clips), duration_s, reader, (*said, *notes), elapsed_ms, pictures)
+    return Decoded(pixels, tuple(clips), duration_s, reader, (*said, *notes), 0.0, pictures)
 
 
 def attempt(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded | MediaError:

@@ -5,8 +5,10 @@ import os
 import re
 import stat
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from mvit_cli.errors import MediaError, at_most
+from mvit_cli.media.content import Content
 
 # 8K (7680x4320) and spherical 8K (8192x4096) pass. A few hundred kilobytes can claim far larger frames.
 MAX_VIDEO_PIXELS = 8192 * 4352
@@ -27,12 +29,23 @@ class CheckedFile:
     """A regular, non-empty file that is no playlist.
 
     Attributes:
-        path: absolute.
+        path: absolute; of a content its name.
         head: its first bytes, `HEAD_BYTES` at most.
+        content: what it is read from, where it is no file of this machine by itself.
     """
 
     path: str
     head: bytes
+    content: Content | None = None
+
+    def open(self) -> BinaryIO:
+        """Its bytes, to be closed."""
+        return self.content.open() if self.content else open(self.path, "rb")  # type: ignore[return-value]
+
+    @property
+    def opens(self) -> str | BinaryIO:
+        """What libraries open: its path where it has one."""
+        return self.open() if self.content else self.path
 
 
 def check_file(path: str | CheckedFile) -> CheckedFile:
@@ -65,6 +78,19 @@ def check_file(path: str | CheckedFile) -> CheckedFile:
         ) from error
     refuse_playlist(head)
     return CheckedFile(absolute, head)
+
+
+def check_content(content: Content) -> CheckedFile:
+    """Looks at a content as `check_file` does at a file.
+
+    Raises:
+        MediaError: unsupported or empty.
+    """
+    if content.size == 0:
+        raise MediaError("empty", "the file is empty (0 bytes)", "copy or download it again")
+    head = content.read_at(0, HEAD_BYTES)
+    refuse_playlist(head)
+    return CheckedFile(content.name, head, content)
 
 
 def is_no_fault_of_the_file(error: BaseException) -> bool:

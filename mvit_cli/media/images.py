@@ -71,10 +71,11 @@ def read_image(path: str | CheckedFile, notes: list[str] | None = None) -> "NDAr
 
     file = check_file(path)
     try:
-        with warnings.catch_warnings(), open(file.path, "rb") as whole:
+        with warnings.catch_warnings(), file.open() as whole:
             # Oddities of tags and colour profiles; and Pillow's own suspicion, for which the cap below stands.
             warnings.simplefilter("ignore")
-            held_bytes = FILE_COPIES * os.fstat(whole.fileno()).st_size if _is_read_whole(file.head) else 0
+            held_bytes = FILE_COPIES * whole.seek(0, os.SEEK_END) if _is_read_whole(file.head) else 0
+            whole.seek(0)
             _check_memory(held_bytes)
             stream = _from_signature(whole, file.head)
             try:
@@ -125,16 +126,16 @@ def _is_animation(file: CheckedFile) -> bool:
         return True
     if head.startswith(b"RIFF"):
         return animation_of(file) is not None
-    return head.startswith(_JPEG) and b"MPF\x00" not in head and _is_jpeg_stream(file.path)
+    return head.startswith(_JPEG) and b"MPF\x00" not in head and _is_jpeg_stream(file)
 
 
-def _is_jpeg_stream(path: str) -> bool:
+def _is_jpeg_stream(file: CheckedFile) -> bool:
     """Whether a second JPEG of the same size stands right behind the first: not so behind photos with other appendages.
 
     Args:
-        path: of a file that begins as JPEG.
+        file: one that begins as JPEG.
     """
-    with open(path, "rb") as stream:
+    with file.open() as stream:
         data = stream.read(MAX_JPEG_BYTES)
     first = _jpeg_size(data, 0)
     start = 0 if first is None else data.find(_JPEG_END + _JPEG, first[1]) + len(_JPEG_END)

@@ -162,7 +162,7 @@ class DecodeRequest:
     """One file to decode.
 
     Attributes:
-        path: the file, as the user named it.
+        path: the file, as the user named it; an address may carry a secret, so it is never shown.
         sampling: which frames make a clip.
         transform: how a frame becomes a picture.
         num_clips: clips spread over the file.
@@ -174,6 +174,7 @@ class DecodeRequest:
         first_window: number of the first window that is wanted.
         part: seconds from which, and up to which, the file is looked at; None as the second: to its end.
         look: one view of another kind, instead of the protocol's.
+        member: where a member of an archive lies, as `archives.Member`; None: it is looked for by its name.
         limit_s: seconds that it may take, of a video in windows each of them; the whole video in windows that, and a
             tenth of a second for each of its frames.
     """
@@ -190,6 +191,7 @@ class DecodeRequest:
     first_window: int = 0
     part: tuple[float, float | None] | None = None
     look: Look | None = None
+    member: tuple[int, ...] | None = None
     limit_s: float = math.inf
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
     clip.mp4        itself, whatever its suffix
     folder          its videos and images, and those of its folders, by name; hidden ones and other files left out
     "clips/*.mp4"   what the shell would make of it; `**` comes to each real folder once, whatever links lead to it
+    shard.tar       its videos and images, as it has them; shard.tar::clip.mp4 is one of them. So of .zip
     @list.txt       a path a line: a file or a folder; UTF-8, or UTF-16 with a mark at its start, as PowerShell writes;
                     or a row of an earlier run, as JSON line: its path
     -               the same from standard input
@@ -17,9 +18,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mvit_cli.errors import MediaError
+from mvit_cli.media.archives import MARK, Member, entries, is_archive, split, why_no_archive
+from mvit_cli.media.content import Content, of_file
 from mvit_cli.media.guards import is_no_fault_of_the_file
 
 # fmt: off
@@ -44,6 +47,7 @@ CHUNK_BYTES = 1 << 16
 # No system takes a longer path.
 MAX_PATH_BYTES = 1 << 16
 EMPTY_FOLDER, EMPTY_LIST = "no video or image in this folder", "the list names no path"
+EMPTY_ARCHIVE = "no video or image in this archive"
 _ROW_BEGINS = (b'{"path":', b'{"path" :')
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
@@ -53,6 +57,9 @@ class Source:
     """One input: a path as the user named it, or as found below a folder named; with an error where it is none.
 
     Attributes:
+        path: what it is called in rows.
+        address: what is opened where that is not `path`, because it carries a secret; shown nowhere.
+        member: where it lies in its archive, as `archives.Member`, if that is known.
         first_window: number of the first window that is wanted of it.
         part: seconds from which, and up to which, it is meant; None as the second: to its end.
     """
@@ -61,11 +68,13 @@ class Source:
     error: MediaError | None = None
     first_window: int = 0
     part: tuple[float, float | None] | None = None
+    address: str | None = field(default=None, repr=False)
+    member: tuple[int, ...] | None = None
 
     @property
     def is_nothing(self) -> bool:
         """Whether it only says that a folder or a list has nothing in it."""
-        return self.error is not None and self.error.message in (EMPTY_FOLDER, EMPTY_LIST)
+        return self.error is not None and self.error.message in (EMPTY_FOLDER, EMPTY_ARCHIVE, EMPTY_LIST)
 
 
 def iter_sources(
@@ -104,11 +113,54 @@ def _file_or_folder(name: str) -> Iterator[Source]:
             found = True
             yield source
         if not found:
-            yield Source(name, MediaError("not_found", EMPTY_FOLDER, "check the path"))
+            yield Source(name, MediaError("not_found", EMPTY_FOLDER, "check the path, or name the archives in it"))
+    elif is_archive(name) and os.path.isfile(name):
+        yield from _in_archive(name)
     elif os.path.lexists(name):
-        yield Source(name)
+        yield Source(name, why_no_archive(name))
+    elif parts := split(name):
+        yield Source(f"{parts[0]}{MARK}{parts[1]}")
     else:
         yield Source(name, MediaError("not_found", "no such file or folder", "check the path"))
+
+
+def _in_archive(name: str) -> Iterator[Source]:
+    """Yields the media in an archive, in its order, and what is wrong with it."""
+    try:
+        with open(name, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            yield from members_of(name, of_file(name, file, size))
+    except OSError as error:
+        if is_no_fault_of_the_file(error):
+            raise
+        reason = f"the archive cannot be read: {error.strerror or type(error).__name__}"
+        yield Source(name, MediaError("not_found", reason, "check the path and its permissions"))
+
+
+def members_of(name: str, archive: Content) -> Iterator[Source]:
+    """Yields the media in an archive, in its order, and what is wrong with it.
+
+    Args:
+        name: what it is called in rows.
+    """
+    found = False
+    for entry in entries(archive):
+        if not entry.name and isinstance(entry.member, Member):
+            continue
+        suffix = os.path.splitext(entry.name)[1].lower()
+        is_nested = bool(entry.name) and (is_archive(entry.name) or why_no_archive(entry.name) is not None)
+        if entry.name and (_is_passed(os.path.basename(entry.name)) or not (suffix in MEDIA_SUFFIXES or is_nested)):
+            continue
+        found = True
+        path = f"{name}{MARK}{entry.name}" if entry.name else name
+        if isinstance(entry.member, MediaError):
+            yield Source(path, entry.member)
+        elif is_nested:
+            yield Source(path, MediaError("unsupported", "an archive in an archive", "unpack it and name it"))
+        else:
+            yield Source(path, member=entry.member)
+    if not found:
+        yield Source(name, MediaError("not_found", EMPTY_ARCHIVE, "check that its members are named as such"))
 
 
 def _walk(root: str) -> Iterator[Source]:

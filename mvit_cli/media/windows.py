@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import Allocate, attempt, damage, decode, failure_of
-from mvit_cli.media.guards import check_file
 from mvit_cli.media.images import probe
+from mvit_cli.media.opening import opened_file
 from mvit_cli.media.planned import Plan, Planned
 from mvit_cli.media.request import (
     AT_WORK,
@@ -56,15 +56,16 @@ def outcomes_of(request: DecodeRequest, allocate: Allocate | None = None) -> Ite
         yield attempt(request, allocate)
         return
     try:
-        file = check_file(request.path)
-        if probe(file) == "image":
-            yield replace(decode(request, allocate, file), window=Window(0, 0.0, 0.0, 0.0, is_last=True))
-            return
-        index = index_video(file)
+        with opened_file(request) as file:
+            if probe(file) == "image":
+                yield replace(decode(request, allocate, file), window=Window(0, 0.0, 0.0, 0.0, is_last=True))
+                return
+            index = index_video(file)
+            yield from _joined(_in_one_pass(request, index, allocate))
+            if file.content:
+                file.content.failure = None  # a row has told it
     except Exception as error:
         yield failure_of(error, request.path)
-        return
-    yield from _joined(_in_one_pass(request, index, allocate))
 
 
 def _joined(outcomes: Iterable[Outcome | AtWork]) -> Iterator[Outcome | AtWork]:
@@ -127,6 +128,8 @@ def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate |
                 yield outcome
                 window = None if outcome is AT_WORK else window_of(outcome)
                 number = window.number + 1 if window else number
+            if index.file.content and index.file.content.failure:
+                raise index.file.content.failure
             if lost := plan.left_out():
                 yield lost
         finally:

@@ -104,7 +104,8 @@ class Journal:
         stored = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115
         for source in sources:
             error = source.error
-            stored.write(json.dumps([source.path, error and (error.kind, error.message, error.hint)]) + "\n")
+            told = error and (error.kind, error.message, error.hint)
+            stored.write(json.dumps([source.path, told, source.address, source.member]) + "\n")
             if (digest := digest_of(source.path)) in self._kept.failing:
                 self._retried.add(digest)
         self._kept = read_rows(self.path, self.reader, self.windows, self._retried)
@@ -221,8 +222,8 @@ def read_journal(
 def _restored(stored: IO[str]) -> Iterator[Source]:
     with stored:
         for line in stored:
-            path, error = json.loads(line)
-            yield Source(path, MediaError(*error) if error else None)
+            path, error, address, member = json.loads(line)
+            yield Source(path, MediaError(*error) if error else None, address=address, member=member and tuple(member))
 
 
 def lock(stream: BinaryIO) -> bool:

@@ -182,7 +182,7 @@ def request_for(
 ) -> DecodeRequest:
     """How a source is decoded for a network of this recipe."""
     return DecodeRequest(
-        source.path,
+        source.address or source.path,
         recipe.sampling,
         recipe.transform,
         recipe.views.clips,
@@ -193,6 +193,7 @@ def request_for(
         recipe.windows,
         source.first_window,
         source.part,
+        member=source.member,
     )
 
 

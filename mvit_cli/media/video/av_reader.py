@@ -192,20 +192,20 @@ class _Playback:
     """The decoder's output of one file, past errors up to a budget."""
 
     def __init__(self, index: VideoIndex) -> None:
-        self._path = index.path
+        self._file = index.file
         self._size = index.width, index.height
         self._orientation = index.orientation
         # Where the file begins with damage, all that the decoder conceals there would be shown: HEVC's even loses the
         # first key frame over it.
         self._only_whole = index.begins_late
-        self._container, self._stream = open_video(self._path, only_whole=self._only_whole)
+        self._container, self._stream = open_video(self._file, only_whole=self._only_whole)
         self._fresh = True
 
     def restart(self) -> None:
         """Goes back to the first packet, by opening again: some containers seek there only roughly."""
         if not self._fresh:
             self._container.close()
-            self._container, self._stream = open_video(self._path, only_whole=self._only_whole)
+            self._container, self._stream = open_video(self._file, only_whole=self._only_whole)
 
     def seek(self, pts: int) -> bool:
         """Goes to the key frame at or before a time stamp; false where the container cannot."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MediaError
-from mvit_cli.media.guards import MAX_VIDEO_PIXELS, is_no_fault_of_the_file
+from mvit_cli.media.guards import MAX_VIDEO_PIXELS, CheckedFile, is_no_fault_of_the_file
 from mvit_cli.media.shortage import MemoryWatch
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ NEITHER = "neither a video nor an image that can be read"
 ERROR_BUDGET = 100
 
 
-def open_video(path: str, *, only_whole: bool = False) -> "tuple[InputContainer, VideoStream]":
-    """Opens the file at an absolute path and picks its video stream; the caller closes the container.
+def open_video(file: CheckedFile, *, only_whole: bool = False) -> "tuple[InputContainer, VideoStream]":
+    """Opens a file and picks its video stream; the caller closes the container.
 
     Args:
-        path: of the file.
+        file: that was checked.
         only_whole: whether the decoder keeps damaged frames to itself.
 
     Raises:
@@ -37,14 +37,17 @@ def open_video(path: str, *, only_whole: bool = False) -> "tuple[InputContainer,
 
     # Tags in another encoding than UTF-8 are an error by default before PyAV 19, and no question from it on.
     lenient: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-    options = {"protocol_whitelist": "file"}
+    # What is read from a content opens no file at all.
+    options = {"protocol_whitelist": "none" if file.content else "file"}
     try:
         with MemoryWatch():
-            container = av.open(path, mode="r", options=options, **lenient)
-        if container.format.name in ("image2", "jpeg_pipe") and _is_jpeg(path):  # JPEG after JPEG under a photo's name
+            container = av.open(file.opens, mode="r", options=options, **lenient)
+        if container.format.name in ("image2", "jpeg_pipe") and file.head.startswith(
+            b"\xff\xd8\xff"
+        ):  # JPEG after JPEG under a photo's name
             container.close()
             with MemoryWatch():
-                container = av.open(path, mode="r", format="mjpeg", options=options, **lenient)
+                container = av.open(file.opens, mode="r", format="mjpeg", options=options, **lenient)
     except MemoryError:
         raise
     except av.error.FFmpegError as error:
@@ -60,11 +63,6 @@ def open_video(path: str, *, only_whole: bool = False) -> "tuple[InputContainer,
     except BaseException:
         container.close()
         raise
-
-
-def _is_jpeg(path: str) -> bool:
-    with open(path, "rb") as stream:
-        return stream.read(3) == b"\xff\xd8\xff"
 
 
 def packets_of(container: "InputContainer", stream: "VideoStream") -> "Iterator[Packet[Any]]":

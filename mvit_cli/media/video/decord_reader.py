@@ -47,7 +47,7 @@ class DecordReader:
         self._piece_bytes = max(BATCH_BYTES, index.width * index.height * 4) + THREAD_BYTES
         self._silent_until = os.lseek(STDERR, 0, os.SEEK_CUR) if self.overhears else 0
         try:
-            self._video = decord.VideoReader(index.path, ctx=decord.cpu(0), num_threads=1, fault_tol=NO_REPEATS)
+            self._video = decord.VideoReader(index.file.path, ctx=decord.cpu(0), num_threads=1, fault_tol=NO_REPEATS)
             held = len(self._video)
         except Exception as error:
             raise self._failure(str(error)) from error

@@ -56,7 +56,7 @@ class VideoIndex:
     """The presentable frames of one video, in display order.
 
     Attributes:
-        path: absolute.
+        file: that it is of.
         container: FFmpeg's name of the format; WEBP for animated WebP.
         codec: FFmpeg's name of the decoder; WEBP for animated WebP.
         width: coded pixels; display turns them where the file says so.
@@ -74,7 +74,7 @@ class VideoIndex:
         warnings: sentences on what is not as it should be.
     """
 
-    path: str
+    file: CheckedFile
     container: str
     codec: str
     width: int
@@ -113,22 +113,22 @@ def index_video(path: str | CheckedFile) -> VideoIndex:
     """
     file = check_file(path)
     if animation := animation_of(file):
-        return _of_animation(file.path, animation)
+        return _of_animation(file, animation)
     _refuse_giant_gif(file.head)
-    container, stream = open_video(file.path)
+    container, stream = open_video(file)
     try:
-        return _build(file.path, container, stream, scan(container, stream))
+        return _build(file, container, stream, scan(container, stream))
     finally:
         container.close()
 
 
-def _build(path: str, container: "InputContainer", stream: "VideoStream", packets: Packets) -> VideoIndex:
+def _build(file: CheckedFile, container: "InputContainer", stream: "VideoStream", packets: Packets) -> VideoIndex:
     import numpy as np
 
-    _refuse(path, container, stream, packets)
+    _refuse(file, container, stream, packets)
     rates = _rates(container, stream)
     line = _line(container, packets)
-    left_out = _frames_left_out(path, stream, packets, line)
+    left_out = _frames_left_out(file, stream, packets, line)
     look = packets.look or Look()
     _refuse_colours(look)
     tick_s = float(stream.time_base or 0)
@@ -152,7 +152,7 @@ def _build(path: str, container: "InputContainer", stream: "VideoStream", packet
         *_taken_as_it_is(look),
     )
     return VideoIndex(
-        path=path,
+        file=file,
         container=container.format.name,
         codec=stream.codec_context.name,
         width=stream.codec_context.width,
@@ -165,18 +165,18 @@ def _build(path: str, container: "InputContainer", stream: "VideoStream", packet
         pts=pts,
         key_pts=np.array(sorted(keys), dtype=np.int64),
         begins_late=left_out > 0 or not packets.begins_whole,
-        decord_doubt=_doubt_decord(path, container, stream, packets, look, pts),
+        decord_doubt=_doubt_decord(file, container, stream, packets, look, pts),
         warnings=tuple(note for note in notes if note),
     )
 
 
-def _of_animation(path: str, animation: Animation) -> VideoIndex:
+def _of_animation(file: CheckedFile, animation: Animation) -> VideoIndex:
     import numpy as np
 
     times_s = np.array(animation.starts_s)
     fps, variable = frame_rate(times_s, [])
     return VideoIndex(
-        path=path,
+        file=file,
         container=WEBP,
         codec=WEBP,
         width=animation.width,
@@ -194,10 +194,10 @@ def _of_animation(path: str, animation: Animation) -> VideoIndex:
     )
 
 
-def _refuse(path: str, container: "InputContainer", stream: "VideoStream", packets: Packets) -> None:
+def _refuse(file: CheckedFile, container: "InputContainer", stream: "VideoStream", packets: Packets) -> None:
     is_whole = packets.look is not None and not packets.look.damaged and packets.begins_whole
     is_whole &= stream.codec_context.name != "hevc"  # whose decoder makes pictures of anything without a word
-    if packets.encrypted or ("mov" in container.format.name and not is_whole and is_protected(path)):
+    if packets.encrypted or ("mov" in container.format.name and not is_whole and is_protected(file)):
         raise MediaError("unsupported", "the video is encrypted", "decrypt it, or name a copy without protection")
     if not packets.pts:
         raise MediaError("empty", "the video stream holds no frame", "check that the file is whole")
@@ -242,7 +242,7 @@ def _line(container: "InputContainer", packets: Packets) -> TimeLine | None:
     return line
 
 
-def _frames_left_out(path: str, stream: "VideoStream", packets: Packets, line: TimeLine | None) -> int:
+def _frames_left_out(file: CheckedFile, stream: "VideoStream", packets: Packets, line: TimeLine | None) -> int:
     """How many frames, in display order, stand before the first one that can be decoded.
 
     Raises:
@@ -255,7 +255,7 @@ def _frames_left_out(path: str, stream: "VideoStream", packets: Packets, line: T
     if packets.begins_whole and pts is not None and (packets.hidden or first_key is None or first_key <= pts[0]):
         return 0
     from_key = stream.codec_context.name in BEGINS_ANYWHERE
-    found = beginning_of(path, from_key=from_key, count_all=pts is None)
+    found = beginning_of(file, from_key=from_key, count_all=pts is None)
     if found is None or (from_key and packets.first_key is None):
         raise MediaError("decode", "no frame could be decoded", "check that the file plays elsewhere")
     packets.look = packets.look or found.look
@@ -320,7 +320,7 @@ def _taken_as_it_is(look: Look) -> list[str]:
 
 
 def _doubt_decord(
-    path: str,
+    file: CheckedFile,
     container: "InputContainer",
     stream: "VideoStream",
     packets: Packets,
@@ -332,6 +332,8 @@ def _doubt_decord(
     Damage inside packets no index shows; there decord fails or is overheard. Of 240 damaged files of six codecs it gave
     frames of 13, all equal to PyAV's; of 40 in VP8 it gave 11 with other frames, and of VP9 some with shifted ones.
     """
+    if file.content:
+        return "it reads files of this machine, not members of archives or addresses"
     if not {"mov", "mp4", "matroska", "webm"}.intersection(container.format.name.split(",")):
         return f"it seeks wrongly in {container.format.name}"
     if stream.codec_context.name in ("vp8", "vp9"):
@@ -362,7 +364,7 @@ def _doubt_decord(
     if not _closed_groups(packets):
         return "frames refer across key frames (open groups of pictures)"
     try:
-        path.encode()
+        file.path.encode()
     except UnicodeEncodeError:
         return "its name is not valid UTF-8"
     return ""

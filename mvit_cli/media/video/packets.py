@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mvit_cli.media.guards import CheckedFile
 from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.bitstream import Pictures, closes_behind, is_proven_key
 from mvit_cli.media.video.container import open_video, packets_of
@@ -168,20 +169,20 @@ class Beginning(NamedTuple):
     look: Look
 
 
-def beginning_of(path: str, *, from_key: bool, count_all: bool) -> Beginning | None:
+def beginning_of(file: CheckedFile, *, from_key: bool, count_all: bool) -> Beginning | None:
     """Decodes a file from its start up to the first frame that is shown; None where nothing can be decoded.
 
     By its defaults a decoder shows nothing before the first frame that is whole: what stands before it refers to frames
     that the file lacks.
 
     Args:
-        path: of the file.
+        file: that was checked.
         from_key: whether the decoder shows anything it can make up, so that only a key frame is known to be whole.
         count_all: whether to decode on after the first frame.
     """
     import av
 
-    container, stream = open_video(path, only_whole=True)
+    container, stream = open_video(file, only_whole=True)
     found: Beginning | None = None
     try:
         for packet in packets_of(container, stream):

@@ -5,6 +5,8 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from mvit_cli.media.guards import CheckedFile
+
 # ISO/IEC 14496-12, 8.12; Apple's own.
 ENCRYPTED_ENTRIES = frozenset({b"encv", b"drmi"})
 _WAY = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
@@ -12,9 +14,9 @@ _WAY = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 MAX_BOXES = 1000
 
 
-def is_protected(path: str) -> bool:
+def is_protected(file: CheckedFile) -> bool:
     """Whether a track has encrypted samples only."""
-    with open(path, "rb") as stream:
+    with file.open() as stream:
         size = stream.seek(0, 2)
         return any(entries and entries <= ENCRYPTED_ENTRIES for entries in _entries(stream, 0, size, _WAY))
 

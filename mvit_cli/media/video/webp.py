@@ -44,7 +44,7 @@ def animation_of(file: CheckedFile) -> Animation | None:
     head = file.head
     if not (head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) >= 30 and head[20] & ANIMATION_FLAG):
         return None
-    durations_ms, _, warning = _whole_frames(file.path)
+    durations_ms, _, warning = _whole_frames(file)
     if warning and not durations_ms:
         raise MediaError("decode", "the animation is cut short within its first frame", "copy or download it again")
     if len(durations_ms) < 2 and not warning:
@@ -60,22 +60,23 @@ def animation_of(file: CheckedFile) -> Animation | None:
     return Animation(width, height, tuple(start / 1000 for start in starts_ms), end_ms / 1000, warning)
 
 
-def opened_whole(path: str) -> str | BinaryIO:
+def opened_whole(file: CheckedFile) -> str | BinaryIO:
     """What Pillow is to open: the file, or where it is cut short its whole frames as a file of their own."""
-    _, end, warning = _whole_frames(path)
+    _, end, warning = _whole_frames(file)
     if not warning:
-        return path
-    with open(path, "rb") as stream:
+        return file.opens
+    with file.open() as stream:
         data = bytearray(stream.read(end))
     data[4:8] = (end - 8).to_bytes(4, "little")  # libwebp gives nothing of a file that announces more than it has
     return io.BytesIO(data)
 
 
-def _whole_frames(path: str) -> tuple[list[int], int, str]:
+def _whole_frames(file: CheckedFile) -> tuple[list[int], int, str]:
     """How long each whole frame stands, the place behind the last one, and a warning if more was announced."""
     found, end = [], _CHUNKS_AT
-    with open(path, "rb") as stream:
-        held = os.fstat(stream.fileno()).st_size
+    with file.open() as stream:
+        held = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
         announced = 8 + int.from_bytes(stream.read(8)[4:], "little")
         stream.seek(_CHUNKS_AT)
         while stream.tell() < min(announced, held) and len(header := stream.read(8)) == 8:

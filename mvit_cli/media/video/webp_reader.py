@@ -37,7 +37,7 @@ class WebPReader:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Pillow's own suspicion of size, for which the index stands
                 with MemoryWatch():
-                    self._image = Image.open(opened_whole(index.path), formats=("WEBP",))
+                    self._image = Image.open(opened_whole(index.file), formats=("WEBP",))
         except MemoryError:
             raise
         except Exception as error:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import IO, Any
 
 from mvit_cli.errors import MediaError, MViTError, at_most
+from mvit_cli.media.opening import absolute
 from mvit_cli.media.request import AT_WORK, AtWork, DecodeRequest, LostWindowError, Outcome, is_last, window_of
 from mvit_cli.media.workers.shared import Slot, anonymous_file
 from mvit_cli.media.workers.wire import outcome_of, packed_job, packed_leave, parsed, read_frame, shape_of, write_frame
@@ -75,7 +76,7 @@ class Job:
 
 def job_for(number: int, request: DecodeRequest, timeout_s: float) -> Job:
     """Makes a job whose path holds in any folder and whose time limit grows with the file."""
-    path = os.path.abspath(request.path)
+    path = absolute(request.path)
     size = 0
     with contextlib.suppress(OSError, ValueError):
         size = os.stat(path).st_size

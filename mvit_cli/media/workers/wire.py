@@ -96,7 +96,9 @@ def job_of(text: bytes) -> tuple[int, int, DecodeRequest, float] | int:
     if "request" not in said:
         return int(said["number"])
     told = said["request"]
-    transform, windows, part, look = (told.pop(name) for name in ("transform", "windows", "part", "look"))
+    transform, windows, part, look, member = (
+        told.pop(name) for name in ("transform", "windows", "part", "look", "member")
+    )
     transform |= {name: tuple(transform[name]) for name in ("mean", "std")}
     request = DecodeRequest(
         **told | {"sampling": Sampling(**told["sampling"])},
@@ -104,6 +106,7 @@ def job_of(text: bytes) -> tuple[int, int, DecodeRequest, float] | int:
         windows=windows and Windows(**windows),
         part=part and tuple(part),
         look=look and Look(**look | {"box": tuple(look["box"])}),
+        member=member and tuple(member),
     )
     return said["number"], said["slot"], request, said["limit_s"]
 
