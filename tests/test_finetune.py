@@ -194,3 +194,35 @@ def test_two_processes_have_the_loss_curve_of_one(
     for first, second in zip(one[1:], two[1:], strict=True):
         assert second["train_loss"] == pytest.approx(first["train_loss"], abs=1e-4)
     assert (tmp_path / "two.safetensors").exists()
+
+
+SHORT_OF_MEMORY = """
+import torch, sys
+from mvit_cli.cli.main import run
+from mvit_cli.model.mvit import MViT
+
+plain = MViT.forward
+
+
+def greedy(self, clips):
+    if self.training and len(clips) > 1 and torch.distributed.get_rank() == 1:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+    return plain(self, clips)
+
+
+MViT.forward = greedy
+sys.exit(run(sys.argv[3:]))
+"""
+
+
+@pytest.mark.slow
+def test_one_of_two_processes_that_is_short_of_memory_takes_fewer_clips_at_a_time(
+    data: Path, weights: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """The other does not wait for it in vain, and the loss curve stays: sums of float32 in another order."""
+    both = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python", sys.executable]
+    plain, short = (command(data, weights, tmp_path / f"{name}.safetensors") for name in ("plain", "short"))
+    subprocess.run([sys.executable, *both, *plain], env=environment, check=True, timeout=300)
+    subprocess.run([sys.executable, *both, "-c", SHORT_OF_MEMORY, *short], env=environment, check=True, timeout=300)
+    for first, second in zip(history(tmp_path / "plain")[1:], history(tmp_path / "short")[1:], strict=True):
+        assert second["train_loss"] == pytest.approx(first["train_loss"], abs=1e-4)

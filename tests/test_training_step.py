@@ -39,6 +39,7 @@ SMALL = MViTConfig(
 V1 = replace(
     SMALL, pos_embed="separate", rel_pos_space=False, rel_pos_time=False, residual_pooling=False, expand_in="mlp"
 )
+REVERSIBLE = replace(V1, cls_token=False, head_pooling="mean", expand_in="attn", reversible="mean")
 MAX_POOL = replace(SMALL, pool_mode="max", cls_token=False, head_pooling="mean", pos_embed="joint")
 
 
@@ -148,33 +149,88 @@ def test_the_rate_rises_falls_and_comes_again() -> None:
     assert learning_rate(own, 10**6) == pytest.approx(0.005 * 0.01)
 
 
+@pytest.mark.parametrize("config", [SMALL, V1, MAX_POOL, REVERSIBLE])
 @pytest.mark.parametrize("micro", [1, 3])
-def test_parts_of_a_batch_add_up_to_its_step(micro: int) -> None:
-    whole, parts = (Trainer(network(SMALL), settings(drop_path=0.5), objective) for _ in range(2))
+def test_parts_of_a_batch_add_up_to_its_step(config: MViTConfig, micro: int) -> None:
+    whole, parts = (Trainer(network(config), settings(drop_path=0.5), objective) for _ in range(2))
     parts.micro_batch = micro
-    for _ in range(2):
-        assert parts.train_on(batch()).loss == pytest.approx(whole.train_on(batch()).loss, abs=1e-12)
-    for one, other in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
-        assert torch.allclose(one, other, rtol=0, atol=1e-10)
+    told = Batch(clips(4, config), batch().targets)
+    assert parts.train_on(told).loss == pytest.approx(whole.train_on(told).loss, abs=1e-12)
+    assert_same_gradients(whole, parts)
+
+
+def assert_same_gradients(one: Trainer, other: Trainer) -> None:
+    """Double precision: only the order of sums differs. Of weights that say nothing AdamW makes noise of what is 0."""
+    for mine, theirs in zip(one.model.parameters(), other.model.parameters(), strict=True):
+        assert mine.grad is not None
+        assert theirs.grad is not None
+        assert torch.allclose(mine.grad, theirs.grad, rtol=0, atol=1e-12)
+
+
+class Small:
+    """A memory that is too small for some passes of a network: for more than one clip, or for all that a clip takes."""
+
+    def __init__(self, trainer: Trainer, monkeypatch: pytest.MonkeyPatch, most_kept: int | None = None) -> None:
+        self.most_kept, self.forward = most_kept, trainer.model.forward
+        monkeypatch.setattr(trainer.model, "forward", self)
+
+    def __call__(self, own: Tensor) -> Tensor:
+        kept = 0
+
+        def keep(tensor: Tensor) -> Tensor:
+            nonlocal kept
+            kept += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            logits = self.forward(own)
+        if len(own) > 1 or (self.most_kept is not None and kept > self.most_kept):
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return logits
 
 
 def test_memory_that_runs_out_halves_the_parts_and_the_step_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, short = (Trainer(network(SMALL), settings(), objective) for _ in range(2))
-    forward = short.model.forward
-
-    def greedy(own: Tensor) -> Tensor:
-        if len(own) > 1:
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-        return forward(own)
-
-    monkeypatch.setattr(short.model, "forward", greedy)
+    Small(short, monkeypatch)
     assert short.train_on(batch()).loss == pytest.approx(whole.train_on(batch()).loss, abs=1e-12)
-    assert short.micro_batch == 1
-    for one, other in zip(whole.model.parameters(), short.model.parameters(), strict=True):
-        assert torch.allclose(one, other, rtol=0, atol=1e-10)
-    monkeypatch.setattr(short.model, "forward", lambda own: greedy(torch.cat((own, own))))
-    with pytest.raises(MViTError, match="does not fit into the memory"):
-        short.train_on(batch())
+    assert (short.micro_batch, short.recomputes) == (1, False)
+    assert_same_gradients(whole, short)
+
+
+@pytest.mark.parametrize("config", [SMALL, V1, MAX_POOL, REVERSIBLE])
+def test_what_does_not_fit_is_computed_twice_and_the_step_is_the_same(
+    config: MViTConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """All that a block keeps inside is far more than the tokens between blocks: a third of it is too little for it."""
+    own = settings(drop_path=0.3)
+    whole, short, resumed = (Trainer(network(config), own, objective) for _ in range(3))
+    one = clips(1, config)
+    told = Batch(clips(4, config), batch().targets)
+    needed = kept_for(whole.model, one)
+    memory = Small(short, monkeypatch, needed // 3)
+    assert short.train_on(told).loss == pytest.approx(whole.train_on(told).loss, abs=1e-12)
+    assert (short.micro_batch, short.recomputes) == (1, True)
+    assert kept_for(short.model, one) < needed / 3
+    assert_same_gradients(whole, short)
+    short.save(tmp_path / "state.pt")
+    resumed.restore(tmp_path / "state.pt")
+    assert (resumed.micro_batch, resumed.recomputes) == (1, True)
+    memory.most_kept = 0
+    with pytest.raises(MViTError, match="one clip at a time does not fit into the memory"):
+        short.train_on(told)
+
+
+def kept_for(model: MViT, own: Tensor) -> int:
+    """Numbers that a pass keeps for the way back."""
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(own)
+    return sum(tensor.numel() for tensor in kept)
 
 
 def test_branches_are_left_out_in_training_only_and_right_on_average() -> None:

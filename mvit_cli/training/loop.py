@@ -18,6 +18,7 @@ from mvit_cli.recognition.device import is_out_of_memory
 from mvit_cli.training.drop_path import DropPath
 from mvit_cli.training.hyperparameters import Settings, ema_share, learning_rate
 from mvit_cli.training.optimizer import adamw, set_rate
+from mvit_cli.training.recompute import recompute_blocks
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -84,6 +85,7 @@ class Trainer:
     Attributes:
         step: steps done.
         micro_batch: clips that go through together; halved for good when memory runs out.
+        recomputes: whether what blocks compute inside is computed again on the way back, for want of memory.
         average: averaged weights by name; those of the model itself where none are kept.
     """
 
@@ -95,8 +97,10 @@ class Trainer:
         self.step = 0
         self.rank, self.world = place_of_process()
         self.micro_batch = max(1, settings.batch_size // self.world)
+        self.recomputes = False
         self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         self._parallel = _parallel(model) if self.world > 1 else None
+        self._fits = self._parallel is None
 
     def train_on(self, batch: Batch) -> Stepped:
         """One step.
@@ -128,17 +132,46 @@ class Trainer:
         return self.drop_path.draw(clips * self.world, generator)[:, self.rank * clips : (self.rank + 1) * clips]
 
     def _gradients(self, batch: Batch, kept: "Tensor | None") -> "tuple[float, Tensor]":
-        """Leaves the gradient of the mean loss in the parameters; tried with smaller parts when memory runs out."""
+        """Leaves the gradient of the mean loss in the parameters; tried with less memory when that runs out.
+
+        Several processes wait for each other within a step, where none could try again. So each finds out before the
+        first one, alone, what fits; clips are all of one size, so it fits from then on.
+        """
+        if not self._fits:
+            self._tried(batch, kept, alone=True)
+            self._fits = True
+        return self._tried(batch, kept)
+
+    def _tried(self, batch: Batch, kept: "Tensor | None", *, alone: bool = False) -> "tuple[float, Tensor]":
         while True:
-            self.optimizer.zero_grad(set_to_none=True)
+            self._forget_gradients()
             try:
-                return self._in_parts(batch, kept)
+                return self._in_parts(batch, kept, alone=alone)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            self._halve(len(batch.clips))  # outside `except`: the traceback would keep the tensors alive
+                if self.world > 1 and not alone:
+                    raise MViTError(
+                        f"the memory of {self.device} ran out in the middle of the training",
+                        "--resume goes on; give a smaller --batch-size if it happens again",
+                    ) from error
+            self._save_memory(len(batch.clips))  # outside `except`: the traceback would keep the tensors alive
 
-    def _in_parts(self, batch: Batch, kept: "Tensor | None") -> "tuple[float, Tensor]":
+    def _forget_gradients(self) -> None:
+        """Zeros, in memory of their own: left to torch, gradients of two parameters may be views of one tensor.
+
+        With one clip at a time that of the class token and that of its position are; parts of a batch would be added
+        up in both at once.
+        """
+        import torch
+
+        for parameter in self.model.parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            parameter.grad.zero_()
+
+    def _in_parts(self, batch: Batch, kept: "Tensor | None", *, alone: bool) -> "tuple[float, Tensor]":
+        """The loss and what it comes from; `alone`: gradients stay in this process."""
         import torch
 
         total, outputs = 0.0, []
@@ -147,7 +180,7 @@ class Trainer:
             places = slice(start, start + self.micro_batch)
             part = batch.part(places)
             self.drop_path.use(None if kept is None else kept[:, places])
-            with self._alone_until(start + self.micro_batch >= size):
+            with self._alone_until(not alone and start + self.micro_batch >= size):
                 logits = self._logits(part.clips)
                 loss = self.objective(logits, part.targets).sum() / size
                 loss.backward()
@@ -168,19 +201,26 @@ class Trainer:
         """Gradients cross between the processes with the last part only."""
         return nullcontext() if last or self._parallel is None else self._parallel.no_sync()
 
-    def _halve(self, clips: int) -> None:
+    def _save_memory(self, clips: int) -> None:
+        """Fewer clips at a time; not even one: what its blocks compute is computed twice instead of kept."""
         import torch
 
         size = min(self.micro_batch, clips)
-        if size == 1 or self.world > 1:
-            hint = (
-                "use fewer --frames, a smaller --preset, or --device cpu" if size == 1 else "use a smaller --batch-size"
+        if size == 1 and self.recomputes:
+            raise MViTError(
+                f"training on one clip at a time does not fit into the memory of {self.device}",
+                "use a smaller --preset, or --device cpu",
             )
-            raise MViTError(f"training on {size} clips at a time does not fit into the memory of {self.device}", hint)
-        self.micro_batch = size // 2
+        if size == 1:
+            self._recompute()
+        self.micro_batch = max(1, size // 2)
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def _recompute(self) -> None:
+        self.recomputes = True
+        recompute_blocks(self.model)
 
     def _average(self) -> None:
         import torch
@@ -195,6 +235,7 @@ class Trainer:
         import torch
 
         state: dict[str, Any] = {"step": self.step, "micro_batch": self.micro_batch, "average": self.average}
+        state["recomputes"] = self.recomputes
         state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "more": more}
         partial = path.with_name(f".{path.name}.partial")
         with partial.open("wb") as file:
@@ -218,6 +259,8 @@ class Trainer:
             for name, tensor in state["average"].items():
                 self.average[name].copy_(tensor)
             self.step, self.micro_batch = int(state["step"]), int(state["micro_batch"])
+            if state.get("recomputes") and not self.recomputes:
+                self._recompute()
             more: dict[str, Any] = state["more"]
         except Exception as error:
             raise MViTError(f"{path} is no state of this training ({error})", "begin anew without --resume") from error
