@@ -13,17 +13,19 @@ class Accuracy(TypedDict):
     top5: Annotated[Share | None, Rule("Null with five classes or fewer.")]
     mean_class: Annotated[Share | None, Rule("Mean over the classes of their top-1.")]
     map: Annotated[Share | None, Rule("Mean average precision, where a clip may have several labels.")]
-    interval95: Annotated[
-        list[Share], Rule("Of top1 (Wilson) or map (bootstrap over clips).", min_items=2, max_items=2)
+    interval95: Annotated[list[Share], Rule("Of top1, or of map.", min_items=2, max_items=2)]
+    interval_method: Annotated[
+        Literal["wilson", "bootstrap"], Rule("bootstrap: over the groups of the split, or of map over the clips.")
     ]
 
 
 class Metrics(TypedDict):
     """The figures by part of the data; null: there is no such part."""
 
-    val: Accuracy
+    val: Annotated[Accuracy, Rule("It also chose what is kept, so that it is a little too good.")]
     val_without_leaks: Annotated[Accuracy | None, Rule("Without the clips that are nearly those learned from.")]
     test: Annotated[Accuracy | None, Rule("Of clips that nothing was chosen by.")]
+    test_without_leaks: Annotated[Accuracy | None, Rule("The same for test.")]
 
 
 class TrainedClips(TypedDict):

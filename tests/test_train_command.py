@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mvit_cli.checkpoints.formats.reading import read_shapes
 from mvit_cli.cli.main import run
 from mvit_cli.cli.train import Arguments
 from mvit_cli.evaluation.metrics import wilson
+from mvit_cli.training.accuracy import accuracy_of
 from mvit_cli.training.asked import TrainOptions
 from mvit_cli.training.train import TrainArguments
 
@@ -142,6 +144,38 @@ def test_a_copy_across_the_split_is_reported_with_the_accuracy_without_it(train:
     assert result["leaks"][0]["bits"] == 0
     assert result["metrics"]["val"]["clips"] == 7
     assert result["metrics"]["val_without_leaks"]["clips"] == 6
+    assert result["metrics"]["test_without_leaks"] is None
+
+
+def test_copies_in_the_part_that_tests_are_left_out_of_its_second_figure(train: Train, tmp_path: Path) -> None:
+    data = few(tmp_path / "data")
+    for clip in sorted(data.glob("*/*.mp4")):
+        part = {4: "val", 5: "test"}.get(int(clip.stem), "train")
+        (tmp_path / "parts" / part / clip.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(clip, tmp_path / "parts" / part / clip.parent.name)
+    shutil.copy(data / "swing" / "01.mp4", tmp_path / "parts" / "test" / "swing" / "copy.mp4")
+    metrics = train(tmp_path / "parts")["metrics"]
+    assert (metrics["test"]["clips"], metrics["test_without_leaks"]["clips"]) == (4, 3)
+    assert metrics["val_without_leaks"] is None
+
+
+def test_clips_of_one_recording_make_the_interval_wider(train: Train, tmp_path: Path) -> None:
+    """Grouped clips are drawn together; the interval is a loop's over whole groups, to what 2,000 draws leave open."""
+    data = few(tmp_path / "data")
+    alone = train(data)
+    grouped = train(data, "--group", "0([0-9])", "--force")
+    assert alone["metrics"]["val"]["interval_method"] == "wilson"
+    assert grouped["metrics"]["val"]["interval_method"] == "bootstrap"
+    scores = np.eye(2)[[0, 0, 0, 0, 1, 1, 1, 1]]
+    groups = ["a"] * 4 + ["b"] * 2 + ["c"] * 2
+    told = accuracy_of(scores, np.eye(2)[[0] * 8], multilabel=False, groups=groups)
+    sizes, hits = {"a": 4, "b": 2, "c": 2}, {"a": 4, "b": 0, "c": 0}
+    means = sorted(
+        sum(hits[name] for name in drawn) / sum(sizes[name] for name in drawn) for drawn in product("abc", repeat=3)
+    )
+    assert told["interval95"] == [means[0], means[-1]]  # 8 and 1 of 27 draws: both more than 2.5 %
+    several = accuracy_of(scores, np.eye(2)[[0] * 8], multilabel=True, groups=groups)
+    assert several["interval_method"] == "bootstrap"
 
 
 def test_several_labels_a_clip_are_scored_each_for_itself(train: Train, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from mvit_cli.protocol import Activation
 from mvit_cli.recognition.labelled import LabelledClip, read_labelled
 from mvit_cli.trained import FailedClip
 from mvit_cli.training.asked import TrainOptions
-from mvit_cli.training.split import Split, check_classes, split
+from mvit_cli.training.split import Split, check_classes, grouped, split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,11 +21,13 @@ class Lesson:
 
     Attributes:
         labels: the classes, in the order of the outputs.
+        groups: of each clip; its path where it is for itself.
         notes: what is not as one would wish, a sentence each.
     """
 
     clips: tuple[LabelledClip, ...]
     labels: tuple[str, ...]
+    groups: tuple[str, ...]
     split: Split
     activation: Activation
     notes: tuple[str, ...]
@@ -78,7 +80,9 @@ def read_lesson(options: TrainOptions) -> Lesson:
     said = check_classes(data.clips)
     found = split(data.clips, share=options.val_split, group=options.group, seed=options.seed)
     activation: Activation = "sigmoid" if data.multilabel else "softmax"
-    return Lesson(data.clips, data.labels, found, activation, (*data.notes, *said, *found.notes))
+    groups = zip(data.clips, grouped(data.clips, options.group), strict=True)
+    own = tuple(clip.path if group is None else group for clip, group in groups)
+    return Lesson(data.clips, data.labels, own, found, activation, (*data.notes, *said, *found.notes))
 
 
 def failures(lesson: Lesson, failed: Sequence[tuple[int, MediaError]]) -> list[FailedClip]:

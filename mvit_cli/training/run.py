@@ -162,12 +162,20 @@ def _metrics(lesson: Lesson, learned: Learned, leaked: set[int]) -> Metrics:
 
     def of(places: Sequence[int]) -> Accuracy:
         scores = np.stack([learned.scores[i] for i in places])
-        return accuracy_of(scores, targets[list(places)], multilabel=lesson.multilabel)
+        groups = [lesson.groups[i] for i in places] if lesson.split.groups else None
+        return accuracy_of(scores, targets[list(places)], multilabel=lesson.multilabel, groups=groups)
 
-    split = lesson.split
-    own = [i for i in split.val if i not in leaked]
-    without = of(own) if own and len(own) < len(split.val) else None
-    return {"val": of(split.val), "val_without_leaks": without, "test": of(split.test) if split.test else None}
+    def without_leaks(places: Sequence[int]) -> Accuracy | None:
+        own = [i for i in places if i not in leaked]
+        return of(own) if 0 < len(own) < len(places) else None
+
+    val, test = lesson.split.val, lesson.split.test
+    return {
+        "val": of(val),
+        "val_without_leaks": without_leaks(val),
+        "test": of(test) if test else None,
+        "test_without_leaks": without_leaks(test),
+    }
 
 
 def _confuse(diary: Diary, lesson: Lesson, learned: Learned) -> None:

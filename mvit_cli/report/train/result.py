@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import cast
 
 from mvit_cli.report.tables import Column, Table, printable, show, speaks_unicode
 from mvit_cli.trained import Accuracy, Trained
@@ -12,11 +13,7 @@ MOST_LEAKS = 5
 def trained_table(result: Trained) -> Table:
     """The figures of each part of the data, a row each."""
     metrics, clips = result["metrics"], result["clips"]
-    rows = [_row("val", metrics["val"])]
-    if metrics["val_without_leaks"]:
-        rows.append(_row("val without leaks", metrics["val_without_leaks"]))
-    if metrics["test"]:
-        rows.append(_row("test", metrics["test"]))
+    rows = [_row(part.replace("_", " "), cast("Accuracy", figures)) for part, figures in metrics.items() if figures]
     figure = "map" if result["activation"] == "sigmoid" else "top-1"
     rows.append(("majority, on val", str(clips["val"]), _percent(result["baseline"]["majority"]), "", "", ""))
     columns = (
@@ -71,6 +68,8 @@ def notes_of(result: Trained) -> list[str]:
     ]
     if len(result["leaks"]) > MOST_LEAKS:
         notes.append(f"and {len(result['leaks']) - MOST_LEAKS} more; --format json has them all")
+    if not result["metrics"]["test"]:
+        notes.append("val also chose what is kept: clips in a part called test would say how good that is")
     if result["split"]["method"] == "stratified":
         notes.append("clips of one recording may stand on both sides: --group keeps them together")
     return notes
