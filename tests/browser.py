@@ -64,9 +64,10 @@ class Browser:
         while self._message().get("method") != "Page.loadEventFired":
             pass
 
-    def ask(self, expression: str) -> Any:
-        """The value of an expression in the page."""
-        return self.do("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+    def ask(self, expression: str, *, wait: bool = False) -> Any:
+        """The value of an expression in the page, or of the promise that it is."""
+        answer = self.do("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=wait)
+        return answer["result"].get("value")
 
     def do(self, method: str, **parameters: object) -> dict[str, Any]:
         """Gives a command of the debugging protocol; returns its result."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-VOID = {"meta", "img", "br", "rect"}
+VOID = {"meta", "img", "br", "input"}
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from pages import read_page
 
 import mvit_cli
 from mvit_cli.checkpoints.cards import load_card
@@ -209,10 +210,10 @@ def test_a_run_resumed_and_its_rows_judged_afterwards_are_the_same(
     assert (whole["clips"], whole["failed"], whole["top1"], whole["top5"]) == (4, 1, pytest.approx(1 / 3), 1.0)
     assert [one["order"] for one in whole["orders"]] == ["in_order", "reversed", "shuffled"]
     assert whole["orders"][1]["top1"] == pytest.approx(1 / 3)  # reversed, a pan to the left is one to the right
-    shown = page.read_text()
-    assert "this is pan right, say its labels" in shown
-    assert "How right it is" in shown
-    assert shown.count('class="name"') == 3  # two wrong ones, and the one that failed
+    shown = read_page(page)
+    assert "this is pan right, say its labels" in shown.text
+    assert "How right it is" in [title.text for title in shown.all("h2")]
+    assert len(shown.all("th", "input")) == 3  # two wrong ones, and the one that failed
 
     lines = rows.read_bytes().splitlines(keepends=True)
     rows.write_bytes(b"".join(lines[:2]) + lines[2][:40])

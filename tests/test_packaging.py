@@ -29,7 +29,7 @@ def test_every_file_that_is_no_module_is_packaged() -> None:
         for path in ROOT.joinpath(*package.split(".")).glob(pattern)
     }
     others = {path for path in (ROOT / "mvit_cli").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
-    assert {path.name for path in others} >= {"py.typed", "page.css", "page.js", "predict.json"}
+    assert {path.name for path in others} >= {"py.typed", "page.css", "page.js", "entry.html", "predict.json"}
     assert packaged >= others
 
 

@@ -11,7 +11,7 @@ from mvit_cli.report.predict.page.writer import Page
 
 pytestmark = pytest.mark.slow
 
-NAMES = "[...document.querySelectorAll('.files .name')].map(name => name.textContent)"
+NAMES = "[...document.querySelectorAll('.files .input .name')].map(name => name.textContent)"
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,11 @@ def test_nothing_is_refused_and_every_picture_is_seen(browser: Browser, several:
     for page in (several, alone):
         browser.open(page)
         assert not browser.told
+        browser.ask("[...document.images].forEach(image => { image.loading = 'eager'; })")
+        browser.ask("Promise.all([...document.images].map(image => image.decode()))", wait=True)
         assert browser.ask("[...document.images].every(image => image.complete && image.naturalWidth)")
-        assert browser.ask("document.querySelector('.bar rect').getBoundingClientRect().width") > 20
+        bars = "[...document.querySelectorAll('.files .bar rect')].map(bar => bar.getBoundingClientRect().width)"
+        assert max(browser.ask(bars)) > 20
 
 
 def test_a_click_on_a_title_sorts(browser: Browser, several: Path) -> None:
@@ -64,18 +67,73 @@ def test_a_click_on_a_title_sorts(browser: Browser, several: Path) -> None:
 def test_without_scripts_the_table_is_whole(browser: Browser, several: Path) -> None:
     browser.open(several, scripts=False)
     assert len(browser.ask(NAMES)) == 4
-    assert browser.ask("document.querySelectorAll('button').length") == 0
-    assert browser.ask("document.querySelector('thead').innerText").split() == [
-        *("#", "frames", "input", "class", "score", "length", "decode", "network", "state")
+    assert browser.ask("[...document.querySelectorAll('button')].every(button => !button.checkVisibility())")
+    assert browser.ask("document.querySelector('.files thead').innerText").split() == [
+        *("#", "input", "class", "score", "length", "status")
     ]
+    assert browser.ask("document.querySelector('.controls').hidden")
 
 
-def test_a_line_opens(browser: Browser, several: Path) -> None:
+def test_a_line_opens_without_scripts(browser: Browser, several: Path) -> None:
     browser.open(several, scripts=False)
-    height = "document.querySelector('details').getBoundingClientRect().height"
-    closed = browser.ask(height)
+    height = "document.querySelector('.more').getBoundingClientRect().height"
+    assert browser.ask(height) == 0
     browser.ask("document.querySelector('summary').click()")
-    assert browser.ask(height) > closed + 100
+    assert browser.ask(height) > 100
+
+
+def test_a_line_opens_by_a_click_anywhere_and_closes_by_escape(browser: Browser, several: Path) -> None:
+    browser.open(several)
+    opened = "[...document.querySelectorAll('details')].map(details => details.open)"
+    browser.ask("document.querySelectorAll('.line .score')[2].click()")
+    assert browser.ask(opened) == [False, False, True, False]
+    browser.ask("document.querySelectorAll('summary')[2].focus()")
+    for key in ("ArrowDown", "ArrowUp", "Escape"):
+        browser.do("Input.dispatchKeyEvent", type="keyDown", key=key, code=key)
+    assert browser.ask(opened) == [False] * 4
+    assert browser.ask("document.activeElement === document.querySelectorAll('summary')[2]")
+
+
+def test_lines_are_found_by_text_class_and_status(browser: Browser, several: Path) -> None:
+    def shown(name: str, value: str) -> list[str]:
+        element, event = f"document.querySelector('.{name}')", "input" if name == "find" else "change"
+        browser.ask(f"{element}.value = {value!r}; {element}.dispatchEvent(new Event('{event}'))")
+        browser.ask("new Promise(resolve => setTimeout(resolve, 200))", wait=True)
+        return browser.ask("[...document.querySelectorAll('tbody:not([hidden]) .input .name')].map(n => n.textContent)")
+
+    browser.open(several)
+    assert shown("of-state", "error") == ["a.mp4"]
+    shown("of-state", "")
+    assert shown("of-class", "arm wrestling") == ["b 10.mp4", "b 9.mp4", "c.mp4"]
+    assert shown("find", "mp4 10") == ["b 10.mp4"]
+    assert browser.ask("document.querySelector('.shown').textContent") == "1 of 4 shown"
+    browser.ask("document.querySelector('.classes button').click()")  # the same class again: all classes
+    assert shown("find", "") == ["b 10.mp4", "a.mp4", "b 9.mp4", "c.mp4"]
+
+
+def test_on_a_phone_lines_are_sorted_by_a_list(browser: Browser, several: Path) -> None:
+    browser.open(several, 360)
+    assert not browser.ask("document.querySelector('.files thead').checkVisibility()")
+    by = "document.querySelector('.by')"
+    browser.ask(f"{by}.value = '3'; {by}.dispatchEvent(new Event('change'))")
+    assert browser.ask(NAMES) == ["c.mp4", "b 10.mp4", "b 9.mp4", "a.mp4"]
+    browser.ask("document.querySelector('.turn').click()")
+    assert browser.ask(NAMES) == ["b 9.mp4", "b 10.mp4", "c.mp4", "a.mp4"]
+
+
+def test_the_ground_is_dark_where_it_is_asked_for(browser: Browser, several: Path) -> None:
+    colour = "getComputedStyle(document.body).backgroundColor"
+    grounds = []
+    for scheme in ("light", "dark"):
+        browser.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        browser.open(several)
+        grounds.append(browser.ask(colour))
+        browser.ask("document.querySelector('.ground').click()")
+        grounds.append(browser.ask(colour))
+    browser.do("Emulation.setEmulatedMedia", features=[])
+    light, dark = grounds[:2]
+    assert light != dark
+    assert grounds == [light, dark, dark, light]
 
 
 @pytest.mark.parametrize("width", [360, 800, 1024, 1280])
@@ -98,7 +156,7 @@ def test_names_run_no_script_and_the_policy_stops_what_would(browser: Browser, t
 
 def test_a_thousand_rows_can_be_sorted(browser: Browser, tmp_path: Path) -> None:
     browser.open(write(tmp_path / "many.html", *(ok(f"{n}.mp4", (n * 7 % 1000) / 1000) for n in range(1000))))
-    browser.ask("[...document.querySelectorAll('thead button')][3].click()")
+    browser.ask("[...document.querySelectorAll('.files thead button')][3].click()")
     scores = browser.ask("[...document.querySelectorAll('td.score data')].map(data => Number(data.value))")
     assert len(scores) == 1000
     assert scores == sorted(scores)

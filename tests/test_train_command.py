@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pages import read_page
 from safetensors.torch import load_file
 from schemas import problems
 from tiny_network import write_weights
@@ -256,11 +257,13 @@ def test_parts_of_one_file_are_clips_of_their_own(train: Train, tmp_path: Path) 
 
 def test_the_page_has_the_figures_and_the_pictures(train: Train, tmp_path: Path) -> None:
     result = train(few(tmp_path / "data"))
-    page = (tmp_path / "mine" / "report.html").read_text()
-    assert f"<td>{100 * result['metrics']['val']['top1']:.1f}</td>" in page
-    assert page.count("data:image/png;base64,") == 2
-    assert "<script" not in page
-    assert "http" not in page.replace("http-equiv", "")
+    page = read_page(tmp_path / "mine" / "report.html")
+    assert [title.text for title in page.all("h1")] == ["mine.safetensors"]
+    (first, *_) = (row for row in page.all("tr") if row.all("th") and row.all("th")[0].text == "val")
+    assert f"{100 * result['metrics']['val']['top1']:.1f}" in [cell.text for cell in first.all("td")]
+    sources = [image.attributes["src"] or "" for image in page.all("img")]
+    assert [source.startswith("data:image/png;base64,") for source in sources] == [True, True]
+    assert not {"link", "iframe", "a"} & {element.name for element in page.all("*")}
 
 
 def test_weights_that_are_there_are_kept(train: Train, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mvit_cli.recognition.options import PredictOptions
     from mvit_cli.recognition.plan import Plan
     from mvit_cli.records import Row
-    from mvit_cli.report.predict.page.inputs import Pictures
+    from mvit_cli.report.predict.page.frames import Pictures
     from mvit_cli.report.predict.page.writer import Page
 
 EXAMPLES = f"""\b
@@ -220,7 +220,11 @@ def _opened_sinks(asked: Arguments, engine: "Opened", judge: "Judge", journal: "
             others.insert(0, JsonLines(stream))
         page = opened.enter_context(
             opened_page(
-                places.get("--report"), engine, {}, after=lambda: figures_section(judge.evaluation(), engine.summary)
+                places.get("--report"),
+                engine,
+                (f"Wrong clips of {asked.data}", "mvit eval"),
+                {},
+                after=lambda: figures_section(judge.evaluation()),
             )
         )
         sinks = _Sinks(judge, page, others)

@@ -1,6 +1,6 @@
 """`mvit predict --report FILE`: where the page goes, and what it tells beside the rows."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -8,27 +8,32 @@ from typing import TYPE_CHECKING
 from mvit_cli import __version__
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from mvit_cli.cli.outputs import Place
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.local_engine import Opened
     from mvit_cli.recognition.recipe import Recipe
     from mvit_cli.report.predict.page.about import About
-    from mvit_cli.report.predict.page.markup import Html
     from mvit_cli.report.predict.page.writer import Page
+
+MOST_NAMED = 3
 
 
 @contextmanager
 def opened_page(
     place: "Place | None",
     recogniser: "Opened",
+    job: tuple[str, str],
     settings: Mapping[str, str],
     journal: "Journal | None" = None,
-    after: "Callable[[], Html] | None" = None,
+    after: "Callable[[], Markup] | None" = None,
 ) -> "Iterator[Page | None]":
     """Gives the page, begun, with the rows that earlier runs left; on the way out it is completed.
 
     Args:
         place: where to; None: no page is wanted.
+        job: title of the page, and the command that makes it.
         settings: of the run, beside what the recogniser knows.
         journal: of the rows that are there already.
         after: what stands below the rows.
@@ -38,13 +43,19 @@ def opened_page(
     if place is None:
         yield None
         return
-    with place.opened(), Page(place.path, _about(recogniser, settings), after) as page:
+    with place.opened(), Page(place.path, _about(recogniser, job, settings), after) as page:
         for row in journal.rows() if journal else ():
             page.look_back(row)
         yield page
 
 
-def _about(recogniser: "Opened", settings: Mapping[str, str]) -> "About":
+def title_of(inputs: Sequence[str]) -> str:
+    """What is recognised, as a title: the inputs as they were named."""
+    named = ["standard input" if name == "-" else name for name in inputs]
+    return ", ".join(named[:MOST_NAMED]) + (f" and {len(named) - MOST_NAMED:,} more" if len(named) > MOST_NAMED else "")
+
+
+def _about(recogniser: "Opened", job: tuple[str, str], settings: Mapping[str, str]) -> "About":
     import torch
 
     from mvit_cli.checkpoints.inventory import card_record
@@ -57,7 +68,7 @@ def _about(recogniser: "Opened", settings: Mapping[str, str]) -> "About":
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by mvit {__version__}, torch {torch.__version__}",
     }
     card = card_record(recogniser.card) if recogniser.card else None
-    return About(recogniser.run, recogniser.notes, recogniser.summary, card, settings)
+    return About(recogniser.run, recogniser.notes, recogniser.summary, *job, card, settings)
 
 
 def _protocol(recipe: "Recipe") -> dict[str, str]:

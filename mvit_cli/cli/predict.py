@@ -13,7 +13,7 @@ from mvit_cli.cli.engine import opened_engine
 from mvit_cli.cli.flags import Compile, RunDtype
 from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
-from mvit_cli.cli.page import opened_page
+from mvit_cli.cli.page import opened_page, title_of
 from mvit_cli.cli.predict_flags import (
     AllowEmpty,
     Columns,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mvit_cli.recognition.options import PredictOptions
     from mvit_cli.recognition.plan import Plan
     from mvit_cli.records import Row
-    from mvit_cli.report.predict.page.inputs import Pictures
+    from mvit_cli.report.predict.page.frames import Pictures
     from mvit_cli.report.predict.progress import RunReport
     from mvit_cli.report.predict.writers import Sink
 
@@ -161,8 +161,9 @@ def _run(
         report.tell(recogniser.notes)
     spared = sparing(by_option(asked.places), sources)
     settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
+    job = title_of(asked.inputs), "mvit predict"
     with (
-        opened_page(asked.page_place(), recogniser, settings, journal) as page,
+        opened_page(asked.page_place(), recogniser, job, settings, journal) as page,
         opened_writer(
             form,
             asked.rows_place(),

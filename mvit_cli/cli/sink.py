@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.local_engine import Opened
     from mvit_cli.records import Row
-    from mvit_cli.report.predict.page.inputs import Pictures
+    from mvit_cli.report.predict.page.frames import Pictures
     from mvit_cli.report.predict.separated import SeparatedFile
     from mvit_cli.report.predict.subtitles import SubtitleFormat
     from mvit_cli.report.predict.writers import RowWriter, Sink

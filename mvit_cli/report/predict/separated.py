@@ -15,7 +15,7 @@ from mvit_cli.records import Row
 from mvit_cli.report.predict.writers import encoded, in_unicode, path_bytes
 
 if TYPE_CHECKING:
-    from mvit_cli.report.predict.page.inputs import Pictures
+    from mvit_cli.report.predict.page.frames import Pictures
 
 SEPARATORS = {"csv": ",", "tsv": "\t"}
 

@@ -11,7 +11,7 @@ from mvit_cli.report.predict.writers import begins_input, ends_input
 from mvit_cli.report.tables import ascii_text, printable
 
 if TYPE_CHECKING:
-    from mvit_cli.report.predict.page.inputs import Pictures
+    from mvit_cli.report.predict.page.frames import Pictures
 
 BAR_WIDTH = 10
 MAX_WARNINGS = 5

@@ -15,7 +15,7 @@ from mvit_cli.report.predict.writers import encoded
 from mvit_cli.report.tables import printable
 
 if TYPE_CHECKING:
-    from mvit_cli.report.predict.page.inputs import Pictures
+    from mvit_cli.report.predict.page.frames import Pictures
 
 SubtitleFormat = Literal["srt", "vtt"]
 

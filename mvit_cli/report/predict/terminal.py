@@ -10,7 +10,7 @@ from mvit_cli.report.tables import Column, Table, fitted, in_ascii, printable, s
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from mvit_cli.report.predict.page.inputs import Pictures
+    from mvit_cli.report.predict.page.frames import Pictures
 
 SIDE_BY_SIDE = 110
 """Columns from which on the stages stand beside the predictions; below them otherwise."""

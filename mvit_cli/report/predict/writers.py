@@ -11,7 +11,7 @@ from mvit_cli.records import Row, Summary
 from mvit_cli.report.tables import printable_lines, write
 
 if TYPE_CHECKING:
-    from mvit_cli.report.predict.page.inputs import Pictures
+    from mvit_cli.report.predict.page.frames import Pictures
 
 _STRAY = re.compile("[\ud800-\udfff]")
 """What Python has of a byte of a file name that is no UTF-8: a lone surrogate, which is no Unicode."""

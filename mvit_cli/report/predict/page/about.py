@@ -1,19 +1,21 @@
-"""What holds for a whole run: the network, the weights, the settings."""
+"""What holds for a whole run: the job, the network, the weights, the settings."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mvit_cli.records import Run, Summary
 from mvit_cli.report.formats import size_text
-from mvit_cli.report.predict.page.markup import Html, bar, bars, definitions, lines, tag, text
-from mvit_cli.report.summarize.stage_tables import footnotes, stage_table
-from mvit_cli.report.tables import Column, Table
+from mvit_cli.report.page.document import beginning
+from mvit_cli.report.page.templates import rendered
+from mvit_cli.report.summarize.stage_tables import footnotes, headline, stage_table
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 Record = Mapping[str, Any]
+Fact = tuple[str, str | tuple[str, ...] | None]
 
-MOST_CLASSES = 12
 FIGURES = (("top-1", "top1"), ("top-5", "top5"))
 
 
@@ -25,6 +27,8 @@ class About:
         run: what all rows share: preset, weights, views, device, dtype.
         notes: warnings that all rows share.
         model: the object of `mvit summarize`.
+        job: what was recognised, as the title of the page.
+        command: what was run.
         card: what is known of the weights, as `mvit weights show` gives it; None without a card.
         settings: other settings of the run, by name.
     """
@@ -32,6 +36,8 @@ class About:
     run: Run
     notes: tuple[str, ...]
     model: Summary
+    job: str
+    command: str = "mvit predict"
     card: Record | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -45,43 +51,50 @@ class About:
         """What the weights are called."""
         return "random weights" if self.run["weights"] == "none" else f"{self.run['weights']}"
 
-
-def network_section(about: About) -> Html:
-    """Stage by stage, as `mvit summarize` has it."""
-    notes = tag("ul", *(tag("li", note) for note in footnotes(about.model)), class_="notes")
-    table = tag("div", table_html(stage_table(about.model), about.model), class_="scroll", tabindex=0)
-    return tag("section", tag("h2", "The network"), table, notes, id="network")
+    @property
+    def classes(self) -> str:
+        """Of what the network knows classes."""
+        return f"{self.model['num_classes']:,} classes" + (f" of {self.card['labels']['dataset']}" if self.card else "")
 
 
-def table_html(table: Table, model: Summary) -> Html:
-    """A table as HTML; its column without a title holds bars, which are drawn anew."""
-    shares = {stage["name"]: stage["macs"] / model["macs"] for stage in model["stages"]}
-
-    def cell(column: Column, content: str, row: tuple[str, ...], kind: str = "td") -> Html:
-        if not column.title.strip():
-            return tag("td", bar(shares[row[0]]) if row[0] in shares else "", class_="wide")
-        scope = "row" if kind == "th" else None
-        return tag(kind, lines(content.split("\n")), scope=scope, class_="n" if column.numeric else None)
-
-    def line(row: tuple[str, ...]) -> Html:
-        kinds = ["th", *["td"] * (len(row) - 1)]
-        return tag("tr", *(cell(*each) for each in zip(table.columns, row, [row] * len(row), kinds, strict=True)))
-
-    titles = (
-        tag("th", column.title.replace("\n", " ").strip(), scope="col", class_="n" if column.numeric else None)
-        for column in table.columns
+def beginning_of(about: About) -> "Markup":
+    """All that stands before the line on the state."""
+    run = about.run
+    leads = (
+        f"{about.classes}, by {about.weights}",
+        f"{about.name}, {run['views']} views, {run['device']} {run['dtype']}",
     )
-    foot = tag("tfoot", line(table.footer)) if table.footer else ""
-    return tag("table", tag("thead", tag("tr", *titles)), tag("tbody", *map(line, table.rows)), foot, class_="stages")
+    return beginning(about.job, about.command, leads, about.notes)
 
 
-def weights_section(about: About) -> Html:
+def ending_of(about: About, fewer: str, after: "Markup | str") -> "Markup":
+    """All that stands below the rows.
+
+    Args:
+        fewer: what is said of pictures that are not there; may be empty.
+        after: a section of the command's own.
+    """
+    model = about.model
+    return rendered(
+        "predict/page/ending.html",
+        fewer=fewer,
+        after=after,
+        weights=_weights(about),
+        card=about.card,
+        run=_run(about),
+        headline=headline(model),
+        stages=stage_table(model),
+        shares={stage["name"]: stage["macs"] / model["macs"] for stage in model["stages"]},
+        footnotes=footnotes(model),
+    )
+
+
+def _weights(about: About) -> list[Fact]:
     """The card of the weights, in short."""
     card = about.card
     if card is None:
-        told = "No card tells of these weights: neither their licence nor their accuracy is known here."
-        return tag("section", tag("h2", "The weights"), definitions([("name", about.weights)]), tag("p", told))
-    entries = [
+        return [("name", about.weights)]
+    return [
         ("name", card["name"]),
         ("licence", card["licence"]),
         *_accuracy(card),
@@ -90,11 +103,9 @@ def weights_section(about: About) -> Html:
         ("sha256", card["source"]["sha256"] or card["source"]["sha256_prefix"]),
         ("size", size_text(card["source"]["size_bytes"]) if card["source"]["size_bytes"] else None),
     ]
-    notes = tag("ul", *(tag("li", note) for note in card["notes"]), class_="notes")
-    return tag("section", tag("h2", "The weights"), definitions(entries), notes if card["notes"] else "", id="weights")
 
 
-def _accuracy(card: Record) -> list[tuple[str, object]]:
+def _accuracy(card: Record) -> list[Fact]:
     """What the publisher reports; else what we measured ourselves."""
     reported = card["reported"]
     if reported:
@@ -102,18 +113,18 @@ def _accuracy(card: Record) -> list[tuple[str, object]]:
         views = f", {reported['views']} views" if reported["views"] else ""
         told = f"{', '.join(figures)} on {reported['dataset']}{views}" if figures else "no figures"
         return [("reported", told), ("reported in", reported["source"])]
-    measured = [
+    measured = tuple(
         f"{100 * table['accuracy']:.1f} % of {table['clips']:,} clips: {name.replace('_', ' ')}"
         for name, table in card["evaluation"].items()
         if isinstance(table, Mapping) and "accuracy" in table
-    ]
-    return [("measured", lines(measured))]
+    )
+    return [("measured", measured)]
 
 
-def run_section(about: About) -> Html:
+def _run(about: About) -> list[Fact]:
     """The settings that make the run repeatable."""
     clips, _, crops = about.run["views"].partition("x")
-    entries = [
+    return [
         ("preset", about.name),
         ("weights", about.weights),
         ("views", f"{about.run['views']} (clips × crops: {clips} × {crops})"),
@@ -121,16 +132,3 @@ def run_section(about: About) -> Html:
         ("number format", about.run["dtype"]),
         *about.settings.items(),
     ]
-    return tag("section", tag("h2", "The run"), definitions(entries), id="run")
-
-
-def classes_section(found: Counter[str]) -> Html:
-    """How often each class was the best one; nothing for a single file."""
-    total = found.total()
-    if total < 2:
-        return Html("")
-    best = found.most_common(MOST_CLASSES)
-    table = bars("best class", "inputs", ((label, count / total, text(count)) for label, count in best))
-    rest = len(found) - len(best)
-    more = tag("p", f"and {rest} more classes", class_="dim") if rest else ""
-    return tag("section", tag("h2", "What was found"), table, more, id="found")

@@ -1,0 +1,1 @@
+"""What all pages share: the templates' engine, the frame of a document, its look and its script."""

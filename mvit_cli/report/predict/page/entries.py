@@ -1,0 +1,178 @@
+"""One input in the table: a line, and what opens below it: frames, classes, timings, or its windows over time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from mvit_cli.records import OkRow, Row
+from mvit_cli.report.page.templates import rendered
+from mvit_cli.report.predict.page.frames import Pictures, Strip
+from mvit_cli.report.predict.page.timeline import Timeline
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+State = Literal["ok", "warned", "error"]
+
+MOST_WARNINGS = 5
+FOUND_FROM = 0.5
+"""Scores by sigmoid are each for itself: from this score on a class counts as found."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """A strip, and what it shows in words."""
+
+    strip: Strip
+    told: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the template has of one input.
+
+    Attributes:
+        place: number of the input, from 1.
+        notice: what the last column says: a warning, what was wrong, or nothing.
+        label, score: the best class; of windows the one seen longest, with the mean of its scores.
+        classes: name, score, whether it counts as found; best first.
+        hint: what to do about an error.
+        thumbnail: a few frames, and what they are in words.
+        films: frames of clips.
+        left_out: what is said of clips that are not shown.
+        facts: names and what they stand for.
+        timeline: of windows.
+    """
+
+    place: int
+    path: str
+    state: State
+    notice: str = ""
+    label: str | None = None
+    score: float | None = None
+    classes: Sequence[tuple[str, float, bool]] = ()
+    duration_s: float = 0.0
+    warnings: Sequence[str] = ()
+    hint: str = ""
+    thumbnail: Film | None = None
+    films: Sequence[Film] = ()
+    left_out: str = ""
+    facts: Sequence[tuple[str, str]] = field(default_factory=list)
+    timeline: Timeline | None = None
+
+    @property
+    def folder(self) -> str:
+        """Of the path, with its slash; may be empty."""
+        return self.path[: len(self.path) - len(self.name)]
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.path.rpartition("/")[2] or self.path
+
+
+def entry_html(entry: Entry, opened: bool) -> "Markup":
+    """The lines of the table about an input.
+
+    Args:
+        opened: whether more than the line is seen at once.
+    """
+    return rendered("predict/page/entry.html", entry=entry, opened=opened)
+
+
+def entry_of(row: Row, place: int, pictures: Pictures | None, notes: Sequence[str]) -> Entry:
+    """What a row without windows says.
+
+    Args:
+        place: number of the input, from 1.
+        pictures: of the input, if there are any.
+        notes: warnings that all rows share, said elsewhere.
+    """
+    if row["status"] == "error":
+        error = row["error"]
+        return Entry(
+            place,
+            row["path"],
+            "error",
+            notice=f"{error['kind']}: {error['message']}",
+            hint=error.get("hint", ""),
+            facts=[("path", row["path"]), ("error", error["kind"])],
+        )
+    warnings = [warning for warning in row["warnings"] if warning not in notes]
+    best = row["predictions"][0]
+    films = [Film(strip, _told(strip, row)) for strip in pictures.strips] if pictures else []
+    few = len(films) > 1 and len(films) < len(row["clips"])
+    return Entry(
+        place,
+        row["path"],
+        "warned" if warnings else "ok",
+        notice=noticed(warnings),
+        label=best["label"],
+        score=best["score"],
+        classes=[(entry["label"], entry["score"], entry["label"] in found_in(row)) for entry in row["predictions"]],
+        duration_s=row["duration_s"],
+        warnings=warnings,
+        thumbnail=thumbnail_of(pictures.poster) if pictures else None,
+        films=films,
+        left_out=f"{len(films)} of {len(row['clips'])} clips are shown." if few else "",
+        facts=_facts(row),
+    )
+
+
+def entry_of_windows(timeline: Timeline) -> Entry:
+    """What the windows of one input say, as far as they have come."""
+    warnings = [f"{text} ({count} windows)" for text, count in timeline.warnings.most_common(MOST_WARNINGS)]
+    if timeline.failures:
+        first = next((span.label for span in timeline.spans if span.failed), "see the rows")
+        warnings.insert(0, f"{timeline.failures} of {timeline.windows} windows failed: {first}")
+    label, score = timeline.longest()
+    return Entry(
+        timeline.place,
+        timeline.path,
+        "error" if timeline.failures else "warned" if warnings else "ok",
+        notice=noticed(warnings),
+        label=label,
+        score=score,
+        duration_s=timeline.duration_s,
+        warnings=warnings,
+        thumbnail=thumbnail_of(timeline.poster) if timeline.poster else None,
+        facts=timeline.facts or [("path", timeline.path)],
+        timeline=timeline,
+    )
+
+
+def found_in(row: OkRow) -> list[str]:
+    """The classes that a row counts for: the best; of scores each for itself also all others from a half on."""
+    best, *others = row["predictions"]
+    each = row["activation"] == "sigmoid"
+    return [best["label"], *(entry["label"] for entry in others if each and entry["score"] >= FOUND_FROM)]
+
+
+def noticed(warnings: Sequence[str]) -> str:
+    """What a line says of several warnings."""
+    more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
+    return f"{warnings[0]}{more}" if warnings else ""
+
+
+def thumbnail_of(strip: Strip) -> Film:
+    """The frames in the line."""
+    return Film(strip, f"{strip.num_frames} frames" if strip.num_frames > 1 else "the picture")
+
+
+def _told(strip: Strip, row: OkRow) -> str:
+    if not row["duration_s"]:
+        return "the picture as the network sees it"
+    clip = row["clips"][strip.clip]
+    frames = f"{strip.num_frames} frame{'s' * (strip.num_frames > 1)}"
+    return f"clip {strip.clip + 1} of {len(row['clips'])}, {clip['start_s']:.2f} to {clip['end_s']:.2f} s, {frames}"
+
+
+def _facts(row: OkRow) -> list[tuple[str, str]]:
+    timing = row["timing_ms"]
+    return [
+        ("path", row["path"]),
+        ("clips", f"{len(row['clips'])}"),
+        ("length", f"{row['duration_s']:.2f} s" if row["duration_s"] else "a still image"),
+        ("read by", row["reader"]),
+        ("time", f"{timing['decode']:,.1f} ms to decode, {timing['model']:,.1f} ms in the network"),
+    ]

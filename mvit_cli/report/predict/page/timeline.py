@@ -1,0 +1,200 @@
+"""The windows of one video: which class it is from when to when, and how sure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mvit_cli.records import OkRow, Row
+from mvit_cli.report.formats import clock, percent
+from mvit_cli.report.palette import FILLS
+from mvit_cli.report.predict.page.frames import Pictures, Strip
+
+MOST_SPANS = 400
+"""Of a video whose class changes more often, spans too short to be seen are joined with the one before."""
+MOST_PICTURES = 40
+LETTERS = "ABCDEFGH"
+
+
+class Key:
+    """Colours and letters of classes: the same on the whole page, given out as classes appear."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def number(self, label: str) -> int:
+        """From 1; 0 where all colours are taken."""
+        if label not in self._numbers and len(self._numbers) < len(FILLS):
+            self._numbers[label] = len(self._numbers) + 1
+        return self._numbers.get(label, 0)
+
+    def letter(self, label: str) -> str:
+        """Of a class; of those without a colour nothing."""
+        number = self.number(label)
+        return LETTERS[number - 1] if number else ""
+
+
+@dataclass
+class Span:
+    """Neighbouring windows with the same best class, or that failed in the same way.
+
+    Attributes:
+        label: the class, or what was wrong.
+        scores: sum of the scores of the best class.
+        picture: frames of one of its windows.
+    """
+
+    label: str
+    start_s: float
+    end_s: float
+    failed: bool = False
+    scores: float = 0.0
+    windows: int = 0
+    picture: Strip | None = None
+
+    @property
+    def score(self) -> float:
+        """The mean."""
+        return self.scores / max(self.windows, 1)
+
+    @property
+    def length_s(self) -> float:
+        """Its seconds."""
+        return self.end_s - self.start_s
+
+
+@dataclass
+class Timeline:
+    """Windows of one input as they come; memory is bounded whatever the length of the video.
+
+    A span ends where the next begins: of windows that overlap the later one counts.
+
+    Attributes:
+        place: number of the input, from 1.
+        key: colours of classes.
+        notes: warnings that all rows share, said elsewhere.
+    """
+
+    place: int
+    path: str
+    key: Key
+    notes: Sequence[str]
+    duration_s: float = 0.0
+    spans: list[Span] = field(default_factory=list)
+    windows: int = 0
+    failures: int = 0
+    shortest_s: float = 0.0
+    poster: Strip | None = None
+    warnings: Counter[str] = field(default_factory=Counter)
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    timing: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Row, pictures: Pictures | None) -> None:
+        """Takes in the row of a window."""
+        window = row["window"]
+        assert window is not None
+        self.windows += 1
+        self.duration_s = max(self.duration_s, row.get("duration_s", 0.0), window["end_s"])
+        failed = row["status"] == "error"
+        label = row["error"]["message"] if row["status"] == "error" else row["predictions"][0]["label"]
+        span = self._span(label, failed, window["start_s"], window["end_s"])
+        span.windows += 1
+        if row["status"] == "error":
+            self.failures += 1
+            return
+        span.scores += row["predictions"][0]["score"]
+        self.warnings.update(text for text in row["warnings"] if text not in self.notes)
+        self.timing.update(row["timing_ms"])
+        self._facts(row)
+        if pictures:
+            self.poster = self.poster or pictures.poster
+            if span.picture is None and sum(each.picture is not None for each in self.spans) < MOST_PICTURES:
+                span.picture = pictures.poster
+
+    def _span(self, label: str, failed: bool, start_s: float, end_s: float) -> Span:
+        last = self.spans[-1] if self.spans else None
+        if last and (last.label, last.failed) == (label, failed):
+            last.end_s = end_s
+            return last
+        if last:
+            last.end_s = min(last.end_s, start_s)
+        if len(self.spans) >= MOST_SPANS:
+            self._join_short()
+        self.spans.append(Span(label, start_s, end_s, failed))
+        return self.spans[-1]
+
+    def _join_short(self) -> None:
+        """Halves the number of spans, the shortest first."""
+        lengths = sorted(span.length_s for span in self.spans)
+        self.shortest_s = lengths[len(lengths) // 2]
+        kept: list[Span] = []
+        for span in self.spans:
+            if kept and (span.length_s <= self.shortest_s or span.label == kept[-1].label):
+                kept[-1].end_s = span.end_s
+            else:
+                kept.append(span)
+        self.spans = kept
+
+    def _facts(self, row: OkRow) -> None:
+        self.facts = [
+            ("path", row["path"]),
+            ("windows", f"{self.windows:,}"),
+            ("length", clock(row["duration_s"])),
+            ("read by", row["reader"]),
+            ("time", f"{self.timing['decode']:,.0f} ms to decode, {self.timing['model']:,.0f} ms in the network"),
+        ]
+
+    def longest(self) -> tuple[str | None, float | None]:
+        """The class that is seen longest, and the mean of its scores; None where all windows failed."""
+        seconds: dict[str, float] = {}
+        for span in self.spans:
+            if not span.failed:
+                seconds[span.label] = seconds.get(span.label, 0.0) + span.length_s
+        if not seconds:
+            return None, None
+        label = max(seconds, key=seconds.__getitem__)
+        of_label = [span for span in self.spans if span.label == label and not span.failed]
+        return label, sum(span.scores for span in of_label) / sum(span.windows for span in of_label)
+
+    # What the template draws with.
+
+    def share(self, seconds: float) -> str:
+        """Seconds as a share of the video, for the template."""
+        return f"{100 * seconds / (self.duration_s or 1.0):.3f}%"
+
+    def has_room(self, span: Span) -> bool:
+        """Whether a letter can be read within a span."""
+        return span.length_s > 0.02 * self.duration_s
+
+    def fill(self, span: Span) -> str:
+        """The class of style that has its colour."""
+        return "failed" if span.failed else f"fill{self.key.number(span.label)}"
+
+    def ink(self, span: Span) -> str:
+        """The class of style that is read on that colour."""
+        return "on-failed" if span.failed else f"on{self.key.number(span.label)}"
+
+    def letter(self, span: Span) -> str:
+        """Its letter."""
+        return "!" if span.failed else self.key.letter(span.label)
+
+    def told_of(self, span: Span) -> str:
+        """A span in words."""
+        score = "" if span.failed else f", {percent(span.score)}"
+        return f"{clock(span.start_s)} to {clock(span.end_s)}: {span.label}{score}"
+
+    @property
+    def middle(self) -> str:
+        """The moment in the middle."""
+        return clock(self.duration_s / 2)
+
+    @property
+    def told(self) -> str:
+        """The whole in words."""
+        return f"{self.windows} windows in {len(self.spans)} spans, listed in the table"
+
+    @property
+    def left_out(self) -> str:
+        """What is not drawn."""
+        if not self.shortest_s:
+            return ""
+        return f"Spans of at most {self.shortest_s:.1f} s are joined with those before them; the rows have all windows."
