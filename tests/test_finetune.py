@@ -44,6 +44,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def full(data: Path, weights: Path, tmp_path: Path) -> Full:
     def run_it(name: str = "mine", **options: Any) -> dict[str, Any]:
         wanted: dict[str, Any] = {"epochs": 3, "batch_size": 4, "method": "full", "views": "1x1", "workers": 0}
+        wanted["rand_augment"] = "1,5"
         wanted |= options
         return dict(mvit_cli.train(data, tmp_path / f"{name}.safetensors", weights=weights, **wanted))
 

@@ -68,6 +68,15 @@ LearningRate = Annotated[
 ]
 Mixup = Annotated[float, typer.Option("--mixup", metavar="A", help="Mix clips of full, by Beta(A, A).")]
 Cutmix = Annotated[float, typer.Option("--cutmix", metavar="A", help="Paste parts of clips of full, by Beta(A, A).")]
+RandAugment = Annotated[
+    str | None,
+    typer.Option(
+        "--rand-augment",
+        metavar="N,M",
+        help="Change the frames of a clip of full, all alike, by N operations of magnitude M of 30, as 2,9.",
+        show_default=False,
+    ),
+]
 Mirror = Annotated[
     bool | None,
     typer.Option("--mirror/--no-mirror", help="Mirror clips of full.  [default: unless a label says left or right]"),
@@ -95,6 +104,7 @@ class Arguments:
     lr: LearningRate = None
     mixup: Mixup = 0.0
     cutmix: Cutmix = 0.0
+    rand_augment: RandAugment = None
     mirror: Mirror = None
     seed: Seed = 0
     device: Device = "auto"
@@ -125,6 +135,7 @@ class Arguments:
             lr=self.lr,
             mixup=self.mixup,
             cutmix=self.cutmix,
+            rand_augment=self.rand_augment,
             mirror=self.mirror,
             seed=self.seed,
             resume=self.resume,

@@ -7,6 +7,7 @@ from typing import Literal
 from mvit_cli.errors import UsageError
 from mvit_cli.media.request import TIMEOUT_S, ReaderChoice
 from mvit_cli.recognition.options import Auto, PredictOptions
+from mvit_cli.training.augment import RandAugment
 from mvit_cli.training.split import VAL_SHARE
 
 Method = Literal["probe", "full"]
@@ -27,6 +28,7 @@ class TrainOptions:
         group: column or regular expression; clips of one group never stand on both sides.
         epochs, batch_size, lr: of `full`; None: by the number of clips.
         mixup, cutmix: of `full`: clips are mixed; 0: they are not.
+        rand_augment: of `full`: "operations,magnitude", see `augment.RandAugment`; None: pictures stay as they are.
         mirror: of `full`: clips are mirrored at random; None: unless a label speaks of left or right.
         seed: of the split and of all that is drawn.
         resume: go on with a run that was stopped.
@@ -48,6 +50,7 @@ class TrainOptions:
     lr: float | None = None
     mixup: float = 0.0
     cutmix: float = 0.0
+    rand_augment: str | None = None
     mirror: bool | None = None
     seed: int = 0
     resume: bool = False
@@ -112,8 +115,12 @@ class TrainOptions:
         self._check_folder()
         full = {"--epochs": self.epochs, "--batch-size": self.batch_size, "--lr": self.lr}
         full |= {"--mixup": self.mixup or None, "--cutmix": self.cutmix or None, "--mirror": self.mirror}
-        if self.method == "probe" and (given := [name for name, value in full.items() if value is not None]):
+        given = [name for name, value in full.items() if value is not None]
+        given += ["--rand-augment"] if self.rand_augment is not None else []
+        if self.method == "probe" and given:
             raise UsageError(f"{given[0]} is of --method full", "a probe is solved to the end, there is nothing to set")
         for name, value in (("--epochs", self.epochs), ("--batch-size", self.batch_size)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} {value} is less than 1", "give a whole number from 1 on")
+        if self.rand_augment is not None:
+            RandAugment.of(self.rand_augment)

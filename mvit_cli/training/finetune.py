@@ -14,6 +14,7 @@ from mvit_cli.recognition.local_engine import LocalEngine, request_for
 from mvit_cli.recognition.scoring import normalised
 from mvit_cli.training.accuracy import accuracy_of, main_figure
 from mvit_cli.training.asked import TrainOptions
+from mvit_cli.training.augment import RandAugment
 from mvit_cli.training.data import Lesson
 from mvit_cli.training.diary import Diary, Moment
 from mvit_cli.training.hyperparameters import Settings
@@ -112,6 +113,7 @@ class _Run:
         self.settings = settings_of(clips, self.schedule, options)
         self.trainer = Trainer(model, self.settings, self._losses)
         self.targets = torch.from_numpy(lesson.targets()).float()
+        self.augment = RandAugment.of(options.rand_augment) if options.rand_augment else None
         self.mirror = not any(map(is_sided, lesson.labels)) if options.mirror is None else options.mirror
         self.best: dict[str, Tensor] = {}
         self.best_figure, self.best_loss, self.best_epoch, self.failed = -1.0, 0.0, 0, 0
@@ -169,15 +171,24 @@ class _Run:
         with closing(pool.imap(requests)) as outcomes:
             for batch in own:
                 seen = [(place, next(outcomes)) for place in batch]
-                good = [(place, outcome.pixels) for place, outcome in seen if not isinstance(outcome, MediaError)]
+                good = [
+                    (place, self._augmented(torch.from_numpy(outcome.pixels[0]), epoch, place))
+                    for place, outcome in seen
+                    if not isinstance(outcome, MediaError)
+                ]
                 if len(good) < len(seen):
                     self._replace_failed(seen, good)
-                pixels = torch.stack([torch.from_numpy(one[0]) for _, one in good])
+                pixels = torch.stack([one for _, one in good])
                 device = next(self.model.parameters()).device
                 clips = normalised(pixels.to(device), self.engine.recipe.transform)
                 targets = self.targets[[place for place, _ in good]].to(device)
                 generator = generator_of(self.settings.seed, "mix", trainer.step, trainer.rank)
                 yield Batch(*_as_batch(mixed(clips, targets, self.settings.mixup, self.settings.cutmix, generator)))
+
+    def _augmented(self, frames: "Tensor", epoch: int, place: int) -> "Tensor":
+        if self.augment is None:
+            return frames
+        return self.augment(frames, generator_of(self.settings.seed, "augment", epoch, place))
 
     def _order(self, epoch: int) -> list[int]:
         """The clips of an epoch at random, each once; the last batch is filled up from the first."""
@@ -195,7 +206,7 @@ class _Run:
         request = request_for(single, self.lesson.clips[place].source, self.options.reader)
         return replace(request, look=look)
 
-    def _replace_failed(self, seen: "Sequence[tuple[int, Any]]", good: "list[tuple[int, NDArray[Any]]]") -> None:
+    def _replace_failed(self, seen: "Sequence[tuple[int, Any]]", good: "list[tuple[int, Tensor]]") -> None:
         """A clip that could be read before and cannot now: another of the batch takes its place, and it is told."""
         for place, outcome in seen:
             if isinstance(outcome, MediaError):

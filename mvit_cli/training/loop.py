@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Objective = Callable[[Tensor, tuple[Tensor, ...]], Tensor]
     """Logits `(B, outputs)` and the batch's targets -> the loss of each clip, `(B,)`."""
 
-DRAWS = {"drop_path": 1, "mix": 2, "order": 3, "views": 4}
+DRAWS = {"drop_path": 1, "mix": 2, "order": 3, "views": 4, "augment": 5}
 """What is drawn for a step or an epoch, each from a stream of its own."""
 
 

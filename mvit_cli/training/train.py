@@ -26,6 +26,7 @@ class TrainArguments(TypedDict, total=False):
     lr: float | None
     mixup: float
     cutmix: float
+    rand_augment: str | None
     mirror: bool | None
     seed: int
     resume: bool

@@ -11,8 +11,8 @@ from mvit_cli.records import Row
 from mvit_cli.report.page.templates import rendered
 from mvit_cli.report.predict.page.about import About, beginning_of, ending_of
 from mvit_cli.report.predict.page.entries import Entry, entry_html, entry_of, entry_of_windows
-from mvit_cli.report.predict.page.overview import Overview
 from mvit_cli.report.predict.page.frames import Pictures
+from mvit_cli.report.predict.page.overview import Overview
 from mvit_cli.report.predict.page.timeline import Key, Timeline
 from mvit_cli.report.predict.progress import Tally
 from mvit_cli.report.predict.writers import begins_input, encoded, ends_input
