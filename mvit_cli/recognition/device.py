@@ -65,7 +65,7 @@ def pick_dtype(name: str, device: "torch.device") -> "torch.dtype":
     """The number format; auto is float32 except on a GPU that computes faster in 16 bits, int8 is float32 at first.
 
     Raises:
-        UsageError: an unknown name, or int8 on a GPU.
+        UsageError: an unknown name, int8 on a GPU, or float16 on a CPU that computes it number by number.
     """
     import torch
 
@@ -75,6 +75,12 @@ def pick_dtype(name: str, device: "torch.device") -> "torch.dtype":
         raise UsageError(f"--dtype int8 runs on a CPU only, not on {device}", "use bfloat16 or float16 there")
     if name == INT8:
         return torch.float32
+    if name == "float16" and device.type == "cpu" and not has_hardware("float16"):
+        better = "bfloat16" if has_hardware("bfloat16") else "float32"
+        raise UsageError(
+            "--dtype float16: this CPU has no hardware for it, and is several times slower with it than with float32",
+            f"use --dtype {better} here; float16 is for GPUs",
+        )
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
     if device.type != "cuda":
@@ -83,6 +89,20 @@ def pick_dtype(name: str, device: "torch.device") -> "torch.dtype":
     if capability >= (8, 0):
         return torch.bfloat16
     return torch.float16 if capability >= (7, 0) else torch.float32  # tensor cores for float16 came with 7.0
+
+
+def has_hardware(dtype: str) -> bool:
+    """Whether this CPU multiplies matrices of bfloat16 or float16 by instructions of its own, as torch asks it.
+
+    On x86 those of AVX-512 or AMX, on Arm those of its extensions; where torch cannot ask, it is not refused.
+    """
+    import torch
+
+    ask = {"bfloat16": "_is_mkldnn_bf16_supported", "float16": "_is_mkldnn_fp16_supported"}[dtype]
+    try:
+        return bool(getattr(torch.ops.mkldnn, ask)())
+    except (AttributeError, RuntimeError):
+        return True
 
 
 _ALLOCATORS_SAY = ("out of memory", "can't allocate memory", "not enough memory")

@@ -5,6 +5,7 @@ what the rows will say of themselves. A plan is plain values: another process ca
 weights and puts the network on its device.
 """
 
+import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
@@ -19,7 +20,7 @@ from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.request import Windows
 from mvit_cli.protocol import Views
 from mvit_cli.recognition.choice import Choice, choose
-from mvit_cli.recognition.device import INT8, check_device_name, pick_device, pick_dtype
+from mvit_cli.recognition.device import INT8, check_device_name, has_hardware, pick_device, pick_dtype
 from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.options import Auto, PredictOptions
 from mvit_cli.recognition.proportion import refuse_out_of_proportion
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from mvit_cli.model import MViT
 
+SLOW_BFLOAT16 = "bfloat16: this CPU has no hardware for it, float32 is faster here"
 RANDOM_WEIGHTS = "random weights: the predictions mean nothing"
 
 
@@ -114,10 +116,11 @@ class Plan:
             )
         if path and not self.choice.card and self.views is None:
             _refuse_out_of_proportion(model.config, recipe.views, summary["macs"], batch_size, path)
-        runs, reference = _way_to_run(model, options)
+        runs, reference = _way_to_run(model, options, dtype)
         if options.compiled:
             runs = _compiled(runs, model.config, batch_size, device, dtype)
         assumed = recipe.assumed if self.choice.weights else RANDOM_WEIGHTS
+        slow = SLOW_BFLOAT16 if reference and str(dtype) == "torch.bfloat16" and not has_hardware("bfloat16") else None
         scorer = Scorer(
             runs,
             recipe.transform,
@@ -129,9 +132,11 @@ class Plan:
             recipe.activation,
             options.deterministic,
         )
-        return self.engine_of(scorer, recipe, summary, (assumed, self.labels.note))
+        return self.engine_of(scorer, recipe, summary, (assumed, self.labels.note, slow))
 
-    def engine_of(self, scorer: Scorer, recipe: Recipe, summary: Summary, notes: "tuple[str, ...]") -> LocalEngine:
+    def engine_of(
+        self, scorer: Scorer, recipe: Recipe, summary: Summary, notes: "tuple[str | None, ...]"
+    ) -> LocalEngine:
         """The engine around a network that is ready to score, and what its rows say of themselves."""
         options = self.options
         return LocalEngine(
@@ -172,7 +177,10 @@ class Plan:
         return self._recipe(describe(shapes, self.preset.name if self.preset else None).config, path)
 
     def network(self, progress: bool = False) -> "tuple[MViT, torch.device, torch.dtype, Path | None]":
-        """The network on its device, and the file of its weights; the file is fetched before torch is loaded."""
+        """The network on its device, and the file of its weights; the file is fetched before torch is loaded.
+
+        On a CPU its numbers are float32 whatever it is to run in, for the first view shows how far that drifts.
+        """
         from mvit_cli.checkpoints.find import obtain
         from mvit_cli.checkpoints.load import build_model, load_file
 
@@ -182,12 +190,13 @@ class Plan:
         found = obtain(meant, progress=progress) if meant else None
         device = pick_device(options.device)
         dtype = pick_dtype(options.dtype, device)
+        kept = _kept_in(dtype, device)
         if found:
             name, key = self.preset.name if self.preset else None, options.weights_key
-            model = load_file(found.path, name, overrides=found.overrides, device=device, dtype=dtype, weights_key=key)
+            model = load_file(found.path, name, overrides=found.overrides, device=device, dtype=kept, weights_key=key)
         else:
             assert self.preset is not None
-            model = build_model(self.preset.config).to(device, dtype)
+            model = build_model(self.preset.config).to(device, kept)
         if options.deterministic:
             _align(model)
         return model, device, dtype, found.path if found else None
@@ -288,12 +297,22 @@ def _refuse_out_of_proportion(config: MViTConfig, views: Views, macs: int, batch
     refuse_out_of_proportion(config, views, macs, batch_bytes, path.stat().st_size)
 
 
-def _way_to_run(model: "MViT", options: PredictOptions) -> "tuple[nn.Module, nn.Module | None]":
+def _kept_in(dtype: "torch.dtype", device: "torch.device") -> "torch.dtype":
+    """What the numbers of a network are at first."""
+    import torch
+
+    return torch.float32 if device.type == "cpu" and dtype.itemsize < 4 else dtype
+
+
+def _way_to_run(model: "MViT", options: PredictOptions, dtype: "torch.dtype") -> "tuple[nn.Module, nn.Module | None]":
     """What shows clips to the network, and what tells how exact that is."""
     from mvit_cli.model.fast.network import FastMViT
 
     if options.dtype != INT8:
-        return (FastMViT(model) if options.fast else model), None
+        runs, reference = model, None
+        if next(model.parameters()).dtype != dtype:
+            runs, reference = copy.deepcopy(model).to(dtype), FastMViT(model)
+        return (FastMViT(runs) if options.fast else runs), reference
     if model.config.pool_first:
         raise UsageError("--dtype int8: this network pools before it projects", "use --dtype float32")
     return FastMViT(model).to_int8(), FastMViT(model)

@@ -209,11 +209,14 @@ class Scorer:
 
     def _tell_drift(self, clips: "Tensor", logits: "Tensor") -> None:
         assert self.reference is not None
-        expected = self.reference(clips)
+        import torch
+
+        expected = self.reference(clips.float())
         self.reference = None  # once is enough, and its weights take memory
         drift, span = float((logits - expected).abs().max()), float(expected.max() - expected.min())
+        name = "int8" if self.dtype == torch.float32 else str(self.dtype).removeprefix("torch.")
         self._news.append(
-            f"int8: logits of the first view differ by up to {drift:.2g} from float32's, which span {span:.3g}"
+            f"{name}: logits of the first view differ by up to {drift:.2g} from float32's, which span {span:.3g}"
         )
 
     def _halve(self, views: int) -> None:
