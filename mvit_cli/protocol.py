@@ -11,7 +11,8 @@ from mvit_cli.rules import Rule, Size
 Activation = Literal["softmax", "sigmoid"]
 """What makes scores of outputs: one of all classes, or each for itself."""
 
-Method = Literal["clip", "resampled", "segments", "native", "image"]
+Method = Literal["clip", "leading", "resampled", "segments", "uniform", "native", "image"]
+PastEnd = Literal["loop", "hold", "repeat"]
 
 
 @dataclass(frozen=True)
@@ -19,26 +20,43 @@ class Sampling:
     """Which frames make a clip.
 
     Attributes:
-        method: "clip" = PySlowFast's span of `frames * stride` frames at `fps`; "resampled" = torchvision's consecutive
-            frames of the video resampled to `fps`; "segments" = the middle frames of equal segments of the whole video;
-            "native" = MMAction2's every `stride`-th frame at the file's own rate; "image" = one frame.
+        method: "clip" = PySlowFast's span of `frames * stride` frames at `fps`, the last clip at the end of the video;
+            "leading" = the same, each clip at the start of an equal part; "resampled" = torchvision's consecutive
+            frames of the video resampled to `fps`; "segments" = the middle frames of equal segments of the whole
+            video, as PySlowFast finds them; "uniform" = as MMAction2 does; "native" = every `stride`-th frame at the
+            file's own rate; "image" = one frame.
         frames: frames of a clip.
         stride: frames of the `fps` (or native) time line from one sampled frame to the next.
-        fps: frames a second; needed by "clip" and "resampled".
+        fps: frames a second; needed by "clip", "leading" and "resampled".
+        past_end: what of a clip lies past the end of a short video: "loop" = the video again from its start, "hold" =
+            its last frame, "repeat" = the last frame that the clip has of it; None: "native" loops, all else holds.
     """
 
     method: Method
     frames: int
     stride: int = 1
     fps: float | None = None
+    past_end: PastEnd | None = None
+
+    @property
+    def steps(self) -> bool:
+        """Whether frames are a stride apart on a time line; else they are spread over the whole video."""
+        return self.method in ("clip", "leading", "resampled", "native")
+
+    @property
+    def beyond(self) -> PastEnd:
+        """What is shown past the end."""
+        return self.past_end or ("loop" if self.method == "native" else "hold")
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
             raise ValueError(f"sampling method {self.method!r} is none of {', '.join(get_args(Method))}")
         if self.frames < 1 or self.stride < 1:
             raise ValueError(f"a clip of {self.frames} frames with stride {self.stride} is not possible")
-        if self.method in ("clip", "resampled") and (self.fps is None or not self.fps > 0):
+        if self.method in ("clip", "leading", "resampled") and (self.fps is None or not self.fps > 0):
             raise ValueError(f"sampling method {self.method!r} needs a frame rate, got fps={self.fps}")
+        if self.past_end not in (None, *get_args(PastEnd)):
+            raise ValueError(f"past_end {self.past_end!r} is none of {', '.join(get_args(PastEnd))}")
 
 
 @dataclass(frozen=True)
@@ -107,6 +125,7 @@ class SaidSampling(TypedDict):
     frames: Size
     stride: Annotated[Size, Rule("Frames of the time line from one of a clip to the next.")]
     fps: Annotated[float | None, Rule("Of the time line; null: the file's own.")]
+    past_end: Annotated[PastEnd, Rule("Past the end: from the start again, the last frame, or the clip's last one.")]
     origin: Origin
 
 

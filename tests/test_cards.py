@@ -81,7 +81,7 @@ def test_input_geometry_is_the_presets(published: Card) -> None:
 
 
 def test_only_sampling_on_a_fixed_time_line_has_a_rate(published: Card) -> None:
-    assert (published.sampling.fps is not None) == (published.sampling.method in ("clip", "resampled"))
+    assert (published.sampling.fps is not None) == (published.sampling.method in ("clip", "leading", "resampled"))
 
 
 def test_a_hash_in_the_files_name_stands_in_the_card(published: Card) -> None:

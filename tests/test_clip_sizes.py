@@ -278,7 +278,7 @@ def test_clips_that_no_network_can_take_are_an_error_of_the_file(tmp_path: Path)
     pipeline = ", ".join(f"dict(type='{step})" for step in (*steps, "CenterCrop', crop_size=4000"))
     text = f"{META['cfg'].replace('img_size', 'spatial_size')}test_pipeline = [{pipeline}]"
     model = random_model(config)
-    said = said_by(Checkpoint(tmp_path / "w.pth", {}, beside={"meta": {**META, "cfg": text}}), 10)
+    said = said_by(Checkpoint(tmp_path / "w.pth", {}, beside={"meta": {**META, "cfg": text}}), 10, 16)
     recipe = assumed_recipe(config, None, said, "mmaction2")
     with pytest.raises(CheckpointError, match="the file wants 4000 frames of 4000x4000"):
         _show_clips_of(model, recipe)

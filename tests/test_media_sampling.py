@@ -30,14 +30,28 @@ def constant(frames: int, fps: float, sampling: Sampling, num_clips: int) -> lis
 @given(frames=frames_of_file, fps=rate_of_file, length=clip_length, num_clips=clip_count)
 def test_clip_is_pyslowfasts(frames, fps, length, num_clips):
     num_frames, stride = length
-    span = stride * num_frames / 30 * fps
+    span = max(1.0, stride * num_frames / 30 * fps)
     delta = max(frames - span, 0)
-    expected = []
+    expected, leading = [], []
     for number in range(num_clips):
         start = math.floor(delta / 2) if num_clips == 1 else number * math.floor(delta / (num_clips - 1))
-        places = torch.linspace(start, start + span - 1, num_frames)
-        expected.append(torch.clamp(places, 0, frames - 1).long().tolist())
+        for found, first in ((expected, start), (leading, delta * number / num_clips)):
+            places = torch.linspace(first, first + span - 1, num_frames)
+            found.append(torch.clamp(places, 0, frames - 1).long().tolist())
     assert constant(frames, fps, Sampling("clip", num_frames, stride, 30.0), num_clips) == expected
+    assert constant(frames, fps, Sampling("leading", num_frames, stride, 30.0), num_clips) == leading
+
+
+@given(frames=frames_of_file, fps=rate_of_file, length=clip_length, num_clips=clip_count)
+def test_a_rate_in_mmaction2_is_a_span_that_loops(frames, fps, length, num_clips):
+    num_frames, stride = length
+    span = np.maximum(1, num_frames * stride * (fps / 25))
+    room = max(frames - span, 0)
+    offsets = np.arange(num_clips) * np.floor(room / float(num_clips - 1)) if num_clips > 1 else [room // 2]
+    steps = np.linspace(0, span - 1, num_frames).astype(np.int32)
+    expected = [np.mod(offset + steps, frames).astype(int).tolist() for offset in offsets]
+    sampling = Sampling("clip", num_frames, stride, 25.0, past_end="loop")
+    assert constant(frames, fps, sampling, num_clips) == expected
 
 
 @given(frames=frames_of_file, fps=rate_of_file, num_frames=st.sampled_from([16, 32]), num_clips=st.integers(2, 10))
@@ -78,22 +92,55 @@ def test_segments_are_pyslowfasts(frames, fps, num_frames):
     assert constant(frames, fps, Sampling("segments", num_frames), 1) == [expected]
 
 
-@given(frames=frames_of_file, fps=rate_of_file, num_frames=st.sampled_from([16, 32, 40]), num_clips=st.integers(2, 5))
-def test_segments_of_several_clips_are_mmaction2s(frames, fps, num_frames, num_clips):
+@given(frames=frames_of_file, fps=rate_of_file, length=clip_length, num_clips=st.integers(2, 10))
+def test_charades_holds_the_last_frame_as_pyslowfast_does(frames, fps, length, num_clips):
+    num_frames, stride = length
+    span = (num_frames - 1) * stride + 1
+    gap = float(max(frames - span, 0)) / (num_clips - 1)
+    expected = [
+        [max(min(round(gap * clip) + place * stride, frames - 1), 0) for place in range(num_frames)]
+        for clip in range(num_clips)
+    ]
+    assert constant(frames, fps, Sampling("native", num_frames, stride, past_end="hold"), num_clips) == expected
+
+
+@given(frames=frames_of_file, fps=rate_of_file, length=clip_length, num_clips=clip_count)
+def test_repeat_is_the_last_frame_that_mmaction2s_clip_has(frames, fps, length, num_clips):
+    num_frames, stride = length
+    room = max(frames - (num_frames - 1) * stride - 1, 0)
+    expected = []
+    for number in range(num_clips):
+        start = room // 2 if num_clips == 1 else int(np.round(number * (room / (num_clips - 1))))
+        inside = [place for place in range(start, start + num_frames * stride, stride) if place < frames]
+        expected.append(inside + [inside[-1]] * (num_frames - len(inside)))
+    assert constant(frames, fps, Sampling("native", num_frames, stride, past_end="repeat"), num_clips) == expected
+
+
+@given(frames=frames_of_file, fps=rate_of_file, num_frames=st.sampled_from([16, 32, 40]), num_clips=st.integers(1, 5))
+def test_uniform_is_mmaction2s(frames, fps, num_frames, num_clips):
     segment = float(frames - 1) / num_frames
     duration = segment / (num_clips + 1)
     expected = [
         [int(np.round(segment * place)) + int(duration * (clip + 1)) for place in range(num_frames)]
         for clip in range(num_clips)
     ]
-    assert constant(frames, fps, Sampling("segments", num_frames), num_clips) == expected
+    assert constant(frames, fps, Sampling("uniform", num_frames), num_clips) == expected
+    if num_clips > 1:  # PySlowFast has no rule for these
+        assert constant(frames, fps, Sampling("segments", num_frames), num_clips) == expected
+
+
+def test_a_clip_of_mmaction2_and_one_of_pyslowfast_are_not_quite_the_same():
+    """56 frames by 16: a segment has 3.4375; the second begins at round(3.4375) = 3 and ends at round(6.875) = 7."""
+    ours = constant(56, 30.0, Sampling("uniform", 16), 1)[0]
+    theirs = constant(56, 30.0, Sampling("segments", 16), 1)[0]
+    assert (ours[1], theirs[1]) == (3 + int(3.4375 / 2), (3 + 7) // 2) == (4, 5)
 
 
 @given(
     gaps=st.lists(st.floats(0.001, 3.0), min_size=0, max_size=60),
     last=st.floats(0.01, 1.0),
     fps=st.floats(1, 120),
-    method=st.sampled_from(["clip", "resampled", "native", "segments", "image"]),
+    method=st.sampled_from(["clip", "leading", "resampled", "native", "segments", "uniform", "image"]),
     num_clips=clip_count,
 )
 @settings(max_examples=50)
@@ -107,7 +154,7 @@ def test_any_time_line_gives_clips_inside_the_video(gaps, last, fps, method, num
         assert len(found.indices) == 8
         assert all(0 <= index < len(times) for index in found.indices)
         assert 0 <= found.start_s <= found.end_s <= duration
-        if method in ("clip", "resampled", "segments"):
+        if method in ("clip", "leading", "resampled", "segments", "uniform"):
             assert list(found.indices) == sorted(found.indices)
     starts = [found.start_s for found in clips]
     assert starts == sorted(starts)
@@ -164,7 +211,7 @@ def test_long_enough_video_gives_no_warning():
     assert short_video_warning(0.04, 25.0, Sampling("image", 1)) is None
 
 
-@pytest.mark.parametrize("method", ["clip", "resampled", "native", "segments", "image"])
+@pytest.mark.parametrize("method", ["clip", "leading", "resampled", "native", "segments", "uniform", "image"])
 def test_one_frame_is_enough(method):
     assert constant(1, 25.0, Sampling(method, 16, 4, 30.0), 3) == [[0] * 16] * 3
 

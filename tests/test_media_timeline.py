@@ -133,7 +133,7 @@ class TestFrames:
             cut = write_video(tmp_path / "cut.mkv", last - first, **lossless, first=first)
             assert np.array_equal(outcome.pixels, decode(replace(job, path=cut, windows=None)).pixels)
 
-    @pytest.mark.parametrize("method", ["clip", "resampled", "segments", "native", "image"])
+    @pytest.mark.parametrize("method", ["clip", "leading", "resampled", "segments", "uniform", "native", "image"])
     def test_stay_inside_their_window_in_every_protocol(self, film: str, method: str) -> None:
         for outcome in seen(looked_at(film, 1.6, 0.8, sampling=Sampling(method, 8, 4, 30.0), num_clips=2)):
             shown = [number for view in numbers(outcome) for number in view]

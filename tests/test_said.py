@@ -17,9 +17,10 @@ from mvit_cli.arch import MViTConfig, get_preset
 from mvit_cli.checkpoints.cards import load_card, weights_dir
 from mvit_cli.checkpoints.convert import convert
 from mvit_cli.checkpoints.find import ResolvedWeights
-from mvit_cli.checkpoints.formats.openmmlab import read_assignments
+from mvit_cli.checkpoints.formats.literals import read_assignments
 from mvit_cli.checkpoints.formats.reading import Checkpoint
-from mvit_cli.checkpoints.formats.said import Said, said_by
+from mvit_cli.checkpoints.formats.said import said_by
+from mvit_cli.checkpoints.formats.words import Said
 from mvit_cli.cli.main import run
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.protocol import Sampling, Views
@@ -123,7 +124,7 @@ def test_segments_and_frames_of_lists_are_sampled_as_their_datasets_do(tmp_path:
     assert found.sampling == Sampling("segments", config.frames)
     told["TEST"]["DATASET"] = "charades"
     found, config = recipe(tmp_path, **told)
-    assert found.sampling == Sampling("native", config.frames, 2)
+    assert found.sampling == Sampling("native", config.frames, 2, past_end="hold")
     assert found.transform.resize == config.height
 
 
@@ -139,7 +140,7 @@ def test_segments_and_frames_of_lists_are_sampled_as_their_datasets_do(tmp_path:
 def test_images_are_cut_as_their_code_base_does(data: dict[str, Any], aug: bool | None, expected: Any) -> None:
     told: dict[str, Any] = {"MVIT": {"PATCH_2D": True}, "DATA": {"TEST_CROP_SIZE": 224} | data}
     told |= {} if aug is None else {"AUG": {"ENABLE": aug}}
-    found = said_by(Checkpoint(Path("none/w.pyth"), {}, cfg=yaml.safe_dump(told)), 10).resizing
+    found = said_by(Checkpoint(Path("none/w.pyth"), {}, cfg=yaml.safe_dump(told)), 10, 1).resizing
     assert found is not None
     assert (found.resize, found.crop, found.interpolation) == expected
 
@@ -155,14 +156,14 @@ def test_images_are_cut_as_their_code_base_does(data: dict[str, Any], aug: bool 
 )
 def test_the_loss_tells_where_the_head_does_not(model: dict[str, Any], expected: Any) -> None:
     cfg = yaml.safe_dump({"MODEL": model, "MVIT": {"DEPTH": 1}})
-    assert said_by(Checkpoint(Path("none/w.pyth"), {}, cfg=cfg), 10).activation == expected
+    assert said_by(Checkpoint(Path("none/w.pyth"), {}, cfg=cfg), 10, 8).activation == expected
 
 
-@pytest.mark.parametrize(("to_rgb", "order", "red"), [(True, "rgb", 0.4), (False, "bgr", 0.2), (None, None, 0.4)])
-def test_images_of_mmpretrain_are_read_blue_first(to_rgb: bool | None, order: str | None, red: float) -> None:
+@pytest.mark.parametrize(("to_rgb", "order", "red"), [(True, "rgb", 0.4), (False, "bgr", 0.2), (None, "bgr", 0.2)])
+def test_images_of_mmpretrain_are_read_blue_first(to_rgb: bool | None, order: str, red: float) -> None:
     turn = "" if to_rgb is None else f", to_rgb={to_rgb}"
     text = f"data_preprocessor = dict(mean=[102, 76.5, 51], std=[51, 51, 51]{turn})\n"
-    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text}}), 3)
+    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text}}), 3, 1)
     assert found.channels == order
     assert found.statistics is not None
     assert found.statistics[0][0] == pytest.approx(red)
@@ -208,7 +209,7 @@ MMENGINE_FORMS = {
 
 @pytest.mark.parametrize("form", MMENGINE_FORMS)
 def test_a_test_pipeline_is_found_however_it_is_written(form: str) -> None:
-    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": MMENGINE_FORMS[form]}}), 3)
+    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": MMENGINE_FORMS[form]}}), 3, 16)
     assert found.sampling == Sampling("native", 16, 4)
     assert found.views == Views(5, 1)
     assert found.resizing is not None
@@ -222,7 +223,7 @@ def test_images_of_the_time_before_mmengine_are_heard() -> None:
         " backend='pillow', interpolation='bicubic'), dict(type='CenterCrop', crop_size=224), dict(type='Normalize',"
         " mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)]))\n"
     )
-    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text, "CLASSES": ["a", "b"]}}), 2)
+    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text, "CLASSES": ["a", "b"]}}), 2, 1)
     assert found.statistics == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert (found.channels, found.labels, found.views) == ("rgb", ("a", "b"), Views(1, 1))
     assert found.resizing is not None
@@ -236,29 +237,33 @@ TIMM = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0], "input_size": [3, 224, 
 def test_the_crop_of_timm_is_cut_off_after_the_division(share: float, tmp_path: Path) -> None:
     told = {"architecture": "mvitv2_tiny", "num_classes": 2, "pretrained_cfg": TIMM | {"crop_pct": share}}
     (tmp_path / "config.json").write_text(json.dumps(told))
-    found = said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2)
+    found = said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2, 1)
     assert found.resizing is not None
     assert found.resizing.resize == math.floor(224 / share)
     assert found.statistics == ((0.0,) * 3, (1.0,) * 3)
-    assert said_by(Checkpoint(tmp_path / "mine.safetensors", {}), 7) == Said()  # of other weights in the folder
+    assert said_by(Checkpoint(tmp_path / "mine.safetensors", {}), 7, 1) == Said()  # of other weights in the folder
 
 
 def test_old_and_squashing_configurations_of_timm(tmp_path: Path) -> None:
     told = {"architecture": "mvitv2_tiny", "num_classes": 2, "labels": ["x", "y"], "crop_pct": 0.9, **TIMM}
     (tmp_path / "config.json").write_text(json.dumps(told))
-    found = said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2)
+    found = said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2, 1)
     assert (found.labels, found.resizing is None) == (("x", "y"), False)
     (tmp_path / "config.json").write_text(json.dumps(told | {"crop_mode": "squash"}))
-    assert said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2).resizing is None
+    assert said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2, 1).resizing is None
 
 
 def test_crops_of_ten_leave_the_views_open() -> None:
     text = MMENGINE.replace("crop_size=224, type='CenterCrop'", "crop_size=(224, 224), type='TenCrop'")
-    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text}}), 3)
+    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text}}), 3, 16)
     assert found.views is None
     assert found.resizing is not None
+
+
+def test_sampling_twice_leaves_the_views_open() -> None:
+    """MMAction2 takes the second half of those clips from beyond the end of the video."""
     text = MMENGINE.replace("num_clips=5", "num_clips=5, twice_sample=True")
-    assert said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text}}), 3).views == Views(10, 1)
+    assert said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text}}), 3, 16).views is None
 
 
 def test_another_classifier_does_not_inherit_the_names_of_the_card(tmp_path: Path) -> None:
@@ -284,6 +289,26 @@ def test_another_classifier_does_not_inherit_the_names_of_the_card(tmp_path: Pat
     assert "class names" not in found.assumed
 
 
+def test_names_of_a_file_that_an_earlier_version_converted_are_assumed_and_told(tmp_path: Path) -> None:
+    """It did not keep which classifier it had, so it may be another: all else is the card's."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    card = load_card("camera_motion.embedded")
+    converted, old = tmp_path / "converted.safetensors", tmp_path / "old.safetensors"
+    convert(ResolvedWeights(weights_dir() / "camera_motion.safetensors", card.name, card), converted)
+    with safe_open(converted, "pt") as file:
+        tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+    del metadata["classifier_sha256"]
+    save_file(tensors, old, metadata)
+    config = mvit_cli.load_model(None, old).config
+    found, whole = (recipe_of_file(path, config, "camera_motion") for path in (old, converted))
+    assert whole.assumed == ""
+    assert found == replace(whole, assumed=found.assumed, origins=found.origins)
+    assert found.assumed.endswith("assumed as of camera_motion.embedded: class names")
+    assert {part for part, who in found.origins.items() if who.startswith("assumed")} == {"labels"}
+
+
 def test_a_converted_file_says_what_its_origin_said(tmp_path: Path) -> None:
     path, config = own_file(tmp_path, **full_cfg(own_file(tmp_path)[1]))
     target = tmp_path / "converted.safetensors"
@@ -294,7 +319,7 @@ def test_a_converted_file_says_what_its_origin_said(tmp_path: Path) -> None:
 def test_a_configuration_of_mmengine_is_never_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     meta = {"cfg": MMENGINE, "dataset_meta": {"classes": ["a", "b", "c"]}}
-    found = said_by(Checkpoint(tmp_path / "w.pth", {}, beside={"meta": meta}), 3)
+    found = said_by(Checkpoint(tmp_path / "w.pth", {}, beside={"meta": meta}), 3, 16)
     assert found.sampling == Sampling("native", 16, 4)
     assert found.statistics == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert found.resizing is not None
@@ -322,7 +347,7 @@ def test_a_config_json_of_timm_beside_the_file_is_heard(tmp_path: Path) -> None:
         '{"architecture": "mvitv2_tiny", "label_names": ["x", "y"], "pretrained_cfg": {"mean": [0.5, 0.5, 0.5],'
         ' "std": [0.25, 0.25, 0.25], "crop_pct": 0.9, "interpolation": "bicubic", "input_size": [3, 224, 224]}}'
     )
-    found = said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2)
+    found = said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2, 1)
     assert found.statistics == ((0.5,) * 3, (0.25,) * 3)
     assert found.resizing is not None
     assert (found.resizing.resize, found.resizing.interpolation, found.labels) == (248, "bicubic", ("x", "y"))
@@ -467,7 +492,8 @@ class TestSummarize:
         protocol = self.described(path, capsys)["protocol"]
         recogniser = plan(PredictOptions(weights=path)).open()
         found = recogniser.recipe
-        assert protocol["sampling"] | {"origin": None} == {**asdict(found.sampling), "origin": None}
+        sampling = {**asdict(found.sampling), "past_end": found.sampling.beyond, "origin": None}
+        assert protocol["sampling"] | {"origin": None} == sampling
         assert (tuple(protocol["statistics"]["mean"]), protocol["resizing"]["crop"]) == (
             found.transform.mean,
             found.transform.crop,
@@ -475,7 +501,7 @@ class TestSummarize:
         assert protocol["channels"]["order"] == found.transform.channels
         assert protocol["views"]["views"] == recogniser.run["views"]
         assumed = {part for part, said in protocol.items() if said["origin"].startswith("assumed as of ")}
-        assert bool(assumed - {"activation"}) == bool(found.assumed)
+        assert bool(assumed) == bool(found.assumed)
 
     def test_a_card_says_all(self, capsys: pytest.CaptureFixture[str]) -> None:
         protocol = self.described("mvitv2_s_16x4.mma_k400", capsys)["protocol"]  # not on this machine

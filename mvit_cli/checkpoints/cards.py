@@ -41,10 +41,11 @@ field nobody knows is an error that names the file and the key. "?" marks what m
     channels = "rgb"                     # ? or "bgr": the order the network is shown; mean and std are of red first
 
     [sampling]
-    method = "resampled"                 # "clip" | "resampled" | "segments" | "native" | "image"
+    method = "resampled"                 # as of `protocol.Sampling`
     frames = 16
     stride = 1                           # frames of the `fps` (or native) time line from one sampled frame to the next
-    fps = 7.5                            # ? the rate the file is read at; "native", "segments", "image" have none
+    fps = 7.5                            # ? the rate the file is read at, of "clip", "leading" and "resampled"
+    past_end = "hold"                    # ? "loop", "hold" or "repeat", where it is not what the method usually does
 
     [views]                              # test protocol: clips x crops
     clips = 5

@@ -71,7 +71,7 @@ def card_of_file(checkpoint: Checkpoint, layout: str, num_classes: int) -> Card 
     """The card whose weights a file holds: converted from it by us, or the published file by its digest."""
     cards = [card for card in map(load_card, card_names()) if card.labels.classes == num_classes]
     origin = card_of_origin(checkpoint)
-    if origin in cards and not has_other_classes(checkpoint):
+    if origin in cards and classes_are_the_cards(checkpoint):
         return origin
     if is_index(checkpoint.path):  # every card's is one file
         return None
@@ -89,12 +89,16 @@ def card_of_origin(checkpoint: Checkpoint) -> Card | None:
     return load_card(origin) if origin in card_names() else None
 
 
-def has_other_classes(checkpoint: Checkpoint) -> bool:
-    """Whether the classifier of a file is another than that of the card which it was converted from."""
-    if card_of_origin(checkpoint) is None:
-        return False
+def classes_are_the_cards(checkpoint: Checkpoint) -> bool | None:
+    """Whether the classifier of a converted file is still that of its card.
+
+    None: it was converted from no card's file; or nothing tells, as an earlier version converted it, which kept no
+    digest, or as it lies in several files.
+    """
     kept = checkpoint.metadata.get(CLASSIFIER_KEY)
-    return kept is None or is_index(checkpoint.path) or bytes_digest(checkpoint.path, CLASSIFIER) != kept
+    if kept is None or card_of_origin(checkpoint) is None or is_index(checkpoint.path):
+        return None
+    return bytes_digest(checkpoint.path, CLASSIFIER) == kept
 
 
 def _is_published(card: Card, digest: str) -> bool:

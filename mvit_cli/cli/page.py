@@ -76,7 +76,7 @@ def _protocol(recipe: "Recipe") -> dict[str, str]:
     sampling, transform = recipe.sampling, recipe.transform
     crop = transform.crop
     rate = f" of {sampling.fps:g} a second" if sampling.fps else ""
-    every = f", one in {sampling.stride}{rate}" if sampling.method in ("clip", "resampled", "native") else ""
+    every = f", one in {sampling.stride}{rate}" if sampling.steps else ""
     alone = ": each class for itself" if recipe.activation == "sigmoid" else ""
     return {
         "scores": f"{recipe.activation}{alone}",

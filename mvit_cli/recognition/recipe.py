@@ -10,9 +10,10 @@ from mvit_cli.checkpoints.cards import Card, cards_for, labels_of
 from mvit_cli.checkpoints.formats.layouts import recognise
 from mvit_cli.checkpoints.formats.own_protocol import OwnProtocol, protocol_in
 from mvit_cli.checkpoints.formats.reading import answered, read_shapes
-from mvit_cli.checkpoints.formats.said import Said, said_by
+from mvit_cli.checkpoints.formats.said import said_by
+from mvit_cli.checkpoints.formats.words import Said
 from mvit_cli.checkpoints.load import origin_of
-from mvit_cli.checkpoints.verification import card_of_file, has_other_classes
+from mvit_cli.checkpoints.verification import card_of_file, card_of_origin, classes_are_the_cards
 from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.request import MAX_WINDOWS, ReaderChoice, Windows
 from mvit_cli.protocol import Activation, Sampling, Transform, Views
@@ -87,11 +88,25 @@ def recipe_of_file(path: Path, config: MViTConfig, preset: str | None, weights_k
         card = card_of_file(checkpoint, layout, config.num_classes)
         if card and card.preset == preset:
             return recipe_of_card(card)
+        same_classes, origin = classes_are_the_cards(checkpoint), card_of_origin(checkpoint)
+        if origin and same_classes is None and (origin.preset, origin.labels.classes) == (preset, config.num_classes):
+            return _with_names_assumed(recipe_of_card(origin), origin)
         try:
-            said = replace(said_by(checkpoint, config.num_classes), other_classes=has_other_classes(checkpoint))
+            said = said_by(checkpoint, config.num_classes, config.frames)
+            said = replace(said, other_classes=same_classes is False)
             return assumed_recipe(config, preset, said, origin_of(checkpoint, layout))
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error.message}", error.hint) from error
+
+
+def _with_names_assumed(recipe: Recipe, card: Card) -> Recipe:
+    """The protocol of a card, for weights made from its file with what may be another classifier."""
+    return replace(
+        recipe,
+        assumed="the weights were converted by an earlier mvit, which did not keep which classifier they had: assumed"
+        f" as of {card.name}: class names",
+        origins={**recipe.origins, "labels": f"assumed as of {card.name}"},
+    )
 
 
 def recipe_of_protocol(own: OwnProtocol) -> Recipe:
@@ -148,6 +163,7 @@ def assumed_recipe(
         f"views ({said.views or base.views})": not said.views and sampling.method != "image",
         "class names": not said.labels and base.labels is not None,
         "a sigmoid, as there is one output": config.num_classes == 1 and not said.activation,
+        "softmax": config.num_classes > 1 and not said.activation,
     }
     return replace(
         base,
@@ -155,7 +171,7 @@ def assumed_recipe(
         transform=transform,
         views=said.views or base.views,
         labels=said.labels or base.labels,
-        assumed=_sentence([part for part, is_assumed in assumed.items() if is_assumed], card),
+        assumed=_sentence([part for part, is_assumed in assumed.items() if is_assumed], card, said.missing),
         activation=_activation(said, config.num_classes),
         origins=_origins(said, card, {"sampling": sampling is not base.sampling, "resizing": bool(resizing)}),
     )
@@ -181,12 +197,13 @@ def _activation(said: Said, num_classes: int) -> Activation:
     return said.activation or ("sigmoid" if num_classes == 1 else "softmax")
 
 
-def _sentence(parts: list[str], card: Card | None) -> str:
+def _sentence(parts: list[str], card: Card | None, missing: str) -> str:
     """What was assumed, and after whom; empty if nothing was."""
     if not parts:
         return ""
     what = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
-    return f"the weights have no card: assumed as of {card.name if card else 'the papers'}: {what}"
+    why = f"the weights have no card{f', and {missing}' if missing else ''}"
+    return f"{why}: assumed as of {card.name if card else 'the papers'}: {what}"
 
 
 def parse_views(text: str) -> Views:
@@ -278,7 +295,8 @@ def _from_papers(config: MViTConfig, preset: str | None) -> Recipe:
 
 def _described(sampling: Sampling) -> str:
     rate = f" at {sampling.fps:g} frames a second" if sampling.fps else ""
-    return f"sampling ({sampling.method}: {sampling.frames} frames with stride {sampling.stride}{rate})"
+    steps = f" with stride {sampling.stride}{rate}" if sampling.steps else ""
+    return f"sampling ({sampling.method}: {sampling.frames} frames{steps})"
 
 
 def _statistics(transform: Transform) -> str:

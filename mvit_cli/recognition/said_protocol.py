@@ -36,6 +36,7 @@ def described(recipe: Recipe, num_classes: int) -> SaidProtocol:
             "frames": sampling.frames,
             "stride": sampling.stride,
             "fps": sampling.fps,
+            "past_end": sampling.beyond,
             "origin": origins["sampling"],
         },
         "statistics": {

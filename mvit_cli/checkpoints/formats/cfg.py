@@ -8,7 +8,7 @@ from typing import Any
 
 from mvit_cli.arch.config import STRIDE_ONE, adaptive_stride_kv
 from mvit_cli.arch.grid import THW
-from mvit_cli.checkpoints.formats.settings import read_yaml
+from mvit_cli.checkpoints.formats.settings import read_cfg
 from mvit_cli.errors import CheckpointError
 
 Strides = dict[int, THW]
@@ -52,7 +52,7 @@ def parse_cfg(text: str, depth: int, pooled_q: list[int], pooled_kv: list[int]) 
     Raises:
         CheckpointError: if the text is not YAML, or its strides cannot be read.
     """
-    cfg = read_yaml(text, "the file's cfg")
+    cfg = read_cfg(text)
     if not isinstance(cfg, dict) or not isinstance(cfg.get("MVIT"), dict):
         return None
     _refuse_other_networks(cfg)

@@ -1,14 +1,11 @@
-"""The configuration that MMEngine writes beside weights: literals in Python's notation, which are never evaluated."""
+"""The configuration that MMEngine writes beside weights: what of its model and its test pipeline matters here."""
 
-import io
-import tokenize
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mvit_cli.checkpoints.formats.literals import read_assignments
 from mvit_cli.errors import CheckpointError
-
-MAX_LETTERS, MAX_DEPTH = 1 << 17, 24
 
 
 @dataclass(frozen=True)
@@ -16,27 +13,40 @@ class Pipeline:
     """What the test pipeline does with a file; None where no step tells.
 
     Attributes:
-        sampler: `SampleFrames` or `UniformSample`; None: images.
+        sampler: `SampleFrames` or `UniformSample`; None: none of these two.
+        rate: frames a second that `SampleFrames` counts in; None: the video's own.
+        past_end: `out_of_bound_opt` of `SampleFrames`.
+        clips: None too where `twice_sample` takes them from beyond the end of the video.
+        resize: short side; None too where the proportions are not kept.
+        way: how pixels are interpolated.
         crops: 1 or 3.
     """
 
     sampler: Literal["SampleFrames", "UniformSample"] | None = None
     frames: Any = None
     interval: Any = None
+    rate: Any = None
+    past_end: Any = None
     clips: Any = None
     resize: Any = None
-    bicubic: bool = False
+    way: Any = None
     crop: Any = None
     crops: int | None = None
 
 
 @dataclass(frozen=True)
 class Meta:
-    """What `meta` says that matters for inference; mean and std of values from 0 to 255."""
+    """What `meta` says that matters for inference; mean and std of values from 0 to 255.
+
+    Attributes:
+        to_rgb: whether the channels are turned round; None where nothing is said of pixels.
+        bases: names of the configurations that it builds on, which are not in the file.
+    """
 
     mean: Any = None
     std: Any = None
-    to_rgb: Any = None
+    to_rgb: bool | None = None
+    bases: tuple[str, ...] = ()
     activation: Literal["softmax", "sigmoid"] | None = None
     classes: tuple[str, ...] | None = None
     pipeline: Pipeline = field(default_factory=Pipeline)
@@ -48,8 +58,7 @@ def read_meta(meta: Mapping[Any, Any]) -> Meta:
     Raises:
         CheckpointError: its configuration is larger than any.
     """
-    text = meta.get("cfg")
-    cfg = read_assignments(text) if isinstance(text, str) else {}
+    cfg = _cfg(meta)
     model = _dict(cfg.get("model"))
     shown = _dict(model.get("data_preprocessor")) or _dict(cfg.get("data_preprocessor"))
     head = _dict(model.get("cls_head")) or _dict(model.get("head"))
@@ -60,11 +69,29 @@ def read_meta(meta: Mapping[Any, Any]) -> Meta:
     return Meta(
         mean=shown.get("mean"),
         std=shown.get("std"),
-        to_rgb=shown.get("to_rgb"),
+        to_rgb=_turns(shown) if shown else None,
+        bases=_bases(cfg.get("_base_")),
         activation=_activation(head),
         classes=tuple(names) if isinstance(names, list | tuple) and all(isinstance(n, str) for n in names) else None,
         pipeline=_pipeline(steps),
     )
+
+
+def _cfg(meta: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """The configuration, which MMEngine writes as text."""
+    cfg = meta.get("cfg")
+    return read_assignments(cfg) if isinstance(cfg, str) else _dict(cfg)
+
+
+def _bases(named: Any) -> tuple[str, ...]:
+    names = named if isinstance(named, list | tuple) else [named]
+    return tuple(name[:120] for name in names if isinstance(name, str))
+
+
+def _turns(shown: Mapping[str, Any]) -> bool:
+    """Whether the channels are turned round before they are normalised; each of the steps has a usual way."""
+    usual = _type(shown) == "Normalize" and "to_bgr" not in shown
+    return bool(shown.get("to_rgb", shown.get("to_bgr", usual)))
 
 
 def _test_steps(cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -86,10 +113,9 @@ def _type(step: Mapping[str, Any]) -> str:
 
 def refuse_other_backbones(meta: Mapping[Any, Any]) -> None:
     """Raises CheckpointError if a class token stands in the file that its backbone does without."""
-    text = meta.get("cfg")
-    backbone = _dict(_dict((read_assignments(text) if isinstance(text, str) else {}).get("model")).get("backbone"))
+    backbone = _dict(_dict(_cfg(meta).get("model")).get("backbone"))
     for switch in ("with_cls_token", "output_cls_token"):
-        if backbone.get(switch) is False and str(backbone.get("type", ""))[:80].rpartition(".")[2] == "MViT":
+        if backbone.get(switch) is False and _type(backbone) == "MViT":
             raise CheckpointError(
                 f"the file's meta says {switch}=False: the classifier sees another token than this network's",
                 "mvit runs MMAction2's MViT with its class token",
@@ -101,9 +127,18 @@ def _activation(head: Mapping[str, Any]) -> Literal["softmax", "sigmoid"] | None
         return None
     loss = _dict(head.get("loss_cls") or head.get("loss"))
     sigmoid = (
-        head.get("multi_class") is True or "BCE" in str(loss.get("type", ""))[:80] or loss.get("use_sigmoid") is True
+        head.get("multi_class") is True
+        or _type(head).startswith("MultiLabel")
+        or "BCE" in _type(loss)
+        or _type(loss) in _LOSSES_OF_SIGMOIDS
+        or loss.get("use_sigmoid") is True
+        or loss.get("mode") == "multi_label"
     )
     return "sigmoid" if sigmoid else "softmax"
+
+
+_LOSSES_OF_SIGMOIDS = ("AsymmetricLoss", "FocalLoss", "CBFocalLoss", "HVULoss")
+"""Losses of MMAction2 and mmpretrain that see each output for itself; others may by a switch."""
 
 
 def _pipeline(steps: list[dict[str, Any]]) -> Pipeline:
@@ -111,28 +146,27 @@ def _pipeline(steps: list[dict[str, Any]]) -> Pipeline:
     for step in steps:
         match _type(step):
             case "SampleFrames" | "UniformSample" as sampler:
-                clips = step.get("num_clips", 1)
-                if step.get("twice_sample") is True and type(clips) is int:
-                    clips *= 2
+                clips = None if step.get("twice_sample") is True else step.get("num_clips", 1)
                 told |= {"sampler": sampler, "frames": step.get("clip_len"), "clips": clips}
-                told |= {"interval": step.get("frame_interval", 1)}
+                told |= {"interval": step.get("frame_interval", 1), "rate": step.get("target_fps")}
+                told |= {"past_end": step.get("out_of_bound_opt", "loop")}
             case "Resize":
-                told |= _short_side(step)
+                told |= {"resize": _short_side(step), "way": step.get("interpolation", "bilinear")}
             case "ResizeEdge":
-                told |= {"resize": step.get("scale"), "bicubic": step.get("interpolation") == "bicubic"}
+                short = step.get("scale") if step.get("edge", "short") == "short" else None
+                told |= {"resize": short, "way": step.get("interpolation", "bilinear")}
             case "CenterCrop" | "ThreeCrop" | "TenCrop" as cut:
                 crops = {"CenterCrop": 1, "ThreeCrop": 3}.get(cut)  # ten are five and their mirror images
                 told |= {"crop": _side(step.get("crop_size")), "crops": crops}
     return Pipeline(**told)
 
 
-def _short_side(step: Mapping[str, Any]) -> dict[str, Any]:
+def _short_side(step: Mapping[str, Any]) -> Any:
     """Of a step that keeps the proportions: `scale=(-1, 256)`, and before MMEngine `size=(256, -1)` for images."""
-    scale, size = step.get("scale"), step.get("size")
-    if isinstance(size, tuple | list) and len(size) == 2 and size[1] == -1:
-        return {"resize": size[0], "bicubic": step.get("interpolation") == "bicubic"}
-    pair = isinstance(scale, tuple | list) and len(scale) == 2 and scale[0] == -1
-    return {"resize": scale[1] if pair and scale and step.get("keep_ratio", True) is not False else None}
+    pair = step.get("scale") or step.get("size")
+    if step.get("keep_ratio", True) is False or not isinstance(pair, tuple | list) or len(pair) != 2:
+        return None
+    return next((side for side in pair if side != -1), None) if -1 in pair else None
 
 
 def _side(size: Any) -> Any:
@@ -142,124 +176,3 @@ def _side(size: Any) -> Any:
 
 def _dict(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-# --- Python's notation
-
-
-def read_assignments(text: str) -> dict[str, Any]:
-    """`name = literal` a line; `dict(a=1)` is a dictionary, and what is no literal is None.
-
-    Raises:
-        CheckpointError: the text is longer or deeper than any configuration.
-    """
-    if len(text) > MAX_LETTERS:
-        raise CheckpointError(f"the file's configuration has {len(text):,} letters", "save the weights without it")
-    try:
-        return _Reader(text).assignments()
-    except (tokenize.TokenError, SyntaxError, StopIteration, ValueError):
-        return {}
-
-
-class _Reader:
-    """A descent through the tokens of a text."""
-
-    def __init__(self, text: str) -> None:
-        skipped = (tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT)
-        self.tokens: Iterator[tokenize.TokenInfo] = (
-            token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in skipped
-        )
-        self.token = next(self.tokens)
-
-    def advance(self) -> str:
-        """The text of the token that is left behind."""
-        text = self.token.string
-        self.token = next(self.tokens)
-        return text
-
-    def assignments(self) -> dict[str, Any]:
-        """All of a text."""
-        found: dict[str, Any] = {}
-        while self.token.type != tokenize.ENDMARKER:
-            if self.token.type == tokenize.NEWLINE:
-                self.advance()
-                continue
-            name = self.advance()
-            if self.token.string == "=":
-                self.advance()
-                found[name] = self.value(0)
-            while self.token.type not in (tokenize.NEWLINE, tokenize.ENDMARKER):
-                self.advance()
-        return found
-
-    def value(self, depth: int) -> Any:
-        """One literal."""
-        if depth > MAX_DEPTH:
-            raise CheckpointError("the file's configuration is nested too deep", "save the weights without it")
-        text = self.advance()
-        if text == "-":
-            inner = self.value(depth + 1)
-            return -inner if type(inner) in (int, float) else None
-        if text in ("[", "("):
-            items, commas = self.items({"[": "]", "(": ")"}[text], depth)
-            return (
-                items[0] if text == "(" and len(items) == 1 and not commas else items if text == "[" else tuple(items)
-            )
-        if text == "{":
-            return self.pairs("}", ":", depth)
-        if text == "dict" and self.token.string == "(":
-            self.advance()
-            return self.pairs(")", "=", depth)
-        return self.plain(text, depth)
-
-    def plain(self, text: str, depth: int) -> Any:
-        """A word, a number or text; strings beside each other are one. A call of anything else is skipped."""
-        if text[:1] in "'\"":
-            parts = [text[1:-1]]
-            while self.token.type == tokenize.STRING:
-                parts.append(self.advance()[1:-1])
-            return "".join(parts)
-        if self.token.string == "(":
-            self.skip_brackets()
-            return None
-        if text[:1].isdigit() or text[:1] == ".":
-            return float(text) if any(c in text for c in ".eE") else int(text)
-        return {"True": True, "False": False}.get(text)
-
-    def skip_brackets(self) -> None:
-        """Over the arguments of a call, whatever they are."""
-        open_brackets = 0
-        while True:
-            open_brackets += {"(": 1, ")": -1}.get(self.advance(), 0)
-            if not open_brackets:
-                return
-
-    def items(self, end: str, depth: int) -> tuple[list[Any], int]:
-        """Values up to the closing bracket, and how many commas there were."""
-        found, commas = [], 0
-        while self.token.string != end:
-            found.append(self.value(depth + 1))
-            if self.token.string == ",":
-                commas += 1
-                self.advance()
-            elif self.token.string != end:
-                raise ValueError("no list")
-        self.advance()
-        return found, commas
-
-    def pairs(self, end: str, between: str, depth: int) -> dict[Any, Any]:
-        """Names and values up to the closing bracket."""
-        found = {}
-        while self.token.string != end:
-            key = self.value(depth + 1) if between == ":" else self.advance()
-            if self.advance() != between:
-                raise ValueError("no dictionary")
-            value = self.value(depth + 1)
-            if isinstance(key, str | int | float):
-                found[key] = value
-            if self.token.string == ",":
-                self.advance()
-            elif self.token.string != end:
-                raise ValueError("no dictionary")
-        self.advance()
-        return found

@@ -4,6 +4,7 @@ What stands in a file is believed only as far as its bytes bear it out, and what
 `CheckpointError` that names the file.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from mvit_cli.checkpoints.formats.archive import TorchFile, open_torch
 from mvit_cli.checkpoints.formats.contents import choose_network
 from mvit_cli.checkpoints.formats.header import Header, HeaderTensor, dtype_name, read_header
 from mvit_cli.checkpoints.formats.kinds import HEAD_BYTES, refuse_other_files
+from mvit_cli.checkpoints.formats.settings import plain
 from mvit_cli.checkpoints.formats.shapes import TensorShape
 from mvit_cli.checkpoints.formats.shards import Sharded, is_index, read_sharded
 from mvit_cli.checkpoints.formats.stand_ins import OtherTensor, PickleError, StoredTensor
@@ -113,7 +115,14 @@ def _read(path: Path, weights_key: str | None, *, with_numbers: bool) -> Checkpo
     tensors = found.numbers(network.tensors) if with_numbers else cast("dict[str, Tensor]", shapes)
     beside = {key: value for key, value in found.content.items() if key in BESIDE} if not found.metadata else {}
     cfg = found.metadata.get(CFG_KEY, beside.pop("cfg", None))
-    return Checkpoint(path, tensors, cfg if isinstance(cfg, str) else None, found.metadata, beside, network.notes)
+    return Checkpoint(path, tensors, _cfg_text(cfg), found.metadata, beside, network.notes)
+
+
+def _cfg_text(cfg: Any) -> str | None:
+    """The `cfg` as text, which PySlowFast writes; of a dictionary JSON, which is YAML too."""
+    if isinstance(cfg, dict):
+        return json.dumps(plain(cfg, "the file's cfg"))
+    return cfg if isinstance(cfg, str) else None
 
 
 def _opened(path: Path, head: bytes) -> Header | Sharded | TorchFile:

@@ -1,8 +1,10 @@
 """Text that files carry about themselves, YAML and JSON, read within bounds: size, depth, count of items, aliases."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+from mvit_cli.checkpoints.formats.literals import read_number
 from mvit_cli.errors import CheckpointError
 
 MAX_LETTERS = 1 << 17
@@ -21,7 +23,7 @@ def read_yaml(text: str, what: str) -> Any:
 
     if len(text) > MAX_LETTERS:
         raise _too_much(what, f"{len(text):,} letters")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader = _loader()
     try:
         depth = aliases = 0
         for items, event in enumerate(yaml.parse(text, Loader=loader)):
@@ -35,6 +37,64 @@ def read_yaml(text: str, what: str) -> Any:
         return yaml.load(text, Loader=loader)  # a SafeLoader either way
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         raise CheckpointError(f"{what} is not YAML ({type(error).__name__})", "name a --preset") from error
+
+
+def _loader() -> Any:
+    """A safe loader that takes what Python's own tags mark (tuples, dictionaries of a class) for lists and mappings."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        pass
+
+    def marked(loader: Any, _: str, node: Any) -> Any:
+        if isinstance(node, yaml.SequenceNode):
+            return loader.construct_sequence(node, deep=True)
+        if isinstance(node, yaml.MappingNode):
+            found = loader.construct_mapping(node, deep=True)
+            return found.get("dictitems", found)
+        return node.value
+
+    for kind in ("tuple", "unicode", "str", "dict", "list", "object/new:", "object:"):
+        Loader.add_multi_constructor(f"tag:yaml.org,2002:python/{kind}", marked)
+    return Loader
+
+
+def read_cfg(text: str) -> Any:
+    """The value of a YAML text of PySlowFast's, where numbers may be quoted, as may lists of them: `(3, 7, 7)`.
+
+    Raises:
+        CheckpointError: as of `read_yaml`.
+    """
+    what = "the file's cfg"
+    return plain(read_yaml(text, what), what, read_number)
+
+
+def plain(value: Any, what: str, of_text: Callable[[str], Any] = str) -> Any:
+    """A copy of dictionaries and lists of words and numbers, with tuples as lists; of all else None.
+
+    Args:
+        of_text: makes something else of a text.
+
+    Raises:
+        CheckpointError: it is larger or deeper than any configuration.
+    """
+    left = MAX_ITEMS
+
+    def copied(value: Any, depth: int) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > MAX_DEPTH:
+            raise _too_much(what, "more items or levels than any configuration")
+        if isinstance(value, dict):
+            return {key: copied(each, depth + 1) for key, each in value.items() if isinstance(key, str | int)}
+        if isinstance(value, list | tuple):
+            return [copied(each, depth + 1) for each in value]
+        if isinstance(value, str):
+            made = of_text(value)
+            return made if isinstance(made, str) else copied(made, depth + 1)
+        return value if isinstance(value, int | float | None) else None
+
+    return copied(value, 0)
 
 
 def read_json(text: str, what: str) -> Any:

@@ -40,7 +40,7 @@ def sample(
 
     size = max(1, round((duration_s - from_s) * fps))
     positions = _positions(size, fps, sampling, num_clips)
-    places = np.clip(np.floor(positions), 0, size - 1)
+    places = _within(np.floor(positions), size, sampling)
     indices = np.searchsorted(times_s, from_s + (places + 0.5) / fps, side="right") - 1
     span_s = clip_span_s(sampling, fps)
     clips = []
@@ -55,14 +55,14 @@ def sample(
 
 def clip_span_s(sampling: Sampling, fps: float) -> float | None:
     """The seconds one clip covers in a file of `fps` frames a second; None where it is the whole video."""
-    if sampling.method == "segments":
+    if sampling.method in ("segments", "uniform"):
         return None
     if sampling.method == "image":
         return 1 / fps
     if sampling.method == "native":
         return _native_span(sampling) / fps
     assert sampling.fps is not None
-    steps = sampling.frames * sampling.stride if sampling.method == "clip" else sampling.frames
+    steps = sampling.frames if sampling.method == "resampled" else sampling.frames * sampling.stride
     return steps / sampling.fps
 
 
@@ -72,36 +72,57 @@ def short_video_warning(duration_s: float, fps: float, sampling: Sampling, what:
     # Half a frame of tolerance: the stated length of a file is rounded to its time base.
     if span_s is None or sampling.frames == 1 or span_s <= duration_s + 0.5 / fps:
         return None
-    done = "it was played again from its start" if sampling.method == "native" else "its last frame was held"
+    done = "it was played again from its start" if sampling.beyond == "loop" else "its last frame was held"
     return f"the {what} is {duration_s:.2f} s long and a clip needs {span_s:.2f} s: {done}"
 
 
 def _positions(size: int, fps: float, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
     match sampling.method:
-        case "clip":
+        case "clip" | "leading":
             return _clip(size, fps, sampling, num_clips)
         case "resampled":
             return _resampled(size, fps, sampling, num_clips)
         case "native":
             return _native(size, sampling, num_clips)
-        case "segments":
-            return _segments(size, sampling, num_clips)
+        case "segments" if num_clips == 1:
+            return _segments(size, sampling)
+        case "segments" | "uniform":
+            return _uniform(size, sampling, num_clips)
         case "image":
             return _image(size, sampling, num_clips)
+
+
+def _within(places: "NDArray[np.float64]", size: int, sampling: Sampling) -> "NDArray[np.float64]":
+    """Places `(num_clips, frames)` of which none lies past the end of the video."""
+    import numpy as np
+
+    last: float | NDArray[np.float64] = size - 1
+    if sampling.beyond == "loop":
+        places = np.mod(places, size)
+    elif sampling.beyond == "repeat":  # MMAction2, `out_of_bound_opt`
+        last = np.where(places < size, places, 0).max(axis=1, keepdims=True)
+    return np.clip(places, 0, last)
 
 
 def _clip(size: int, fps: float, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
     """A clip spans `frames * stride` frames of `sampling.fps`; its frames stand evenly from its first to its last.
 
-    Source: PySlowFast, `USE_OFFSET_SAMPLING` in testing; its linspace is computed in float32.
+    Source: PySlowFast in testing, with `USE_OFFSET_SAMPLING` and ("leading") without; its linspace is computed in
+    float32. MMAction2, `SampleFrames` with `target_fps`, which says what is past the end and computes in float64.
     """
     import numpy as np
 
     assert sampling.fps is not None
-    span = sampling.stride * sampling.frames / sampling.fps * fps
+    span = max(1.0, sampling.stride * sampling.frames / sampling.fps * fps)
     room = max(size - span, 0)
-    step = math.floor(room / 2) if num_clips == 1 else math.floor(room / (num_clips - 1))
-    starts = [step] if num_clips == 1 else [number * step for number in range(num_clips)]
+    if sampling.method == "leading":
+        starts = [room * number / num_clips for number in range(num_clips)]
+    elif num_clips == 1:
+        starts = [math.floor(room / 2)]
+    else:
+        starts = [number * math.floor(room / (num_clips - 1)) for number in range(num_clips)]
+    if sampling.past_end:
+        return np.asarray(starts)[:, None] + np.linspace(0, span - 1, sampling.frames)
     return np.stack([_linspace32(start, start + span - 1, sampling.frames) for start in starts])
 
 
@@ -128,33 +149,39 @@ def _native_span(sampling: Sampling) -> int:
 
 
 def _native(size: int, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
-    """Every `stride`-th frame at the file's own rate; past the end it goes on from the start.
+    """Every `stride`-th frame at the file's own rate.
 
-    Source: MMAction2 `SampleFrames` in testing, `out_of_bound_opt` "loop".
+    Source: MMAction2, `SampleFrames` in testing; PySlowFast, `charades.py` in testing, which has no rule for one clip.
     """
     import numpy as np
 
     room = max(size - _native_span(sampling), 0)
     starts = np.array([room // 2]) if num_clips == 1 else np.round(np.arange(num_clips) * (room / (num_clips - 1)))
-    return np.mod(starts[:, None] + np.arange(sampling.frames) * sampling.stride, size).astype(np.float64)
+    return (starts[:, None] + np.arange(sampling.frames) * sampling.stride).astype(np.float64)
 
 
-def _segments(size: int, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
-    """The whole video in `frames` equal segments, of each the middle; more clips divide every segment evenly.
+def _segments(size: int, sampling: Sampling) -> "NDArray[np.float64]":
+    """The whole video in `frames` equal segments, whose borders are rounded: the frame between those of each.
 
-    Source: one clip: PySlowFast, `ssv2.py` in testing, which MMAction2's published weights were tested with too; its
-    `UniformSample` of today takes the frame before that where rounding made the segment longer. More clips: MMAction2,
-    `UniformSample`.
+    Source: PySlowFast, `ssv2.py` in testing, which gives all clips of a video the same frames.
+    """
+    import numpy as np
+
+    edges = np.round(np.arange(sampling.frames + 1) * ((size - 1) / sampling.frames))
+    return np.floor((edges[:-1] + edges[1:]) / 2)[None]
+
+
+def _uniform(size: int, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":
+    """The whole video in `frames` equal segments, which the clips divide evenly.
+
+    Source: MMAction2 since 1.0.0rc3, `UniformSample` in testing. One clip of it is not quite `_segments`: it goes half
+    of a segment's true length on from the rounded border, which may be the frame before the middle.
     """
     import numpy as np
 
     segment = (size - 1) / sampling.frames
-    edges = np.round(np.arange(sampling.frames + 1) * segment)
-    start, length = edges[:-1], np.diff(edges)
-    if num_clips == 1:
-        return (start + np.floor(length / 2))[None]
-    step = segment / (num_clips + 1)
-    return np.stack([start + np.floor(step * (number + 1)) for number in range(num_clips)])
+    borders, step = np.round(np.arange(sampling.frames) * segment), segment / (num_clips + 1)
+    return np.stack([borders + np.floor(step * (number + 1)) for number in range(num_clips)])
 
 
 def _image(size: int, sampling: Sampling, num_clips: int) -> "NDArray[np.float64]":

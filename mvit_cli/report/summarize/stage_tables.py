@@ -284,7 +284,8 @@ def protocol_lines(protocol: SaidProtocol) -> list[str]:
     sampling, statistics, resizing = protocol["sampling"], protocol["statistics"], protocol["resizing"]
     labels = protocol["labels"]
     rate = f" of {sampling['fps']:g} a second" if sampling["fps"] else ""
-    every = f", one in {sampling['stride']}{rate}" if sampling["method"] in ("clip", "resampled", "native") else ""
+    whole = sampling["method"] in ("segments", "uniform", "image")  # no time line
+    every = "" if whole else f", one in {sampling['stride']}{rate}"
     smooth = ", low-passed" if resizing["antialias"] else ""
     parts = [
         (f"{sampling['frames']} frames{every} ({sampling['method']})", sampling["origin"]),
