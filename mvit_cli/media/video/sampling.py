@@ -108,12 +108,14 @@ def _clip(size: int, fps: float, sampling: Sampling, num_clips: int) -> "NDArray
     """A clip spans `frames * stride` frames of `sampling.fps`; its frames stand evenly from its first to its last.
 
     Source: PySlowFast in testing, with `USE_OFFSET_SAMPLING` and ("leading") without; its linspace is computed in
-    float32. MMAction2, `SampleFrames` with `target_fps`, which says what is past the end and computes in float64.
+    float32. MMAction2, `SampleFrames` with `target_fps`, which says what is past the end and computes in float64; the
+    order of operations is that of each, as it decides on which side of a whole number a place falls.
     """
     import numpy as np
 
     assert sampling.fps is not None
-    span = max(1.0, sampling.stride * sampling.frames / sampling.fps * fps)
+    frames = sampling.stride * sampling.frames
+    span = max(1.0, frames * (fps / sampling.fps) if sampling.past_end else frames / sampling.fps * fps)
     room = max(size - span, 0)
     if sampling.method == "leading":
         starts = [room * number / num_clips for number in range(num_clips)]
