@@ -368,7 +368,9 @@ def test_the_hubs_time_limits_are_heard(
 )  # fmt: skip
 def test_https_leads_neither_to_http_nor_into_this_network(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
     names = {"outside.example": "8.8.8.8", "inside.example": "192.168.1.1"}
-    monkeypatch.setattr("socket.getaddrinfo", lambda host, port: [(None, None, None, "", (names.get(host, host), 0))])
+    monkeypatch.setattr(
+        "socket.getaddrinfo", lambda host, port, type=0: [(None, None, None, "", (names.get(host, host), 0))]
+    )
     limits.refuse_astray("https://outside.example/a", "https://outside.example/b")
     limits.refuse_astray("https://inside.example/a", "https://10.0.0.1/b")  # a mirror of one's own
     with pytest.raises(DownloadError, match="leads astray"):

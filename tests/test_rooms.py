@@ -24,10 +24,11 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "weights": set(),  # the folder's place, no code
     "arch": {"errors", "records"},
     "model": {"arch", "errors"},
-    "media": GROUND,
-    "checkpoints": GROUND | {"arch", "model", "weights"},
+    "addresses": set(),
+    "media": GROUND | {"addresses"},
+    "checkpoints": GROUND | {"addresses", "arch", "model", "weights"},
     "report": {"arch", "errors", "explained", "findings", "protocol", "records", "rules", "trained"},
-    "recognition": GROUND | {"arch", "checkpoints", "media", "model"},
+    "recognition": GROUND | {"addresses", "arch", "checkpoints", "media", "model"},
     "profiling": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
     "embedding": GROUND | {"checkpoints", "findings", "recognition"},
     "evaluation": GROUND | {"arch", "checkpoints", "findings", "media", "model", "recognition"},
@@ -51,7 +52,7 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     }
     | {"trained", "training"},
 }
-WITHOUT_TORCH = ("arch", "errors", "explained", "media", "protocol", "records", "report", "trained")
+WITHOUT_TORCH = ("addresses", "arch", "errors", "explained", "media", "protocol", "records", "report", "trained")
 FACES = {"__init__", "__main__"}  # of the whole package: may name every room
 # Shared by several folders.
 ONE_CONCEPT = {  # shared by several folders

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mvit_cli.addresses import redacted
 from mvit_cli.checkpoints.fetch.locate import fetch_uri
-from mvit_cli.checkpoints.fetch.place import Source, is_uri, redacted, source_of_uri
+from mvit_cli.checkpoints.fetch.place import Source, is_uri, source_of_uri
 from mvit_cli.errors import MViTError, UsageError
 
 

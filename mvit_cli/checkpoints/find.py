@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from mvit_cli.addresses import redacted
 from mvit_cli.checkpoints.cards import Card, card_names, load_card
-from mvit_cli.checkpoints.fetch.place import HubRepository, Source, is_uri, redacted, repository_of, source_of_uri
+from mvit_cli.checkpoints.fetch.place import HubRepository, Source, is_uri, repository_of, source_of_uri
 from mvit_cli.checkpoints.formats.shards import INDEX_SUFFIX, is_part
 from mvit_cli.errors import CheckpointError, DownloadError, UsageError
 

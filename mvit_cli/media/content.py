@@ -1,11 +1,10 @@
 """Bytes that are no file by themselves: a member of an archive, a copy, what a server gives by parts."""
 
 import io
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 from mvit_cli.errors import MediaError
 
@@ -27,17 +26,21 @@ class Content:
         size: bytes.
         read_at: gives some of them.
         is_far: whether each byte costs time, so that no more than needed is read.
+        in_one: as `read_at`, for one who reads all of it.
     """
 
-    def __init__(self, name: str, size: int, read_at: ReadAt, *, is_far: bool = False) -> None:
+    def __init__(
+        self, name: str, size: int, read_at: ReadAt, *, is_far: bool = False, in_one: ReadAt | None = None
+    ) -> None:
         self.name, self.size, self.is_far = name, size, is_far
+        self.in_one = in_one or read_at
         self.failure: Exception | None = None
         self._read_at = read_at
         self._is_blind = False
 
-    def open(self) -> "Stream":
+    def open(self) -> BinaryIO:
         """A stream with a position of its own, at the start."""
-        return Stream(self)
+        return cast(BinaryIO, Stream(self))
 
     def read_at(self, start: int, count: int) -> bytes:
         """Some of the bytes, fewer at the end; zeros while nothing is fetched.
@@ -65,7 +68,11 @@ class Content:
 
     def part(self, name: str, start: int, size: int) -> "Content":
         """A piece of it as a content of its own."""
-        return Content(name, size, lambda at, count: self.read_at(start + at, count), is_far=self.is_far)
+
+        def in_one(at: int, count: int) -> bytes:
+            return self.in_one(start + at, count)
+
+        return Content(name, size, lambda at, count: self.read_at(start + at, count), is_far=self.is_far, in_one=in_one)
 
 
 class Stream(io.RawIOBase):
@@ -150,6 +157,7 @@ def poured(content: Content) -> Callable[[IO[bytes]], None]:
     """Writes all of a content, piece by piece."""
 
     def pour(file: IO[bytes]) -> None:
-        shutil.copyfileobj(content.open(), file, PIECE_BYTES)
+        for start in range(0, content.size, PIECE_BYTES):
+            file.write(content.in_one(start, min(PIECE_BYTES, content.size - start)))
 
     return pour

@@ -40,7 +40,7 @@ class CheckedFile:
 
     def open(self) -> BinaryIO:
         """Its bytes, to be closed."""
-        return self.content.open() if self.content else open(self.path, "rb")  # type: ignore[return-value]
+        return self.content.open() if self.content else open(self.path, "rb")
 
     @property
     def opens(self) -> str | BinaryIO:

@@ -1,13 +1,19 @@
 """What a request names -> a checked file: a file of this machine, a member of an archive, what an address leads to."""
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
+from mvit_cli.addresses import scheme_of
 from mvit_cli.media.archives import MARK, Found, Member, opened, split
-from mvit_cli.media.content import Content, of_file
+from mvit_cli.media.content import Content, copied, of_file, poured
 from mvit_cli.media.guards import CheckedFile, check_content, check_file
 from mvit_cli.media.request import DecodeRequest
+from mvit_cli.media.video.boxes import header_tells_all
+
+# Of a file's time, what asking a server for it may take: then its row says so itself.
+SHARE = 0.9
 
 _found = Found(None)  # of the archive that was asked last
 
@@ -37,16 +43,55 @@ def _raise_failure(file: CheckedFile, error: Exception | None = None) -> None:
 
 
 def _checked(request: DecodeRequest, held: ExitStack) -> CheckedFile:
-    parts = None if os.path.lexists(request.path) else split(request.path)
-    if parts is None:
-        return check_file(request.path)
-    archive = held.enter_context(_archive(parts[0]))
-    member = request.member or _member(archive, *parts)
-    return check_content(held.enter_context(opened(archive, Member(*member), parts[1])))
+    path = request.path
+    is_here = os.path.lexists(path)
+    parts = None if is_here else split(path)
+    if parts is None and (is_here or not scheme_of(path)):
+        return check_file(path)
+    held.enter_context(_environment(request.variables))
+    content = held.enter_context(_content(parts[0] if parts else path, request))
+    if parts:
+        member = request.member or _member(content, *parts)
+        content = held.enter_context(opened(content, Member(*member), parts[1]))
+    file = check_content(content)
+    if content.is_far and not tells_all(content):
+        from mvit_cli.media.remote.far import check_far
+
+        check_far(content)
+        file = check_content(held.enter_context(copied(content.name, poured(content))))
+    return file
+
+
+def tells_all(content: Content) -> bool:
+    """Whether the header of a file says where all its frames are."""
+    with content.open() as stream:
+        return header_tells_all(stream, content.size)
 
 
 @contextmanager
-def _archive(path: str) -> Iterator[Content]:
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Has variables in the environment as long as a file is open."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _content(path: str, request: DecodeRequest) -> Iterator[Content]:
+    if scheme_of(path) and not os.path.lexists(path):
+        from mvit_cli.media.remote.far import opened_address
+
+        # A video in windows has its time for each of them, and the pool looks after that.
+        with opened_address(path, math.inf if request.windows else SHARE * request.limit_s) as content:
+            yield content
+        return
     file = check_file(path)
     with file.open() as stream:
         yield of_file(file.path, stream, os.fstat(stream.fileno()).st_size)
@@ -69,6 +114,8 @@ def _changed(path: str) -> float:
 
 
 def absolute(path: str) -> str:
-    """The same file from any folder; of a member only the archive's path changes."""
+    """The same file from any folder; of a member only the archive's path changes, of an address nothing."""
+    if scheme_of(path) and not os.path.lexists(path):
+        return path
     parts = None if os.path.lexists(path) else split(path)
     return os.path.abspath(path) if parts is None else os.path.abspath(parts[0]) + MARK + parts[1]

@@ -1,7 +1,8 @@
 """What crosses the border of this room: how to look at a file, and what was seen."""
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -175,6 +176,7 @@ class DecodeRequest:
         part: seconds from which, and up to which, the file is looked at; None as the second: to its end.
         look: one view of another kind, instead of the protocol's.
         member: where a member of an archive lies, as `archives.Member`; None: it is looked for by its name.
+        variables: of the environment, which the driver of an address needs; shown nowhere.
         limit_s: seconds that it may take, of a video in windows each of them; the whole video in windows that, and a
             tenth of a second for each of its frames.
     """
@@ -192,6 +194,7 @@ class DecodeRequest:
     part: tuple[float, float | None] | None = None
     look: Look | None = None
     member: tuple[int, ...] | None = None
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     limit_s: float = math.inf
 
     def __post_init__(self) -> None:

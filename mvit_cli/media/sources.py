@@ -4,6 +4,7 @@
     folder          its videos and images, and those of its folders, by name; hidden ones and other files left out
     "clips/*.mp4"   what the shell would make of it; `**` comes to each real folder once, whatever links lead to it
     shard.tar       its videos and images, as it has them; shard.tar::clip.mp4 is one of them. So of .zip
+    https://...     itself; s3://, gs://, hf://datasets/ and other addresses of fsspec are files, folders and globs too
     @list.txt       a path a line: a file or a folder; UTF-8, or UTF-16 with a mark at its start, as PowerShell writes;
                     or a row of an earlier run, as JSON line: its path
     -               the same from standard input
@@ -20,34 +21,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from mvit_cli.addresses import local_path, scheme_of
 from mvit_cli.errors import MediaError
-from mvit_cli.media.archives import MARK, Member, entries, is_archive, split, why_no_archive
-from mvit_cli.media.content import Content, of_file
+from mvit_cli.media.archives import MARK, is_archive, split, why_no_archive
+from mvit_cli.media.elsewhere import Elsewhere, in_archive, of_address
 from mvit_cli.media.guards import is_no_fault_of_the_file
-
-# fmt: off
-VIDEO_SUFFIXES = frozenset({
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".f4v", ".mpg", ".mpeg", ".m2v", ".vob",
-    ".ts", ".m2ts", ".mts", ".3gp", ".3g2", ".ogv", ".ogg", ".gif", ".mxf", ".y4m", ".divx", ".h264", ".264", ".hevc",
-    ".h265", ".265", ".rm", ".rmvb", ".apng", ".mjpeg", ".mjpg", ".ivf", ".obu", ".dv", ".qt", ".mk3d", ".nut", ".insv",
-})
-IMAGE_SUFFIXES = frozenset({
-    ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".heic",
-    ".heif", ".jfif", ".jpe", ".mpo", ".tga", ".qoi",
-})
-# Of systems and NAS boxes: thumbnails and what was thrown away.
-PASSED_FOLDERS = frozenset({
-    "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "$recycle.bin", "recycler", "lost+found",
-    "system volume information", "__macosx",
-})
-# fmt: on
-MEDIA_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
+from mvit_cli.media.suffixes import EMPTY_ARCHIVE, EMPTY_FOLDER, is_media, is_passed
 
 CHUNK_BYTES = 1 << 16
 # No system takes a longer path.
 MAX_PATH_BYTES = 1 << 16
-EMPTY_FOLDER, EMPTY_LIST = "no video or image in this folder", "the list names no path"
-EMPTY_ARCHIVE = "no video or image in this archive"
+EMPTY_LIST = "the list names no path"
 _ROW_BEGINS = (b'{"path":', b'{"path" :')
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
@@ -98,6 +82,8 @@ def iter_sources(
             yield from _listed(stdin if stdin is not None else sys.stdin.fileno(), end, is_done=is_done)
         elif name.startswith("@") and not os.path.lexists(name):
             yield from _list_file(name, end, is_done)
+        elif scheme_of(name) and not os.path.lexists(name):
+            yield from _addressed(name, globs=True)
         elif not os.path.lexists(name) and glob.has_magic(name):
             yield from _matches(name)
         else:
@@ -105,8 +91,8 @@ def iter_sources(
 
 
 def _file_or_folder(name: str) -> Iterator[Source]:
-    if "://" in name and not os.path.lexists(name):
-        yield Source(name, MediaError("not_found", "addresses are not read", "download the file and name it"))
+    if scheme_of(name) and not os.path.lexists(name):
+        yield from _addressed(name, globs=False)
     elif os.path.isdir(name):
         found = False
         for source in _walk(name):
@@ -115,7 +101,7 @@ def _file_or_folder(name: str) -> Iterator[Source]:
         if not found:
             yield Source(name, MediaError("not_found", EMPTY_FOLDER, "check the path, or name the archives in it"))
     elif is_archive(name) and os.path.isfile(name):
-        yield from _in_archive(name)
+        yield from map(_elsewhere, in_archive(name))
     elif os.path.lexists(name):
         yield Source(name, why_no_archive(name))
     elif parts := split(name):
@@ -124,43 +110,13 @@ def _file_or_folder(name: str) -> Iterator[Source]:
         yield Source(name, MediaError("not_found", "no such file or folder", "check the path"))
 
 
-def _in_archive(name: str) -> Iterator[Source]:
-    """Yields the media in an archive, in its order, and what is wrong with it."""
-    try:
-        with open(name, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            yield from members_of(name, of_file(name, file, size))
-    except OSError as error:
-        if is_no_fault_of_the_file(error):
-            raise
-        reason = f"the archive cannot be read: {error.strerror or type(error).__name__}"
-        yield Source(name, MediaError("not_found", reason, "check the path and its permissions"))
+def _addressed(name: str, *, globs: bool) -> Iterator[Source]:
+    path = local_path(name)
+    yield from map(_elsewhere, of_address(name, globs=globs)) if path is None else _file_or_folder(path)
 
 
-def members_of(name: str, archive: Content) -> Iterator[Source]:
-    """Yields the media in an archive, in its order, and what is wrong with it.
-
-    Args:
-        name: what it is called in rows.
-    """
-    found = False
-    for entry in entries(archive):
-        if not entry.name and isinstance(entry.member, Member):
-            continue
-        suffix = os.path.splitext(entry.name)[1].lower()
-        is_nested = bool(entry.name) and (is_archive(entry.name) or why_no_archive(entry.name) is not None)
-        if entry.name and (_is_passed(os.path.basename(entry.name)) or not (suffix in MEDIA_SUFFIXES or is_nested)):
-            continue
-        found = True
-        path = f"{name}{MARK}{entry.name}" if entry.name else name
-        if isinstance(entry.member, MediaError):
-            yield Source(path, entry.member)
-        elif is_nested:
-            yield Source(path, MediaError("unsupported", "an archive in an archive", "unpack it and name it"))
-        else:
-            yield Source(path, member=entry.member)
-    if not found:
-        yield Source(name, MediaError("not_found", EMPTY_ARCHIVE, "check that its members are named as such"))
+def _elsewhere(one: Elsewhere) -> Source:
+    return Source(one.path, one.error, address=one.address, member=one.member)
 
 
 def _walk(root: str) -> Iterator[Source]:
@@ -187,7 +143,7 @@ def _walk(root: str) -> Iterator[Source]:
             above.pop()
         elif is_folder:
             folder = path
-        elif os.path.splitext(path)[1].lower() in MEDIA_SUFFIXES:
+        elif is_media(path):
             yield Source(path)
 
 
@@ -195,7 +151,7 @@ def _entries(folder: str) -> tuple[tuple[int, int], Iterator[tuple[str, bool]]]:
     """What identifies a folder, and its entries by name: path, whether it is a folder."""
     status = os.stat(folder)
     with os.scandir(folder) as entries:
-        names = sorted((entry.name, _is_folder(entry)) for entry in entries if not _is_passed(entry.name))
+        names = sorted((entry.name, _is_folder(entry)) for entry in entries if not is_passed(entry.name))
     paths = ((os.path.join(folder, name), is_folder) for name, is_folder in names)
     return (status.st_dev, status.st_ino), paths
 
@@ -205,10 +161,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads in a circle, or to where we may not look
         return False
-
-
-def _is_passed(name: str) -> bool:
-    return name.startswith(".") or name.lower() in PASSED_FOLDERS
 
 
 def _matches(pattern: str) -> Iterator[Source]:
@@ -260,7 +212,7 @@ def _real_folders(root: str, seen: set[tuple[int, int]]) -> Iterator[str]:
                 inner = [
                     (entry.is_symlink(), entry.name)
                     for entry in entries
-                    if _is_folder(entry) and not _is_passed(entry.name)
+                    if _is_folder(entry) and not is_passed(entry.name)
                 ]
         except OSError:
             continue

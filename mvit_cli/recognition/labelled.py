@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mvit_cli.errors import MViTError, UsageError
-from mvit_cli.media.sources import MEDIA_SUFFIXES, Source, iter_sources
+from mvit_cli.media.sources import Source, iter_sources
+from mvit_cli.media.suffixes import MEDIA_SUFFIXES
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")

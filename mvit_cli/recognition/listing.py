@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from mvit_cli.addresses import scheme_of
 from mvit_cli.media.sources import Source, iter_sources
 
 
@@ -67,8 +68,10 @@ class Listing:
         return found if shard is None else (source for source in found if shard.has(source.path))
 
     def counter(self) -> Callable[[], int] | None:
-        """What counts the sources; None where standard input or a pipe tells them, but only once."""
+        """What counts the sources; None where they come only once, from standard input or a pipe, or from elsewhere."""
         names = self.names
+        if any(scheme_of(name) and not os.path.lexists(name) for name in names):
+            return None  # to list a bucket twice costs more than the number is worth
         if all(os.path.isfile(name[1:]) if name.startswith("@") else name != "-" for name in names):
             return lambda: sum(1 for _ in self.sources())
         return None

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from mvit_cli.addresses import scheme_of
 from mvit_cli.errors import MediaError
 from mvit_cli.media.archives import split
-from mvit_cli.media.sources import MEDIA_SUFFIXES, Source
+from mvit_cli.media.sources import Source
+from mvit_cli.media.suffixes import MEDIA_SUFFIXES
 from mvit_cli.recognition.listing import Listing
 
 Identity = tuple[int, int]
@@ -32,7 +34,11 @@ def input_among(written: Mapping[str, Path], listing: Listing) -> tuple[str, str
     options = _identities(written)
     if not options:
         return None
-    known = tuple(name for name in listing.names if (os.path.isfile(name[1:]) if name.startswith("@") else name != "-"))
+    known = tuple(
+        name
+        for name in listing.names
+        if (os.path.isfile(name[1:]) if name.startswith("@") else name != "-" and not scheme_of(name))
+    )
     for source in replace(listing, names=known, shard=None).sources():
         identity = _identity(source.path)
         if identity in options:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
+from mvit_cli.addresses import redacted
 from mvit_cli.checkpoints.fetch.caches import delete_cached, hub_cache_dir, with_published_digest
 from mvit_cli.checkpoints.fetch.integrity import what_is_wrong, why_no_checkpoint
 from mvit_cli.checkpoints.fetch.limits import first_answer, first_answer_s, refuse_astray
-from mvit_cli.checkpoints.fetch.place import HubFile, HubRepository, Source, redacted
+from mvit_cli.checkpoints.fetch.place import HubFile, HubRepository, Source
 from mvit_cli.checkpoints.fetch.transfer import announce
 from mvit_cli.checkpoints.fetch.url import limit_of, no_checkpoint, not_the_published, reason_of, unreachable
 from mvit_cli.errors import DownloadError

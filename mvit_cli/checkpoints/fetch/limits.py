@@ -1,6 +1,5 @@
 """How long a transfer is waited for, and where a redirect may lead."""
 
-import ipaddress
 import os
 import socket
 import threading
@@ -10,7 +9,8 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from mvit_cli.checkpoints.fetch.place import check_url, redacted
+from mvit_cli.addresses import redacted, why_astray
+from mvit_cli.checkpoints.fetch.place import check_url
 from mvit_cli.errors import DownloadError, tell
 
 CONNECT_S = 3.5
@@ -76,14 +76,8 @@ def refuse_astray(asked: str, led_to: str) -> None:
         check_url(led_to)
     except ValueError as error:
         raise DownloadError(f"{redacted(asked)} leads astray: {error}", "do not use this address") from None
-    before, after = urlsplit(asked), urlsplit(led_to)
-    if before.scheme != "https":
-        return
-    if after.scheme != "https":
-        wrong = "is not an https address"
-    elif _is_inside(after.hostname or "") and not _is_inside(before.hostname or ""):
-        wrong = "is an address inside this network"
-    else:
+    wrong = why_astray(asked, led_to) if urlsplit(asked).scheme == "https" else ""
+    if not wrong:
         return
     raise DownloadError(f"{redacted(asked)} leads astray: url {redacted(led_to)!r} {wrong}", "do not use this address")
 
@@ -105,12 +99,3 @@ def _connect(url: str, reached: threading.Event) -> None:
         port = place.port or (443 if place.scheme == "https" else 80)
         with socket.create_connection((place.hostname or "", port), CONNECT_S):
             reached.set()
-
-
-def _is_inside(host: str) -> bool:
-    """Whether a host's name stands for an address that the public network does not lead to."""
-    try:
-        found = [entry[4][0] for entry in socket.getaddrinfo(host, None)]
-    except (OSError, UnicodeError):
-        return False
-    return any(not ipaddress.ip_address(str(address).partition("%")[0]).is_global for address in found)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
+from mvit_cli.addresses import redacted
 from mvit_cli.errors import UsageError
 
 LIMIT_BYTES = 20 << 30
@@ -142,16 +143,6 @@ def check_url(url: str) -> None:
         raise ValueError(f"url {shown!r} is not an https address")
     if port == 0 or re.search(r"[\x00-\x20\x7f]", url) or parts.path.endswith("/") or not parts.path:
         raise ValueError(f"url {shown!r} is not the address of a file")
-
-
-def redacted(url: str) -> str:
-    """The address without user, password, query and fragment: fit for a message."""
-    scheme, _, rest = url.partition("://")
-    place = re.split(r"[?#]", rest, maxsplit=1)[0]
-    if scheme != "hf":
-        place = place.rpartition("@")[2]
-    known_form = re.match(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?(/|$)", place)
-    return f"{scheme}://{place}" if known_form or scheme == "hf" else f"{scheme}://..."
 
 
 def _check_hub_names(hub: str, revision: str) -> None:

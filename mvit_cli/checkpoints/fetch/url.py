@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from mvit_cli.addresses import redacted
 from mvit_cli.checkpoints.fetch.caches import WORKS_OFFLINE
 from mvit_cli.checkpoints.fetch.integrity import what_is_wrong, why_no_checkpoint
 from mvit_cli.checkpoints.fetch.limits import first_answer, first_answer_s, read_s, refuse_astray
-from mvit_cli.checkpoints.fetch.place import LIMIT_BYTES, Source, redacted
+from mvit_cli.checkpoints.fetch.place import LIMIT_BYTES, Source
 from mvit_cli.checkpoints.fetch.transfer import transfer_bar
 from mvit_cli.errors import DownloadError
 

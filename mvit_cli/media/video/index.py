@@ -117,7 +117,7 @@ def index_video(path: str | CheckedFile) -> VideoIndex:
     _refuse_giant_gif(file.head)
     container, stream = open_video(file)
     try:
-        return _build(file, container, stream, scan(container, stream))
+        return _build(file, container, stream, scan(container, stream, file.content))
     finally:
         container.close()
 

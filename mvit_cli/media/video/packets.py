@@ -1,8 +1,10 @@
 """One pass over the packets of a video stream: which become frames, and what the first picture says of all."""
 
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mvit_cli.media.content import Content
 from mvit_cli.media.guards import CheckedFile
 from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.bitstream import Pictures, closes_behind, is_proven_key
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 BEGINS_ANYWHERE = frozenset(
     {"mpeg4", "h263", "h263p", "flv", "msmpeg4", "msmpeg4v2", "msmpeg4v1", "wmv1", "wmv2", "vp6f", "rv10", "rv20"}
 )
+# Codecs whose packets in MP4 bring one frame each, as it should be.
+SAID_BY_HEADER = frozenset(
+    {"h264", "hevc", "vvc", "av1", "libdav1d", "libaom-av1", "vp9", "libvpx-vp9", "mjpeg", "prores", "dnxhd"}
+)
+SEEN_PACKETS = 4
 # Key frames that may be damaged before one gives a first picture.
 FIRST_LOOKS = 4
 
@@ -64,9 +71,27 @@ class Packets:
     false_keys: bool = False
 
 
-def scan(container: "InputContainer", stream: "VideoStream") -> Packets:
-    """Reads every packet of the stream; of the pictures only the first is decoded."""
-    packets = Packets()
+def scan(container: "InputContainer", stream: "VideoStream", content: Content | None = None) -> Packets:
+    """Reads every packet of the stream; of the pictures only the first is decoded.
+
+    Args:
+        content: what the container reads. Where that is far, nothing of it is fetched after the first picture: stamps,
+            durations and key frames stand in the header, and what packets themselves would say is taken for granted.
+            The reader proves each key frame that it starts from.
+    """
+    with ExitStack() as blind:
+        skips = content is not None and content.is_far and stream.codec_context.name in SAID_BY_HEADER
+        return _scan(container, stream, content.nothing_fetched() if content and skips else None, blind)
+
+
+def _scan(
+    container: "InputContainer",
+    stream: "VideoStream",
+    nothing_fetched: AbstractContextManager[None] | None,
+    blind: ExitStack,
+) -> Packets:
+    packets, sees = Packets(), True
+    keys: set[int] = set()
     # Transport streams mark whole packets as damaged after a gap; elsewhere the mark means cut short.
     keeps_damaged = bool({"mpegts", "mpeg"}.intersection(container.format.name.split(",")))
     pictures = Pictures(stream.codec_context)
@@ -74,7 +99,7 @@ def scan(container: "InputContainer", stream: "VideoStream") -> Packets:
     for packet in packets_of(container, stream):
         if packet.size == 0:
             continue
-        if packet.is_keyframe:
+        if packet.is_keyframe and sees:
             _look_at_key(packet, stream, packets)
         if is_first:
             packets.begins_whole = packets.look is not None and not packets.look.refers_back
@@ -88,19 +113,24 @@ def scan(container: "InputContainer", stream: "VideoStream") -> Packets:
         if packet.is_discard:
             packets.hidden += 1
             continue
-        if not pictures.brings_one(packet):
+        if sees and not pictures.brings_one(packet):
             packets.empty += 1
             continue
         if packet.is_corrupt:
             packets.damaged += 1
             if not keeps_damaged:
                 continue
-        if packets.first_key is None and packet.is_keyframe and not _is_false_key(packet, stream):
+        # Of zeros the parser makes no key frame.
+        is_key = packet.is_keyframe if sees else packet.pos in keys
+        if packets.first_key is None and is_key and not (sees and _is_false_key(packet, stream)):
             packets.first_key = len(packets.pts)
         packets.pts.append(packet.pts)
         packets.dts.append(packet.dts)
         packets.durations.append(packet.duration or 0)
-        packets.is_key.append(packet.is_keyframe)
+        packets.is_key.append(is_key)
+        if sees and nothing_fetched and packets.look and len(packets.pts) == SEEN_PACKETS:
+            blind.enter_context(nothing_fetched)
+            sees, keys = False, {entry.pos for entry in stream.index_entries if entry.is_keyframe}
     return packets
 
 

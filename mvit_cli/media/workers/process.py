@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from mvit_cli.errors import MediaError, MViTError, at_most
 from mvit_cli.media.opening import absolute
+from mvit_cli.media.remote.drivers import variables_for
 from mvit_cli.media.request import AT_WORK, AtWork, DecodeRequest, LostWindowError, Outcome, is_last, window_of
 from mvit_cli.media.workers.shared import Slot, anonymous_file
 from mvit_cli.media.workers.wire import outcome_of, packed_job, packed_leave, parsed, read_frame, shape_of, write_frame
@@ -81,7 +82,7 @@ def job_for(number: int, request: DecodeRequest, timeout_s: float) -> Job:
     with contextlib.suppress(OSError, ValueError):
         size = os.stat(path).st_size
     limit_s = timeout_s + size / BYTES_A_SECOND
-    return Job(number, replace(request, path=path, limit_s=limit_s), limit_s)
+    return Job(number, replace(request, path=path, limit_s=limit_s, variables=variables_for(path)), limit_s)
 
 
 class WorkerProcess:

@@ -1,0 +1,115 @@
+"""What an address leads to, as a content: by blocks where its parts can be asked for, else as a bounded copy."""
+
+import posixpath
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import IO, Any, TypeVar
+from urllib.parse import unquote
+
+from mvit_cli.addresses import scheme_of
+from mvit_cli.media.content import PIECE_BYTES, Content, ReadAt, check_copy_size, copied
+from mvit_cli.media.remote.drivers import WEB, driver, explained, why_no_driver
+from mvit_cli.media.remote.http import HttpFile
+from mvit_cli.media.remote.patience import Patience
+
+BLOCK_BYTES = 1 << 18
+MOST_BLOCKS = 128
+"""32 MiB of one file are in memory at most."""
+NO_SIZE = "its driver does not tell how large it is"
+
+T = TypeVar("T")
+
+
+@contextmanager
+def opened_address(address: str, limit_s: float) -> Iterator[Content]:
+    """Gives what an address leads to.
+
+    Args:
+        limit_s: seconds that all of it may take.
+
+    Raises:
+        MediaError: it is not there, may not be read, or does not answer.
+    """
+    if wrong := why_no_driver(scheme_of(address)):
+        raise wrong
+    with ExitStack() as held:
+        opened = _of_web if scheme_of(address) in WEB else _of_driver
+        yield opened(address, Patience(limit_s), held)
+
+
+def _of_web(address: str, patience: Patience, held: ExitStack) -> Content:
+    file = held.enter_context(closing(HttpFile(address, patience)))
+    first = file.begin(BLOCK_BYTES)
+    if first is None:
+        return held.enter_context(copied(_name(address.partition("?")[0]), file.pour))
+    return by_blocks(_name(address.partition("?")[0]), file.size, first, file.read_at)
+
+
+def _of_driver(address: str, patience: Patience, held: ExitStack) -> Content:
+    files, path = driver(address)
+    stream: Any = tried(patience, lambda: files.open(path, "rb", cache_type="none"), address)
+    held.callback(stream.close)
+    size = getattr(stream, "size", None)
+    if size is None:
+        size = tried(patience, lambda: files.size(path), address)
+
+    def read_at(start: int, count: int) -> bytes:
+        def read() -> bytes:
+            stream.seek(start)
+            return bytes(stream.read(count))
+
+        return tried(patience, read, address)
+
+    def pour(file: IO[bytes]) -> None:
+        while piece := tried(patience, lambda: stream.read(PIECE_BYTES), address):
+            file.write(piece)
+            check_copy_size(file.tell(), NO_SIZE)
+
+    if size is None:
+        return held.enter_context(copied(_name(path), pour))
+    return by_blocks(_name(path), size, b"", read_at)
+
+
+def tried(patience: Patience, action: Callable[[], T], address: str) -> T:
+    """What a driver gives, with its failures in words of ours.
+
+    Raises:
+        MediaError: it failed for good.
+    """
+
+    def once() -> T:
+        try:
+            return action()
+        except Exception as error:
+            raise explained(error, address) from None
+
+    return patience.tried(once)
+
+
+def by_blocks(name: str, size: int, first: bytes, read_at: ReadAt) -> Content:
+    """A content that asks for whole blocks, and keeps those that were read last.
+
+    Args:
+        first: the bytes it begins with, as far as they are there.
+    """
+    from fsspec.caching import BlockCache
+
+    def fetch(start: int, end: int) -> bytes:
+        end = min(end, size)
+        return first[:end] if start == 0 and end <= len(first) else read_at(start, end - start)
+
+    blocks = BlockCache(BLOCK_BYTES, fetch, size, MOST_BLOCKS)
+    return Content(name, size, lambda start, count: blocks._fetch(start, start + count), is_far=True, in_one=read_at)
+
+
+def check_far(content: Content) -> None:
+    """Refuses a content of which all must be read, where that is too much.
+
+    Raises:
+        MediaError: unsupported.
+    """
+    check_copy_size(content.size, "its format says where frames lie only if all of it is read")
+
+
+def _name(path: str) -> str:
+    return unquote(posixpath.basename(path.rstrip("/"))) or "file"
