@@ -42,7 +42,7 @@ class RangeServer:
 
     def __enter__(self) -> "RangeServer":
         handler = type("Handler", (_Handler,), {"world": self})
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._http = _QuietServer(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
@@ -59,6 +59,11 @@ class RangeServer:
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
+
+
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that go away are no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):

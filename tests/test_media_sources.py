@@ -65,7 +65,8 @@ def test_folder_without_media_is_an_error_that_names_it(tree):
 
 
 def test_address_is_told_apart_from_a_missing_file(tree):
-    assert error_of("https://example.org/a.mp4")[1] == "addresses are not read"
+    assert paths("https://example.org/a.mp4") == ["https://example.org/a.mp4"]
+    assert next(iter_sources(["rtsp://example.org/a.mp4"])).error.message == "addresses of rtsp:// are not read"
 
 
 def test_glob(tree):
