@@ -230,6 +230,50 @@ class TestTrue:
         assert [bar.attributes["width"] for bar in section.all("table")[0].all("rect")] == ["66.7%", "33.3%"]
         assert section.all("dl", "states")[0].values() == [3, 0, 1]
 
+    def test_scores_of_each_class_for_itself_count_from_a_half_on(self, tmp_path: Path) -> None:
+        def scored(path: str, **scores: float) -> dict[str, Any]:
+            predictions = [
+                {"index": i, "label": label, "score": score} for i, (label, score) in enumerate(scores.items())
+            ]
+            return ok(path, predictions=predictions, activation="sigmoid")
+
+        rows = [scored("a", run=0.9, jump=0.6, sit=0.4), scored("b", jump=0.3, run=0.2), scored("c", run=0.8, sit=0.5)]
+        page = page_of(tmp_path, *rows)
+        (section,) = (section for section in page.all("section") if section.attributes.get("id") == "found")
+        counted = dict(
+            zip([name.text for name in section.all("span", "name")], section.all("table")[0].values(), strict=True)
+        )
+        assert counted == {"run": 2, "jump": 2, "sit": 1}
+        assert "scores of at least 50 %" in section.text
+        assert [part.attributes.get("data-found") for part in files(page)] == ["run\njump", None, "run\nsit"]
+
+    def test_the_histogram_is_of_the_best_scores(self, tmp_path: Path) -> None:
+        scores = (0.0, 0.05, 0.1, 0.31, 0.39, 0.99, 1.0)
+        page = page_of(tmp_path, *(ok(score=score) for score in scores), error())
+        (drawn,) = page.all("figure", "histogram")[0].all("svg")
+        bars = [float(rect.attributes["height"] or 0) for rect in drawn.all("rect")]
+        assert bars == [100, 50, 0, 100, 0, 0, 0, 0, 0, 100]  # counts 2, 1, 0, 2, 0, 0, 0, 0, 0, 2
+        assert [text.text for text in drawn.all("text")][:4] == ["2", "1", "2", "2"]
+        assert drawn.attributes["aria-label"] == "0 to 10 %: 2; 10 to 20 %: 1; 30 to 40 %: 2; 90 to 100 %: 2"
+
+    def test_labels_as_long_as_they_like_leave_room(self, tmp_path: Path) -> None:
+        rows = [
+            ok(
+                predictions=[{"index": i, "label": f"{i}" + "\U0001f3c3'\"<&" * 900, "score": 0.5}],
+                warnings=["\u202e" * 9],
+            )
+            for i in range(30)
+        ]
+        page = page_of(tmp_path, *rows)
+        (section,) = (section for section in page.all("section") if section.attributes.get("id") == "found")
+        assert "more classes" in section.text
+        assert len(files(page)) == 30
+
+    def test_errors_alone_are_a_table_without_classes(self, tmp_path: Path) -> None:
+        page = page_of(tmp_path, *(error(f"{number}.mp4") for number in range(3)))
+        assert [part.attributes["data-state"] for part in files(page)] == ["error"] * 3
+        assert not [section for section in page.all("section") if section.attributes.get("id") == "found"]
+
     def test_a_still_image_has_no_length(self, tmp_path: Path) -> None:
         still = ok("a.png", duration_s=0.0, clips=[{"start_s": 0.0, "end_s": 0.0}], reader="pillow")
         target = tmp_path / "report.html"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from browser import Browser
+from pages import read_page
 from test_page import HOSTILE, PICTURES, about, error, ok
 
 from mvit_cli.report.predict.page.writer import Page
@@ -42,7 +43,9 @@ def test_nothing_is_refused_and_every_picture_is_seen(browser: Browser, several:
     for page in (several, alone):
         browser.open(page)
         assert not browser.told
-        browser.ask("[...document.images].forEach(image => { image.loading = 'eager'; })")
+        browser.ask("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+        browser.ask("new Promise(resolve => setTimeout(resolve, 200))", wait=True)
+        assert browser.ask("document.images.length") == len(read_page(page).all("img"))
         browser.ask("Promise.all([...document.images].map(image => image.decode()))", wait=True)
         assert browser.ask("[...document.images].every(image => image.complete && image.naturalWidth)")
         bars = "[...document.querySelectorAll('.files .bar rect')].map(bar => bar.getBoundingClientRect().width)"

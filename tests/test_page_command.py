@@ -117,7 +117,7 @@ def test_windows_of_one_input_are_one_timeline_with_frames(capsys: Captured, wei
     assert names(page) == ["rot90.mp4"]
     assert page.all("p", "state")[0].text.startswith(f"1 input in {len(rows)} windows: {len(rows)} ok;")
     spans = page.all("table", "spans")[0].all("tbody")[0].all("tr")
-    assert [span.all("span", "found")[0].text for span in spans] == [
+    assert [span.all("span", "label")[0].text for span in spans] == [
         label for label, _ in groupby(row["predictions"][0]["label"] for row in rows)
     ]
     assert spans[0].values()[0] == 0

@@ -21,6 +21,19 @@ document.addEventListener("DOMContentLoaded", () => {
   /* Opening: a click anywhere in a line; Escape closes, arrows go from line to line. */
   const detailsOf = (file) => file.rows[0].querySelector("details");
   table.classList.add("scripted");
+  /* What is not seen at once stands in the page as text, so that thousands of lines load fast. */
+  const fill = (place) => place.querySelectorAll("noscript").forEach((text) => {
+    const parts = document.createElement("template");
+    parts.innerHTML = text.textContent;
+    text.replaceWith(parts.content);
+  });
+  table.addEventListener("toggle", (event) => fill(event.target.closest("tbody")), true);
+  const near = new IntersectionObserver((seen) => seen.filter((entry) => entry.isIntersecting).forEach((entry) => {
+    near.unobserve(entry.target);
+    fill(entry.target);
+  }), { rootMargin: "600px" });
+  table.querySelectorAll(".thumbnail").forEach((thumbnail) => near.observe(thumbnail));
+  addEventListener("beforeprint", () => table.querySelectorAll(".thumbnail").forEach(fill));
   table.addEventListener("click", (event) => {
     const line = event.target.closest(".line");
     if (!line || event.target.closest("summary") || String(getSelection())) return;
@@ -77,17 +90,20 @@ document.addEventListener("DOMContentLoaded", () => {
   /* Filtering. */
   const find = one(".find"), ofClass = one(".of-class"), ofState = one(".of-state");
   const known = files.map((file) => ({
-    file, state: file.dataset.state, classes: new Set([...file.querySelectorAll(".found")].map((e) => e.textContent)),
+    file,
+    state: file.dataset.state,
+    classes: new Set(file.dataset.found?.split("\n") ?? [...file.querySelectorAll(".line .label")].map((e) => e.textContent)),
   }));
   const names = [...new Set(known.flatMap(({ classes }) => [...classes]))].sort(collator.compare);
   ofClass.append(...names.map((name) => new Option(name, name)));
-  const told = ".path, .label, .notice, .hint, .warnings, .found, .scores tbody th";
-  const textOf = (file) => [...file.querySelectorAll(told)].map((e) => e.textContent).join("\n").toLowerCase();
+  const textOf = ({ file, classes }) => [
+    ...[...file.querySelectorAll(".path, .notice")].map((e) => e.textContent), ...classes,
+  ].join("\n").toLowerCase();
   const filter = () => {
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const entry of known) {
-      if (words.length) entry.text ??= textOf(entry.file);
+      if (words.length) entry.text ??= textOf(entry);
       const fits = (!ofState.value || entry.state === ofState.value)
         && (!ofClass.value || entry.classes.has(ofClass.value))
         && words.every((word) => entry.text.includes(word));

@@ -35,7 +35,8 @@ class Entry:
         place: number of the input, from 1.
         notice: what the last column says: a warning, what was wrong, or nothing.
         label, score: the best class; of windows the one seen longest, with the mean of its scores.
-        classes: name, score, whether it counts as found; best first.
+        classes: name and score, best first.
+        found: the classes it counts for, where these are not the best class alone.
         hint: what to do about an error.
         thumbnail: a few frames, and what they are in words.
         films: frames of clips.
@@ -50,7 +51,8 @@ class Entry:
     notice: str = ""
     label: str | None = None
     score: float | None = None
-    classes: Sequence[tuple[str, float, bool]] = ()
+    classes: Sequence[tuple[str, float]] = ()
+    found: Sequence[str] = ()
     duration_s: float = 0.0
     warnings: Sequence[str] = ()
     hint: str = ""
@@ -109,7 +111,8 @@ def entry_of(row: Row, place: int, pictures: Pictures | None, notes: Sequence[st
         notice=noticed(warnings),
         label=best["label"],
         score=best["score"],
-        classes=[(entry["label"], entry["score"], entry["label"] in found_in(row)) for entry in row["predictions"]],
+        classes=[(entry["label"], entry["score"]) for entry in row["predictions"]],
+        found=found if len(found := found_in(row)) > 1 else (),
         duration_s=row["duration_s"],
         warnings=warnings,
         thumbnail=thumbnail_of(pictures.poster) if pictures else None,
@@ -133,6 +136,7 @@ def entry_of_windows(timeline: Timeline) -> Entry:
         notice=noticed(warnings),
         label=label,
         score=score,
+        found=list(dict.fromkeys(span.label for span in timeline.spans if not span.failed)),
         duration_s=timeline.duration_s,
         warnings=warnings,
         thumbnail=thumbnail_of(timeline.poster) if timeline.poster else None,
