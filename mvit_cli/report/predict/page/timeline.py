@@ -163,7 +163,7 @@ class Timeline:
 
     def has_room(self, span: Span) -> bool:
         """Whether a letter can be read within a span."""
-        return span.length_s > 0.02 * self.duration_s
+        return span.length_s > 0.015 * self.duration_s
 
     def fill(self, span: Span) -> str:
         """The class of style that has its colour."""
