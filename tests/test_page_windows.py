@@ -33,7 +33,7 @@ def page_of(tmp_path: Path, *rows: Any) -> Element:
 
 def spans(part: Element) -> list[tuple[float, float, str]]:
     lines = part.all("table", "spans")[0].all("tbody")[0].all("tr")
-    return [(*line.values()[:2], line.all("span", "label")[0].text) for line in lines]
+    return [(line.values()[0], line.values()[1], line.all("span", "label")[0].text) for line in lines]
 
 
 def test_windows_of_an_input_are_one_entry_and_neighbours_of_one_class_a_span(tmp_path: Path) -> None:
