@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
 import mvit_cli
 from mvit_cli.cli.main import run
 from mvit_cli.errors import MViTError
-from mvit_cli.report.figures import picture
+from mvit_cli.report.figures import FILLS, picture
 from mvit_cli.report.summarize import compare, pyramid
 
 
@@ -55,12 +56,17 @@ def test_a_vector_picture_carries_its_numbers_as_text(tmp_path: Path) -> None:
         assert part in text
 
 
-def test_a_picture_is_grey(tmp_path: Path) -> None:
-    path = drawn(tmp_path, "--preset", "camera", suffix=".png")
-    red, green, blue = np.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1)
-    assert (red == green).all()
-    assert (red == blue).all()
-    assert len(np.unique(red)) > 4
+def test_stages_are_told_apart_in_grey_and_in_the_dark(tmp_path: Path) -> None:
+    for suffix, ground in ((".png", 255), (".dark.png", 19)):
+        path = drawn(tmp_path, "--preset", "B", suffix=suffix)
+        grey = np.asarray(Image.open(path).convert("L"))
+        assert abs(int(grey[1, 1]) - ground) <= 1
+        costs = grey[grey.shape[0] * 6 // 10 :]
+        values, counts = np.unique(costs, return_counts=True)
+        areas = values[counts > 1500]  # paper, five stages; edges and letters are smaller
+        fills = [255 * float(np.dot((0.299, 0.587, 0.114), to_rgb(fill["facecolor"]))) for fill in FILLS[:5]]
+        assert all(np.abs(areas - fill).min() < 2 for fill in fills)
+        assert np.diff(np.sort(fills)).min() > 10
 
 
 def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ from mvit_cli.profiling.machine import Limits
 from mvit_cli.profiling.operators import Timed, operator_run
 from mvit_cli.profiling.samples import Samples
 from mvit_cli.profiling.setup import Setup, prepare
+from mvit_cli.report.formats import percent
 from mvit_cli.report.profile import roofline
+from mvit_cli.report.profile.costs import milliseconds
 
 TINY = Setup(preset="camera_motion", size=(24, 24), threads=1)
 LIMITS = Limits(50e9, 10e9, 40e9)
@@ -280,20 +282,34 @@ def test_the_bars_are_the_times(result: dict[str, Any]) -> None:
     roofline._draw_times(axes, result)
     stages = result["stages"]
     lengths = [sum(bars[place].get_width() for bars in axes.containers) for place in range(len(stages))]
-    assert lengths == pytest.approx([sum(stage["operators_ms"].values()) for stage in stages])
+    assert lengths == pytest.approx([stage["latency_ms"] for stage in stages])  # what the labels say
+    texts = [text.get_text() for text in axes.texts]
+    assert texts == [
+        f"{milliseconds(length)} ms, {percent(stage['share'])}" for length, stage in zip(lengths, stages, strict=True)
+    ]
+    linear = [bar.get_width() / length for bar, length in zip(axes.containers[0], lengths, strict=True)]
+    shares = [stage["operators_ms"].get("linear", 0) / sum(stage["operators_ms"].values()) for stage in stages]
+    assert linear == pytest.approx(shares)
     assert len(axes.containers) == len(roofline.GROUPS)
     assert {kind for _, kinds in roofline.GROUPS for kind in kinds} == {*results.CLASSES, results.BETWEEN}
 
 
-def test_a_picture_without_cache_and_without_colour(result: dict[str, Any], tmp_path: Path) -> None:
-    import numpy as np
-    from PIL import Image
-
-    path = tmp_path / "profile.png"
+def test_a_picture_without_cache(result: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "profile.svg"
     roofline.draw_profile(document(result, cache_gb_per_s=None), path)
-    red, green, blue = np.asarray(Image.open(path).convert("RGB")).transpose(2, 0, 1)
-    assert (red == green).all()
-    assert (red == blue).all()
+    text = path.read_text(encoding="utf-8")
+    assert "copies in memory, 10 GB/s" in text
+    assert "copies in cache" not in text
+
+
+def test_no_text_of_the_rates_meets_a_line(result: dict[str, Any]) -> None:
+    axes = Figure().subplots()
+    roofline._draw_rates(axes, result["operators"], {**document()["machine"][0], "cache_gb_per_s": 11.0})
+    assert not axes.texts  # rates stand beside the names, the lines are in the legend
+    movers = [entry for entry in result["operators"] if entry["bytes"] and not entry["macs"]]
+    told = [label.get_text().split("\n")[1] for label in axes.get_yticklabels()]
+    assert told == [f"{entry['gb_per_s']:,.3g}" for entry in movers]
+    assert [bar.get_width() for bar in axes.patches] == [entry["gb_per_s"] for entry in movers]
 
 
 def test_a_gpu_gets_its_head_start_and_a_cpu_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,11 @@ RunDtype = Annotated[
 ]
 Plot = Annotated[
     Path | None,
-    typer.Option("--plot", metavar="FILE", help="Draw a picture too, .svg or .png; needs matplotlib (mvit[plot])."),
+    typer.Option(
+        "--plot",
+        metavar="FILE",
+        help="Draw a picture too, .svg or .png (NAME.dark.svg: on dark ground); needs matplotlib (mvit[plot]).",
+    ),
 ]
 NoFast = Annotated[bool, typer.Option("--no-fast", help="Run the plain network: same scores, more time and memory.")]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the network with torch.compile.")]

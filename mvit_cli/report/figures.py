@@ -1,4 +1,4 @@
-"""Pictures: one house style that stays readable in black and white, written as SVG or PNG by matplotlib."""
+"""Pictures: one look, readable in grey and by all eyes, on white or dark ground, as SVG or PNG by matplotlib."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,48 +6,88 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MViTError
+from mvit_cli.report import palette
 
 if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 SUFFIXES = (".svg", ".png")
-INK = "black"
+DARK = ".dark"
+"""A picture `NAME.dark.svg` is drawn on dark ground."""
 # No date: the same picture is the same bytes. A name: a later run knows its own pictures, and replaces no other.
 MARKS: dict[str, dict[str, Any]] = {".svg": {"Date": None, "Creator": "mvit"}, ".png": {"Software": "mvit"}}
 COUNTED = "counted from the formulas: the same on every device and in every number format"
 """What pictures of the architecture say in the place where those of a measurement name device and number format."""
 
-FILLS: tuple[dict[str, Any], ...] = (
-    {"facecolor": "0.97", "hatch": ""},
-    {"facecolor": "0.88", "hatch": "////"},
-    {"facecolor": "0.72", "hatch": ""},
-    {"facecolor": "0.97", "hatch": "...."},
-    {"facecolor": "0.88", "hatch": "xxxx"},
-    {"facecolor": "0.50", "hatch": ""},
-    {"facecolor": "0.97", "hatch": "\\\\\\\\"},
-    {"facecolor": "0.25", "hatch": ""},
-)
-"""How areas differ: by grey and by hatch, so that neighbours are told apart without colour."""
+FILLS: tuple[dict[str, Any], ...] = tuple({"facecolor": colour} for colour in palette.FILLS)
+"""How areas differ: neighbours by lightness too, so that they are told apart without colour."""
 
-_STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture everywhere
-    "font.size": 9.0,
-    "axes.titlesize": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": "0.85",
-    "grid.linewidth": 0.6,
-    "hatch.color": "0.35",
-    "hatch.linewidth": 0.6,
-    "legend.frameon": False,
-    "patch.edgecolor": INK,
-    "patch.linewidth": 0.6,
-    "patch.force_edgecolor": True,
-    "svg.fonttype": "none",  # text stays text: it can be searched, and read aloud
-    "svg.hashsalt": "mvit",  # the same picture is the same file
-}
+DASHES = ("-", "--", ":", "-.")
+MARKERS = "osD^vP"
+
+
+def _style(ground: palette.Ground, lines: Sequence[str]) -> dict[Any, Any]:
+    from cycler import cycler
+
+    inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "patch.edgecolor")
+    return {
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture everywhere
+        "font.size": 9.0,
+        "axes.titlesize": 9.0,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.facecolor": ground.paper,
+        "axes.prop_cycle": cycler(color=lines),
+        "figure.facecolor": ground.paper,
+        **dict.fromkeys(inked, ground.ink),
+        "grid.color": ground.line,
+        "grid.linewidth": 0.6,
+        "legend.frameon": False,
+        "patch.linewidth": 0.6,
+        "patch.force_edgecolor": True,
+        "svg.fonttype": "none",  # text stays text: it can be searched, and read aloud
+        "svg.hashsalt": "mvit",  # the same picture is the same file
+    }
+
+
+def ink() -> str:
+    """The colour of text in the picture that is drawn."""
+    return _set("text.color")
+
+
+def paper() -> str:
+    """The colour behind everything in the picture that is drawn."""
+    return _set("figure.facecolor")
+
+
+def _set(name: str) -> str:
+    from matplotlib import rcParams
+
+    return str(rcParams[name])
+
+
+def colours_of_shares() -> "Colormap":
+    """From nothing, which is paper, to all: in one hue, so that lightness says it too."""
+    from matplotlib import rcParams
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("shares", [paper(), rcParams["axes.prop_cycle"].by_key()["color"][0]])
+
+
+def line(number: int) -> dict[str, Any]:
+    """How a line of several differs from the others: by colour, dashes and marks."""
+    from matplotlib import rcParams
+
+    colours = rcParams["axes.prop_cycle"].by_key()["color"]
+    return {
+        "color": colours[number % len(colours)],
+        "linestyle": DASHES[number % len(DASHES)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "markersize": 4,
+    }
 
 
 @contextmanager
@@ -55,7 +95,7 @@ def picture(path: Path, title: str, notes: Sequence[str] = (), *, width: float, 
     """An empty figure in the house style; what was drawn on it is written at the end.
 
     Args:
-        path: `.svg` or `.png`.
+        path: `.svg` or `.png`; with `.dark` before it on dark ground.
         title: what is shown; names preset, device and number format where they matter.
         notes: lines below the title.
         width, height: in inches.
@@ -66,7 +106,9 @@ def picture(path: Path, title: str, notes: Sequence[str] = (), *, width: float, 
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_STYLE):
+    dark = Path(path.stem).suffix.lower() == DARK
+    style = _style(palette.DARK, palette.LINES_ON_DARK) if dark else _style(palette.PRINT, palette.LINES)
+    with rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")
         figure.suptitle("\n".join((title, *notes)), x=0.01, horizontalalignment="left", fontsize=9.5)
         yield figure

@@ -4,8 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvit_cli.records import MachineRates, OperatorClass, OperatorCost, Profile, ProfiledDevice, ProfileResult
-from mvit_cli.report.figures import FILLS, INK, picture
+from mvit_cli.records import (
+    MachineRates,
+    OperatorClass,
+    OperatorCost,
+    Profile,
+    ProfiledDevice,
+    ProfileResult,
+    StageCost,
+)
+from mvit_cli.report.figures import FILLS, MARKERS, ink, picture
 from mvit_cli.report.formats import percent
 from mvit_cli.report.profile.costs import QUANTILES, machine_line, measured, milliseconds, operator_name
 
@@ -23,8 +31,6 @@ GROUPS: tuple[tuple[str, tuple[OperatorClass, ...]], ...] = (
     ("between operators", ("between",)),
 )
 """What one fill stands for: its name, and the classes of operators in it."""
-
-MARKERS = "osD^vP"
 
 
 def draw_profile(profile: Profile, path: Path) -> None:
@@ -70,12 +76,12 @@ def _notes(result: ProfileResult) -> list[str]:
 
 
 def _draw_times(axes: "Axes", result: ProfileResult) -> None:
-    """A bar a stage, the first on top, of the time in each group of operators."""
+    """A bar a stage, the first on top, as long as its time; divided as its operators share it when they are timed."""
     stages = result["stages"]
     places = range(len(stages))
     ends = [0.0] * len(stages)
     for (name, kinds), fill in zip(GROUPS, FILLS, strict=True):
-        parts = [sum(stage["operators_ms"].get(kind, 0.0) for kind in kinds) for stage in stages]
+        parts = [stage["latency_ms"] * _share(stage, kinds) for stage in stages]
         axes.barh(places, parts, left=ends, height=0.7, label=name, **fill)
         ends = [end + part for end, part in zip(ends, parts, strict=True)]
     for place, end, stage in zip(places, ends, stages, strict=True):
@@ -87,6 +93,12 @@ def _draw_times(axes: "Axes", result: ProfileResult) -> None:
     axes.set_xlabel("time (ms)")
     axes.set_title("time by stage and class of operators", loc="left")
     axes.grid(axis="x")
+
+
+def _share(stage: StageCost, kinds: Sequence[OperatorClass]) -> float:
+    """What operators of these classes take of the time of all operators of a stage."""
+    times = stage["operators_ms"]
+    return sum(times.get(kind, 0.0) for kind in kinds) / (sum(times.values()) or 1.0)
 
 
 def _draw_roofline(axes: "Axes", operators: Sequence[OperatorCost], limit: MachineRates) -> None:
@@ -102,14 +114,16 @@ def _draw_roofline(axes: "Axes", operators: Sequence[OperatorCost], limit: Machi
     for bandwidth, style, name in ceilings:
         knee = peak / bandwidth
         label = f"{name}, {bandwidth:,.3g} GB/s"
-        axes.plot([low, knee], [low * bandwidth, peak], color=INK, linestyle=style, linewidth=1.2, label=label)
+        axes.plot([low, knee], [low * bandwidth, peak], color=ink(), linestyle=style, linewidth=1.2, label=label)
     start = min(peak / bandwidth for bandwidth, _, _ in ceilings)
-    axes.plot([start, high], [peak, peak], color=INK, linewidth=2, label=f"matrix products, {peak:,.3g} GMAC/s")
-    for (entry, intensity), marker in zip(points, MARKERS, strict=False):
+    axes.plot([start, high], [peak, peak], color=ink(), linewidth=2, label=f"matrix products, {peak:,.3g} GMAC/s")
+    for (entry, intensity), marker, fill in zip(points, MARKERS, FILLS, strict=False):
         name = operator_name(entry["class"])
         place = intensity, entry["gmacs_per_s"]
         label = f"{name}, {entry['gmacs_per_s']:,.3g} GMAC/s"
-        axes.plot(*place, marker, color=INK, markerfacecolor="0.8", markersize=7, linestyle="none", label=label)
+        axes.plot(
+            *place, marker, color=ink(), markerfacecolor=fill["facecolor"], markersize=8, linestyle="none", label=label
+        )
     lowest = min(entry["gmacs_per_s"] for entry, _ in points)
     axes.set_xlim(low, high)
     axes.set_ylim(min(lowest, low * limit["copy_gb_per_s"]) / 3, peak * 2)
@@ -125,17 +139,14 @@ def _draw_rates(axes: "Axes", operators: Sequence[OperatorCost], limit: MachineR
     """A bar a class that multiplies nothing: bytes a second, beside those of copies."""
     movers = [entry for entry in operators if entry["bytes"] and not entry["macs"]]
     places, rates = range(len(movers)), [entry["gb_per_s"] for entry in movers]
-    axes.barh(places, rates, height=0.6, **FILLS[1])
-    for place, rate in zip(places, rates, strict=True):
-        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-        axes.annotate(f"{rate:,.3g}", (rate, place), (5, 0), textcoords="offset points", va="center", bbox=behind)
-    for name, style, ceiling in (("memory", "-", limit["copy_gb_per_s"]), ("cache", "--", limit["cache_gb_per_s"])):
+    axes.barh(places, rates, height=0.6, **FILLS[0])
+    for style, ceiling in (("-", limit["copy_gb_per_s"]), ("--", limit["cache_gb_per_s"])):
         if ceiling:
-            axes.axvline(ceiling, color=INK, linestyle=style, linewidth=1.2)
-            axes.annotate(name, (ceiling, 1), (3, -9), xycoords=("data", "axes fraction"), textcoords="offset points")
-    axes.set_yticks(places, labels=[operator_name(entry["class"]) for entry in movers])
+            axes.axvline(ceiling, color=ink(), linestyle=style, linewidth=1.2)
+    # Rates beside the names: at the ends of the bars they would meet the lines.
+    axes.set_yticks(places, labels=[f"{operator_name(entry['class'])}\n{entry['gb_per_s']:,.3g}" for entry in movers])
     axes.set_ylim(len(movers) - 0.4, -1)
     axes.set_xlim(0, 1.25 * max(*rates, limit["copy_gb_per_s"], limit["cache_gb_per_s"] or 0))
     axes.set_xlabel("bytes moved (GB/s)")
-    axes.set_title("operators that only move; lines: copies", loc="left")
+    axes.set_title("operators that only move (lines as on the left)", loc="left")
     axes.grid(axis="x")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.records import Stage, Summary
-from mvit_cli.report.figures import COUNTED, FILLS, INK, picture
+from mvit_cli.report.figures import COUNTED, FILLS, ink, line, paper, picture
 from mvit_cli.report.formats import decimals_for, percent, scaled, shape_text
 from mvit_cli.report.summarize.stage_tables import GIGA, headline
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEGEND_ROWS = 3
+FAINT = 0.35
+"""What stands behind lines, so that these are seen on it, on white and on dark ground."""
 NAMED_FROM = 0.055
 """A stage has its name in the picture from this share of the width on; the legend has all names."""
 
@@ -61,7 +63,7 @@ def _draw_lengths(axes: "Axes", summary: Summary, spans: list[_Span]) -> None:
     axes.set_yscale("log")
     for span in spans:
         first, last, length = span.edges[0], span.edges[-1], span.stage["sequence_length"]
-        axes.stairs([length], [first, last], baseline=0.01, fill=True, **span.fill)
+        axes.stairs([length], [first, last], baseline=0.01, fill=True, alpha=FAINT, **span.fill)
         named = (last - first) / total > NAMED_FROM
         if span.stage["blocks"]:
             # A narrow first stage has room for its number only from the edge of the picture on.
@@ -70,14 +72,14 @@ def _draw_lengths(axes: "Axes", summary: Summary, spans: list[_Span]) -> None:
             axes.annotate(f"{length:,}", (at, length), place, textcoords="offset points", ha=side)
         if named:
             name, middle = span.stage["name"], (first + last) / 2
-            behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+            behind = {"facecolor": paper(), "edgecolor": "none", "pad": 1.0}
             axes.text(middle, 0.04, name, ha="center", transform=axes.get_xaxis_transform(), bbox=behind)
     queries = [summary["stages"][0]["sequence_length"], *(block["sequence_length"] for block in blocks)]
     keys = [block["kv_sequence_length"] for block in blocks]
     edges = [edge for span in spans for edge in span.edges[:-1]] + [spans[-1].edges[-1]]
-    line: dict[str, Any] = {"baseline": None, "color": INK}
-    axes.stairs(queries, edges, linewidth=1.8, label="queries (Q)", **line)
-    axes.stairs(keys, edges[1:], linewidth=1.3, linestyle="--", label="keys and values (KV)", **line)
+    steps: dict[str, Any] = {"baseline": None, "color": ink()}
+    axes.stairs(queries, edges, linewidth=1.8, label="queries (Q)", **steps)
+    axes.stairs(keys, edges[1:], linewidth=1.3, linestyle="--", label="keys and values (KV)", **steps)
     axes.set_ylim(min(queries + keys) / 10, max(queries) * 2)
     axes.set_ylabel("sequence length (tokens)")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -89,7 +91,7 @@ def _draw_channels(axes: "Axes", spans: list[_Span]) -> None:
     middles = [(span.edges[0] + span.edges[-1]) / 2 for span in spans[1:]]
     widths = [span.stage["channels"] for span in spans[1:]]
     axes.set_yscale("log", base=2)
-    axes.plot(middles, widths, color=INK, linestyle=":", marker="s", label="channels (scale on the right)")
+    axes.plot(middles, widths, label="channels (scale on the right)", **(line(1) | {"linestyle": ":"}))
     axes.set_ylim(min(widths) / 8, max(widths) * 3)
     axes.set_yticks(widths, labels=list(map(str, widths)))
     axes.minorticks_off()
@@ -105,7 +107,7 @@ def _draw_costs(axes: "Axes", summary: Summary, spans: list[_Span]) -> None:
         inside = [block["macs"] / GIGA for block in summary["blocks"] if block["stage"] == stage["name"]]
         heights = inside or [stage["macs"] / GIGA]
         cost = f"{scaled(stage['macs'], GIGA, decimals)} GMACs, {percent(stage['macs'] / summary['macs'])}"
-        axes.stairs(heights, span.edges, fill=True, ec=INK, lw=0.8, label=f"{name}: {cost}", **span.fill)
+        axes.stairs(heights, span.edges, fill=True, ec=ink(), lw=0.8, label=f"{name}: {cost}", **span.fill)
     axes.set_xlim(spans[0].edges[0], spans[-1].edges[-1])
     blocks = len(summary["blocks"])
     axes.set_xticks(range(0, blocks, -(-blocks // 16)))

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mvit_cli.report.figures import INK, picture
+from mvit_cli.report.figures import colours_of_shares, line, picture
+from mvit_cli.report.palette import ink_on
 
 MOST_NAMES = 40
 
@@ -22,17 +23,16 @@ def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
         return
     by_epoch = "epoch" in history[0]
     key = "epoch" if by_epoch else "strength"
-    kinds = dict.fromkeys(line.get("inputs", "training") for line in history)
+    kinds = dict.fromkeys(entry.get("inputs", "training") for entry in history)
     with picture(path, "training: loss and accuracy on validation", width=7, height=3) as figure:
         left, right = figure.subplots(1, 2)
         for number, kind in enumerate(kinds):
-            lines = [line for line in history if line.get("inputs", "training") == kind]
-            x = [line[key] for line in lines]
-            style: dict[str, Any] = {"color": INK, "linestyle": ("-", "--", ":")[number % 3], "marker": "."}
-            style["label"] = kind
-            losses = [line["train_loss" if by_epoch else "val_loss"] for line in lines]
+            entries = [entry for entry in history if entry.get("inputs", "training") == kind]
+            x = [entry[key] for entry in entries]
+            style = line(number) | {"label": kind}
+            losses = [entry["train_loss" if by_epoch else "val_loss"] for entry in entries]
             left.plot(x, [float("nan") if loss is None else loss for loss in losses], **style)
-            right.plot(x, [100 * line["val"] for line in lines], **style)
+            right.plot(x, [100 * entry["val"] for entry in entries], **style)
         left.set_title("loss, training" if by_epoch else "log loss, validation")
         right.set_title("top-1 or mean average precision, validation, %")
         for axes in (left, right):
@@ -50,11 +50,14 @@ def draw_confusion(counts: Sequence[Sequence[int]], labels: Sequence[str], path:
     Raises:
         MViTError: the file could not be written.
     """
+    from matplotlib.colors import to_hex
+
     side = min(10.0, 2.5 + 0.3 * len(labels))
     shares = [[count / max(sum(row), 1) for count in row] for row in counts]
     with picture(path, "validation: truth down, prediction across", width=side, height=side) as figure:
         axes = figure.subplots()
-        axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+        colours = colours_of_shares()
+        axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
         if len(labels) <= MOST_NAMES:
             axes.set_xticks(range(len(labels)), labels, rotation=90)
             axes.set_yticks(range(len(labels)), labels)
@@ -62,5 +65,5 @@ def draw_confusion(counts: Sequence[Sequence[int]], labels: Sequence[str], path:
             for y, row in enumerate(counts):
                 for x, count in enumerate(row):
                     if count:
-                        ink = "white" if shares[y][x] > 0.5 else INK
-                        axes.text(x, y, str(count), ha="center", va="center", color=ink)
+                        read = ink_on(to_hex(colours(shares[y][x])))
+                        axes.text(x, y, str(count), ha="center", va="center", color=read)
