@@ -55,18 +55,16 @@ def _style(ground: palette.Ground, lines: Sequence[str]) -> dict[Any, Any]:
 
 def ink() -> str:
     """The colour of text in the picture that is drawn."""
-    return _set("text.color")
+    from matplotlib import rcParams
+
+    return str(rcParams["text.color"])
 
 
 def paper() -> str:
     """The colour behind everything in the picture that is drawn."""
-    return _set("figure.facecolor")
-
-
-def _set(name: str) -> str:
     from matplotlib import rcParams
 
-    return str(rcParams[name])
+    return str(rcParams["figure.facecolor"])
 
 
 def colours_of_shares() -> "Colormap":

@@ -92,7 +92,6 @@ def _draw_times(axes: "Axes", result: ProfileResult) -> None:
     axes.set_xlim(0, 1.25 * max(ends))
     axes.set_xlabel("time (ms)")
     axes.set_title("time by stage and class of operators", loc="left")
-    axes.grid(axis="x")
 
 
 def _share(stage: StageCost, kinds: Sequence[OperatorClass]) -> float:
