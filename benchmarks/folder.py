@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from startup import children_cpu_s, commit, cpu_name
+from startup import children_cpu_s, commit, machine
 
 os.environ.setdefault("GOMP_SPINCOUNT", "30000")  # as the command line does
 
@@ -140,7 +140,7 @@ def main() -> None:
         "benchmark": "folder",
         "runs": options.runs,
         "load": os.getloadavg()[0],
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": machine(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "commit": commit(),
         "threads": torch.get_num_threads(),

@@ -22,7 +22,7 @@ from typing import Any
 
 import av
 import numpy as np
-from startup import commit, cpu_name
+from startup import commit, machine
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import attempt
@@ -242,7 +242,7 @@ def main() -> int:
         "memory": runs,
         "failures": wrong,
         "load": os.getloadavg()[0],
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": machine(),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("av", "decord2", "torch")},
         "commit": commit(),

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from peer_models import PEERS, Peer, importable, version_of
-from startup import commit, cpu_name
+from startup import commit, machine
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -183,7 +183,7 @@ def document(rows: list[dict[str, Any]], runs: int) -> dict[str, Any]:
         "benchmark": "peers",
         "runs": runs,
         "load": os.getloadavg()[0],
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": machine(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__}
         | {library: version_of(library) for library in libraries},
         "commit": commit(),

@@ -6,7 +6,6 @@ hardly changes when other programs run. Prints a table (Markdown) and one JSON d
 
 import argparse
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -15,7 +14,7 @@ import time
 from typing import Any
 
 import torch
-from startup import commit, cpu_name
+from startup import commit, machine
 
 from mvit_cli.arch import get_preset
 from mvit_cli.arch.summary import summarize_config
@@ -84,7 +83,7 @@ def main() -> None:
         print(f"{case}: done", file=sys.stderr)
     document = {
         "benchmark": "scaling",
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": machine(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "commit": commit(),
         "results": results,

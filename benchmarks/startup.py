@@ -79,7 +79,7 @@ def document(seconds: Samples, processor: Samples) -> dict[str, object]:
     return {
         "benchmark": "startup",
         "runs": len(seconds[BASE]),
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": machine(),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("typer", "rich", "torch")},
         "commit": commit(),
@@ -99,6 +99,14 @@ def cpu_name() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def machine() -> dict[str, object]:
+    """What results must say of where they come from; the flags tell which number formats have hardware."""
+    from mvit_cli.cli.environment import processor
+
+    told = processor()
+    return {"cpu": cpu_name(), "flags": told.get("flags"), "cores": os.cpu_count(), "system": platform.system()}
 
 
 def commit() -> str:

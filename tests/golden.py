@@ -9,13 +9,27 @@ from typing import Any
 import torch
 import yaml
 
+import mvit_cli
 from mvit_cli.arch.config import HALVE_SPACE, STRIDE_ONE, MViTConfig, adaptive_stride_kv
+from mvit_cli.model.mvit import MViT
 
 FOLDER = Path(__file__).parent / "data" / "goldens"
 sys.path.insert(0, str(FOLDER))
 import fill as fill  # noqa: E402  # given on
 
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
+
+
+def load_small(name: str, folder: Path) -> MViT:
+    """Through the file where it tells its strides, else through a configuration and `load_state_dict`."""
+    shape = golden(name)["input"]["shape"]
+    geometry: dict[str, Any] = {}
+    if "source_config" in golden(name):
+        geometry = {"frames": shape[2] if len(shape) == 5 else 1, "size": (shape[-2], shape[-1])}
+    path = write_checkpoint(name, folder)
+    if cfg_yaml(name):
+        return mvit_cli.load_model(None, weights=path, **geometry)
+    return mvit_cli.load_model(small_config(name), weights=path, **geometry)
 
 
 @cache

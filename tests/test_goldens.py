@@ -4,7 +4,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import golden
 import paper_network
@@ -28,20 +27,7 @@ FULL_SIZE_DEFAULT = {  # one of each code base and family; the others differ onl
     "tv_mvit_v1_b",
 }
 SMALL = golden.with_logits("small_")
-TELLS_STRIDES = [name for name in SMALL if golden.cfg_yaml(name)]
 FULL_SIZE = [name for name in golden.with_logits() if name not in SMALL]
-
-
-def load_small(name: str, folder: Path) -> MViT:
-    """Through the file where it tells its strides, else through a configuration and `load_state_dict`."""
-    shape = golden.golden(name)["input"]["shape"]
-    geometry: dict[str, Any] = {}
-    if "source_config" in golden.golden(name):
-        geometry = {"frames": shape[2] if len(shape) == 5 else 1, "size": (shape[-2], shape[-1])}
-    path = golden.write_checkpoint(name, folder)
-    if name in TELLS_STRIDES:
-        return mvit_cli.load_model(None, weights=path, **geometry)
-    return mvit_cli.load_model(golden.small_config(name), weights=path, **geometry)
 
 
 def largest_difference(model: MViT, name: str, logits: str, dtype: torch.dtype) -> float:
@@ -52,7 +38,7 @@ def largest_difference(model: MViT, name: str, logits: str, dtype: torch.dtype) 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_small_networks_equal_the_reference_in_both_precisions(name: str, tmp_path: Path) -> None:
-    model = load_small(name, tmp_path)
+    model = golden.load_small(name, tmp_path)
     assert largest_difference(model, name, "logits", torch.float32) <= FLOAT32
     assert largest_difference(model, name, "logits_f64", torch.float64) <= FLOAT64
 
@@ -79,7 +65,7 @@ def test_the_goldens_of_the_formulas_are_what_the_formulas_give() -> None:
 
 @pytest.mark.parametrize("name", [n for n in SMALL if "blocks" in golden.golden(n)])
 def test_every_block_equals_the_reference(name: str, tmp_path: Path) -> None:
-    model = load_small(name, tmp_path).double()
+    model = golden.load_small(name, tmp_path).double()
     outputs: list[torch.Tensor] = []
     for block in model.blocks:
         block.register_forward_hook(lambda _module, _args, output: outputs.append(output[0]))

@@ -36,7 +36,7 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "processor": _processor(),
+        "processor": processor(),
         "devices": _devices(),
         "caches": {name: str(path) for name, path in cache_dirs().items()},
         "variables": {
@@ -53,7 +53,8 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _processor() -> dict[str, Any]:
+def processor() -> dict[str, Any]:
+    """Which one this is, how many of its cores may be used and, on Linux, its name and the flags that matter here."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"machine": platform.machine(), "usable": usable, **_told_by_linux()}
 
