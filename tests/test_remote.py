@@ -450,9 +450,9 @@ def test_a_driver_that_is_missing_says_what_to_install(monkeypatch: pytest.Monke
         assert source.error is not None
         assert source.error.message == "s3:// needs s3fs, which is not installed"
         assert source.error.hint == "pip install s3fs"
-        monkeypatch.setattr(sys, "prefix", "/home/me/.local/share/pipx/venvs/mvit")
+        monkeypatch.setattr(sys, "prefix", "/Users/me/.local/share/pipx/venvs/mvit")
         assert drivers.how_to_install("s3fs") == "pipx inject mvit s3fs"
-        monkeypatch.setattr(sys, "prefix", "/home/me/.local/share/uv/tools/mvit")
+        monkeypatch.setattr(sys, "prefix", "/Users/me/.local/share/uv/tools/mvit")
         assert drivers.how_to_install("s3fs") == "uv tool install --with s3fs mvit"
     finally:
         drivers._why_not.cache_clear()
