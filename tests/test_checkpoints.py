@@ -41,7 +41,7 @@ def test_every_layout_becomes_the_canonical_one(name: str) -> None:
         *("patch_embed", "norm_stem", "norm", "head"),
     }
     inside = {key.split(".", 2)[2].split(".")[0] for key in canonical if key.startswith("blocks.")}
-    assert inside <= {"norm1", "norm2", "attn", "mlp", "proj"}
+    assert inside <= {"norm1", "norm2", "attn", "mlp", "proj", "fuse"}
 
 
 @pytest.mark.parametrize("name", [n for n in golden.NAMES if not n.startswith("small_") and golden.cfg_yaml(n)])

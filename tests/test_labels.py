@@ -42,6 +42,19 @@ def write(folder: Path, content: str | bytes) -> Path:
         "c000 a b\nc001 c\n",
         "n01440764 a b\nn01443537 c\n",
         "# classes\na b\nc\n",
+        "a b,0\nc,1\n",
+        "c 1\na b 0\n",
+        "a b\t0\nc\t1\n",
+        "- a b\n- c\n",
+        "# mine\nnames:\n- 'a b'\n- c\n",
+        "nc: 2\nnames: ['a b', 'c']\n",
+        "'a b'\n'c'\n",
+        '{"id": 1, "name": "c"}\n{"id": 0, "name": "a b"}\n',
+        json.dumps({"label2id": {"c": 1, "a b": 0}}),
+        json.dumps({"class_to_idx": {"c": 1, "a b": 0}}),
+        json.dumps({"idx_to_class": {"1": "c", "0": "a b"}}),
+        json.dumps({"dataset_meta": {"classes": ["a b", "c"]}}),
+        json.dumps({"a b": 0.0, "c": 1.0}),
         "a b\r\nc\r\n".encode("utf-16"),
         "a b\nc\n".encode("utf-8-sig"),
     ],
@@ -51,7 +64,16 @@ def test_every_form_gives_the_names_in_the_order_of_the_outputs(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    "content", ['{"1": "a b", "2": "c"}', '{"a b": 1, "c": 2}', "2 c\n1 a b\n", "id,name\n1,a b\n2,c\n"]
+    "content",
+    [
+        '{"1": "a b", "2": "c"}',
+        '{"a b": 1, "c": 2}',
+        "2 c\n1 a b\n",
+        "id,name\n1,a b\n2,c\n",
+        "a b 1\nc 2\n",
+        'item {\n  name: "a b"\n  id: 1\n}\nitem {\n  name: "/m/01"\n  id: 2\n  display_name: "c"\n}\n',
+        "item{id: 2 name: 'c'} item{id: 1 name: 'a b'}",
+    ],
 )
 def test_numbers_from_one_on_are_taken_where_complete_and_said(tmp_path: Path, content: str) -> None:
     names, note = read_label_list(write(tmp_path, content))
@@ -63,6 +85,15 @@ def test_names_with_commas_and_quotes_stay_whole(tmp_path: Path) -> None:
     text = 'id,name\n0,"tench, Tinca tinca"\n1,"the ""big"" one"\n'
     assert read_label_list(write(tmp_path, text)).names == ("tench, Tinca tinca", 'the "big" one')
     assert read_label_list(write(tmp_path, "a\u2028b\nc\n")).names == ("a\u2028b", "c")
+
+
+def test_words_of_yaml_are_names(tmp_path: Path) -> None:
+    assert read_label_list(write(tmp_path, "names: [yes, no, 1.5, null]\n")).names == ("yes", "no", "1.5", "null")
+
+
+@pytest.mark.parametrize("text", ["gate 0\ngate 1\n", "step 3\nstep 4\n", "room 101\nhall\n"])
+def test_names_that_end_with_a_number_are_names(tmp_path: Path, text: str) -> None:
+    assert read_label_list(write(tmp_path, text)).names == tuple(text.splitlines())
 
 
 def test_names_that_begin_with_a_number_are_names(tmp_path: Path) -> None:
@@ -85,6 +116,18 @@ def test_the_lists_of_the_package_come_back_from_every_form(tmp_path: Path, name
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
+        ("caf\xe9\nb\n".encode("latin-1"), r"line 1 is not in UTF-8 \(byte 0xe9\)"),
+        ("a\nb\n".encode("utf-16-le"), "zero bytes"),
+        (b"PK\x03\x04\x14\0\0\0", "zero bytes"),
+        ("{0: 'cat', 1: 'dog'}", "Python's notation"),
+        ("['cat', 'dog']", "Python's notation"),
+        ("<!DOCTYPE html><html></html>\n", "an HTML page"),
+        ("version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        ('item {\n  name: "bend"\n  id: 1\n}\nitem {\n  name: "crouch"\n  id: 3\n}\n', "index 2 is missing"),
+        ("names:\n  0: a\n  0: b\n", "stands there twice"),
+        ("names: [a, b\n", "is not YAML"),
+        ("names: &a [*a]\n", "is not YAML"),
+        ("a\n\nb\n", "line 2 is empty"),
         ("1: bend\n3: crouch\n", "index 2 is missing"),
         ("id,name\n0,a\nx,b\n", "line 3 has no number"),
         ('{"a": 0, "a": 1}', "stands there twice"),
@@ -96,8 +139,9 @@ def test_the_lists_of_the_package_come_back_from_every_form(tmp_path: Path, name
     ],
 )
 def test_what_is_not_complete_or_too_much_is_refused(tmp_path: Path, content: str | bytes, reason: str) -> None:
-    with pytest.raises(CheckpointError, match=reason):
+    with pytest.raises(CheckpointError, match=reason) as caught:
         read_label_list(write(tmp_path, content))
+    assert caught.value.hint
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="a device of Unix")

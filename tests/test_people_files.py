@@ -1,5 +1,8 @@
 """Files as people's training scripts leave them: other classifiers, wrappers around the network, things beside it."""
 
+import pickle
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,6 +133,7 @@ NESTINGS: dict[str, Callable[[State], object]] = {
     ),
     "DeepSpeed": lambda s: {"module": {f"module.{key}": t for key, t in s.items()}, "ds_config": {"x": 1}},
     "a list of networks": lambda s: {"epoch": 3, "nets": [s]},
+    "a pair": lambda s: (s, {"epoch": 3}),
     "wrappers inside names": lambda s: {
         "model": {key.replace(".attn.", ".attn._checkpoint_wrapped_module."): t for key, t in s.items()}
     },
@@ -161,6 +165,37 @@ def test_what_is_named_by_mistake_is_named_for_what_it_is(content: bytes, told: 
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=f"{told}, not a checkpoint"):
         read_checkpoint(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a.npy", "b.npy"], r"a file of numpy arrays \(.npz\)"),
+        (["m/archive_format", "m/models/model.json"], r"an exported program \(.pt2\)"),
+        (["run/best.pth", "run/log.txt"], "a zip archive with best.pth in it"),
+        (["log.txt"], "a zip archive, not"),
+    ],
+)
+def test_an_archive_that_is_no_checkpoint_is_named(names: list[str], told: str, tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    with pytest.raises(CheckpointError, match=told) as caught:
+        read_checkpoint(path)
+    assert caught.value.hint
+
+
+def test_numpy_arrays_and_old_modules_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    path.write_bytes(pickle.dumps({"head.weight": torch.ones(2, 2).numpy()}))
+    with pytest.raises(CheckpointError, match="holds numpy arrays, not tensors"):
+        read_checkpoint(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch cannot find the source of a class that is defined in a test
+        torch.save({"model": torch.nn.Linear(2, 2)}, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(CheckpointError, match=r"an object of the class torch\.nn\.modules\.linear\.Linear"):
+        read_checkpoint(path)
 
 
 def test_a_tensor_alone_is_called_one(tmp_path: Path) -> None:

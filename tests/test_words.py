@@ -187,6 +187,13 @@ def test_a_configuration_of_mmengine_is_heard_in_every_form(form: str) -> None:
     assert bool(found.missing) == (form == "references")
 
 
+def test_names_of_another_number_of_classes_are_told_and_not_taken() -> None:
+    meta = {"cfg": META, "dataset_meta": {"classes": ["a", "b", "c"]}}
+    found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": meta}), 10, 16)
+    assert found.labels is None
+    assert found.unfit == "the file's meta names 3 classes, its network tells 10 apart"
+
+
 def test_an_expression_is_not_guessed() -> None:
     found = heard(RAW)
     assert (found.sampling, found.views) == (None, Views(5, 1))

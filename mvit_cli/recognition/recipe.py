@@ -44,7 +44,7 @@ class Recipe:
     Attributes:
         labels: class names in the order of the outputs; None where nobody names them.
         stills: whether a still image may stand for a video of equal frames.
-        assumed: one sentence on what was taken for granted; empty where a card says all of it.
+        assumed: a sentence on what was taken for granted, or said for another network; empty where a card says all.
         windows: how a video is cut, each part to be recognised by itself; None: it is recognised whole.
         activation: what makes scores of the network's outputs; sigmoid's are independent of each other.
         origins: who says each part: sampling, statistics, channels, resizing, views, activation, labels.
@@ -171,7 +171,7 @@ def assumed_recipe(
         transform=transform,
         views=said.views or base.views,
         labels=said.labels or base.labels,
-        assumed=_sentence([part for part, is_assumed in assumed.items() if is_assumed], card, said.missing),
+        assumed="; ".join(filter(None, (said.unfit, _sentence(_taken(assumed), card, said.missing)))),
         activation=_activation(said, config.num_classes),
         origins=_origins(said, card, {"sampling": sampling is not base.sampling, "resizing": bool(resizing)}),
     )
@@ -195,6 +195,10 @@ def _activation(said: Said, num_classes: int) -> Activation:
             "call the model from Python (mvit_cli.load_model), which gives the output itself",
         )
     return said.activation or ("sigmoid" if num_classes == 1 else "softmax")
+
+
+def _taken(assumed: Mapping[str, bool]) -> list[str]:
+    return [part for part, is_assumed in assumed.items() if is_assumed]
 
 
 def _sentence(parts: list[str], card: Card | None, missing: str) -> str:

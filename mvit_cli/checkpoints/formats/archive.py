@@ -104,7 +104,7 @@ def _zipped(path: Path, file: IO[bytes]) -> TorchFile:
             raise PickleError("packed in a way that torch never does")
         pickles = [entry for entry in entries if entry.filename.rpartition("/")[2] == "data.pkl"]
         if not pickles:
-            raise PickleError("a zip file without data.pkl")
+            raise CheckpointError(f"{path}: {_other_archive(names)}, not a checkpoint", _SAVE_AS_SAFETENSORS)
         prefix = pickles[0].filename.removesuffix("data.pkl")
         _refuse_big_endian(path, archive, prefix, names)
         with archive.open(pickles[0]) as content:
@@ -115,6 +115,16 @@ def _zipped(path: Path, file: IO[bytes]) -> TorchFile:
             if entry.filename.startswith(prefix + "data/")
         }
     return TorchFile(path, held, places)
+
+
+def _other_archive(names: set[str]) -> str:
+    """What a zip file is that torch's `save` did not write."""
+    if names and all(name.endswith(".npy") for name in names):
+        return "a file of numpy arrays (.npz)"
+    if "archive_format" in names:
+        return "an exported program (.pt2)"
+    inside = sorted(name for name in names if name.endswith((".pth", ".pyth", ".pt", ".ckpt", ".safetensors")))
+    return f"a zip archive with {inside[0][:80]} in it" if inside else "a zip archive"
 
 
 def _refuse_big_endian(path: Path, archive: zipfile.ZipFile, prefix: str, names: set[str]) -> None:

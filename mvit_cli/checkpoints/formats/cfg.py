@@ -145,7 +145,7 @@ def _count(value: Any) -> int | None:
     if value is None:
         return None
     if type(value) is not int or not 1 <= value <= MAX_COUNT:
-        raise ValueError(f"a {type(value).__name__} where a number from 1 to {MAX_COUNT} is needed")
+        raise ValueError(f"{str(value)[:40]!r} where a number from 1 to {MAX_COUNT} is needed")
     return value
 
 

@@ -62,6 +62,8 @@ def choose_network(content: Any, tensor_types: tuple[type, ...], weights_key: st
     Raises:
         CheckpointError: there is none, or there are several and nothing tells which is meant.
     """
+    if isinstance(content, list | tuple) and len(content) <= MAX_LISTED:
+        content = dict(enumerate(content))
     found = {network.name: network for network in _networks(content, tensor_types)}
     if weights_key is not None:
         return _called(weights_key, found)
@@ -202,6 +204,8 @@ def _any_tensors(content: Any, tensor_types: tuple[type, ...]) -> dict[str, Any]
         tensors = {str(key): each for key, each in entries if isinstance(each, tensor_types)}
         if tensors:
             return _unwrapped(tensors)
+    if any("numpy" in str(getattr(value, "name", "")) for value in content.values()):
+        raise CheckpointError("holds numpy arrays, not tensors", "save them with safetensors.numpy.save_file")
     objects = [place for place in places if not isinstance(place, dict)]
     if objects:
         raise CheckpointError(f"refused: it holds an object of {_class(objects[0])}, not a state dict", way_out)

@@ -185,5 +185,6 @@ def _thw(shape: tuple[int, ...]) -> THW:
 
 def _need(shapes: Shapes, key: str) -> tuple[int, ...]:
     if key not in shapes:
-        raise CheckpointError(f"the file has no {key}", "it may be pre-training weights without a classifier")
+        hint = "it may be pre-training weights without a classifier" if key.startswith("head") else "it is incomplete"
+        raise CheckpointError(f"the file has no {key}", hint)
     return shapes[key]

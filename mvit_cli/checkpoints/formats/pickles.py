@@ -168,7 +168,13 @@ class _Machine:
         self.call(kind, arguments)
 
     def storage(self, told: Any) -> None:
-        """The storage that a persistent identity names: `("storage", kind, key, place, count)`."""
+        """The storage that a persistent identity names: `("storage", kind, key, place, count)`.
+
+        Files older than torch 1.6 name the classes of modules so too, with their source.
+        """
+        if isinstance(told, tuple) and len(told) > 1 and told[0] == "module" and isinstance(told[1], Inert):
+            self.push(told[1])
+            return
         if not isinstance(told, tuple) or len(told) < 5 or told[0] != "storage" or not isinstance(told[1], Inert):
             raise PickleError("a reference to something outside that is no storage")
         if len(told) > 5 and told[5] is not None:

@@ -113,7 +113,8 @@ def _read(path: Path, weights_key: str | None, *, with_numbers: bool) -> Checkpo
     except (CheckpointError, PickleError) as error:
         raise CheckpointError(f"{path}: {error}", getattr(error, "hint", "download it again")) from error
     tensors = found.numbers(network.tensors) if with_numbers else cast("dict[str, Tensor]", shapes)
-    beside = {key: value for key, value in found.content.items() if key in BESIDE} if not found.metadata else {}
+    held = found.content if isinstance(found.content, dict) and not found.metadata else {}
+    beside = {key: value for key, value in held.items() if key in BESIDE}
     cfg = found.metadata.get(CFG_KEY, beside.pop("cfg", None))
     return Checkpoint(path, tensors, _cfg_text(cfg), found.metadata, beside, network.notes)
 

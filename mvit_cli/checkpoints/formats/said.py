@@ -38,7 +38,8 @@ def said_by(checkpoint: Checkpoint, num_classes: int, frames: int) -> Said:
     if text and not said.places:
         said = _from_timm(text, place, num_classes)
     if said.labels is not None and len(said.labels) != num_classes:
-        said = replace(said, labels=None)
+        told = f"{said.places['labels']} names {len(said.labels)} classes, its network tells {num_classes} apart"
+        return replace(said, labels=None, unfit=told)
     return said
 
 

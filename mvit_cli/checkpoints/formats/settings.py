@@ -13,8 +13,11 @@ MAX_LETTERS = 1 << 17
 MAX_ITEMS, MAX_DEPTH, MAX_ALIASES, MAX_SCALAR = 20_000, 24, 64, 8192
 
 
-def read_yaml(text: str, what: str) -> Any:
+def read_yaml(text: str, what: str, *, words_only: bool = False) -> Any:
     """The value of a YAML text; aliases stand for one object, so that nothing grows.
+
+    Args:
+        words_only: numbers, dates, `yes` and `no` stay text; a key may stand there once only.
 
     Raises:
         CheckpointError: it is not YAML, or larger than any configuration.
@@ -23,7 +26,7 @@ def read_yaml(text: str, what: str) -> Any:
 
     if len(text) > MAX_LETTERS:
         raise _too_much(what, f"{len(text):,} letters")
-    loader = _loader()
+    loader = _words_loader() if words_only else _loader()
     try:
         depth = aliases = 0
         for items, event in enumerate(yaml.parse(text, Loader=loader)):
@@ -36,7 +39,8 @@ def read_yaml(text: str, what: str) -> Any:
                 raise _too_much(what, "merged mappings, which no configuration of MViT has")
         return yaml.load(text, Loader=loader)  # a SafeLoader either way
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
-        raise CheckpointError(f"{what} is not YAML ({type(error).__name__})", "name a --preset") from error
+        told = getattr(error, "problem", None) or type(error).__name__
+        raise CheckpointError(f"{what} is not YAML ({told[:160]})", "name a --preset") from error
 
 
 def _loader() -> Any:
@@ -56,6 +60,20 @@ def _loader() -> Any:
 
     for kind in ("tuple", "unicode", "str", "dict", "list", "object/new:", "object:"):
         Loader.add_multi_constructor(f"tag:yaml.org,2002:python/{kind}", marked)
+    return Loader
+
+
+def _words_loader() -> Any:
+    import yaml
+
+    class Loader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[misc]
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if len(set(names)) < len(names):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise yaml.constructor.ConstructorError(problem=f"the key {twice[:80]!r} stands there twice")
+            return super().construct_mapping(node, deep)
+
     return Loader
 
 

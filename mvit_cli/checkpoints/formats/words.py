@@ -36,6 +36,7 @@ class Said:
         other_classes: the classifier is another than that of the card which the file was made from.
         places: name of a part -> where it stands.
         missing: what the file says elsewhere, in other files; empty if nothing.
+        unfit: what it says that is of another network, and is not taken; empty if nothing.
     """
 
     sampling: Sampling | None = None
@@ -48,6 +49,7 @@ class Said:
     other_classes: bool = False
     places: Mapping[str, str] = field(default_factory=dict)
     missing: str = ""
+    unfit: str = ""
 
 
 def placed(place: str, missing: str = "", **parts: Any) -> Said:

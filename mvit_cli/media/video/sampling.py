@@ -124,7 +124,7 @@ def _clip(size: int, fps: float, sampling: Sampling, num_clips: int) -> "NDArray
     else:
         starts = [number * math.floor(room / (num_clips - 1)) for number in range(num_clips)]
     if sampling.past_end:
-        return np.asarray(starts)[:, None] + np.linspace(0, span - 1, sampling.frames)
+        return np.asarray(starts)[:, None] + np.floor(np.linspace(0, span - 1, sampling.frames))
     return np.stack([_linspace32(start, start + span - 1, sampling.frames) for start in starts])
 
 
