@@ -228,6 +228,18 @@ def test_headers_that_claim_much_or_lead_back_end(tmp_path: Path) -> None:
         assert found[-1][1]
 
 
+@pytest.mark.timeout(60)  # where a header's length squared counts it takes minutes
+def test_numbers_without_end_and_files_with_holes(tmp_path: Path) -> None:
+    number = tarfile.TarInfo("a.mp4")
+    number.type, number.size = tarfile.XHDTYPE, 1 << 19
+    holes = tarfile.TarInfo("b.mp4")
+    holes.type = tarfile.GNUTYPE_SPARSE
+    (tmp_path / "number.tar").write_bytes(number.tobuf() + b"1" * (1 << 19) + bytes(1024))
+    (tmp_path / "holes.tar").write_bytes(holes.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    assert listed(str(tmp_path / "number.tar"))[-1][1]
+    assert listed(str(tmp_path / "holes.tar")) == [(f"{tmp_path}/holes.tar::b.mp4", "a file with holes in a tar")]
+
+
 def test_a_tar_is_listed_as_it_is_read_and_holds_no_member(tmp_path: Path) -> None:
     path = tar_of(tmp_path / "a.tar", {f"{number:06}.mp4": b"x" for number in range(300)})
     asked = []

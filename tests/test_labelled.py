@@ -99,3 +99,15 @@ def test_a_list_that_is_not_there_or_no_utf8(tmp_path: Path) -> None:
         read_labelled(tmp_path / "latin.csv")
     with pytest.raises(MViTError, match="has no folders"):
         read_labelled(tmp_path)
+
+
+def test_clips_of_a_list_may_lie_behind_addresses_and_in_archives(tmp_path: Path) -> None:
+    (tmp_path / "clips.csv").write_text(
+        "path,label\nhttps://user:hunter2@host/a.mp4?sig=hunter2,one\ns.tar::a.mp4,one\ns3://b/a.mp4,two\n"
+    )
+    first, second, third = read_labelled(tmp_path / "clips.csv").clips
+    assert (first.path, first.source.path) == ("https://host/a.mp4?sig=...",) * 2
+    assert first.source.address == "https://user:hunter2@host/a.mp4?sig=hunter2"
+    assert "hunter2" not in repr(first)
+    assert second.source.path == str(tmp_path / "s.tar::a.mp4")
+    assert (third.source.path, third.source.address) == ("s3://b/a.mp4", None)

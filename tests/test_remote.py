@@ -386,7 +386,13 @@ def test_the_first_member_is_there_before_the_archive_was_read(server: RangeServ
     assert next(found).path.endswith("::0.mp4")
     assert len(server.requests) <= 2
     assert sum(1 for _ in found) == 7
-    server.files = {"/s.tar": server.files["/s.tar"][:1_000_000]}
+    broken = bytearray(server.files["/s.tar"])
+    broken[300_544 : 300_544 + 512] = b"\xff" * 512  # the second header
+    server.files = {"/s.tar": bytes(broken)}
+    _, said = iter_sources([server.url("/s.tar")])
+    assert said.error is not None
+    assert said.error.message == "the archive is damaged at byte 300,544; no member was found behind that"
+    server.files = {"/s.tar": bytes(broken[:300_000])}
     *_, cut, said = iter_sources([server.url("/s.tar")])
     assert cut.error is None
     assert said.error is not None
@@ -450,9 +456,9 @@ def test_a_driver_that_is_missing_says_what_to_install(monkeypatch: pytest.Monke
         assert source.error is not None
         assert source.error.message == "s3:// needs s3fs, which is not installed"
         assert source.error.hint == "pip install s3fs"
-        monkeypatch.setattr(sys, "prefix", "/Users/me/.local/share/pipx/venvs/mvit")
+        monkeypatch.setattr(sys, "prefix", "/opt/pipx/venvs/mvit")
         assert drivers.how_to_install("s3fs") == "pipx inject mvit s3fs"
-        monkeypatch.setattr(sys, "prefix", "/Users/me/.local/share/uv/tools/mvit")
+        monkeypatch.setattr(sys, "prefix", "/opt/uv/tools/mvit")
         assert drivers.how_to_install("s3fs") == "uv tool install --with s3fs mvit"
     finally:
         drivers._why_not.cache_clear()

@@ -14,7 +14,15 @@ Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How 
 
 LIBRARIES = ("torch", "torchvision", "av", "decord", "pillow", "numpy", "safetensors", "huggingface-hub", "matplotlib")
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "sve", "bf16")
-SWITCHES = ("MVIT_OFFLINE", "HF_HUB_OFFLINE", "HF_HOME", "HF_ENDPOINT", "TORCH_HOME", "OMP_NUM_THREADS")
+SWITCHES = (
+    "MVIT_OFFLINE",
+    "HF_HUB_OFFLINE",
+    "HF_HOME",
+    "HF_ENDPOINT",
+    "TORCH_HOME",
+    "MVIT_PRIVATE_HOSTS",
+    "OMP_NUM_THREADS",
+)
 """Variables that change what mvit does; of none that may hold a secret more is told than that it is set."""
 
 

@@ -63,6 +63,9 @@ class Place:
             MViTError: in no folder, not writable, or another run writes to it.
         """
         path = self.path
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path.as_posix()) and not path.parent.is_dir():
+            hint = "name a file here (--shard I/N one for each part) and copy it when it is whole, as with `aws s3 cp`"
+            raise UsageError(f"{self}: what is written goes to files of this machine, not to addresses", hint)
         if path.is_dir():
             raise UsageError(f"{self} is a folder", f"name a file in it: {path / EXAMPLES[self.kind]}")
         if not path.parent.is_dir():

@@ -11,7 +11,8 @@ Inputs = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT...",
-        help="Video or image, folder, quoted glob, @list.txt (a path per line), or - (paths on standard input).",
+        help="Video or image, folder, quoted glob, shard.tar or .zip, https://... or s3://..., "
+        "@list.txt (a path per line), or - (paths on standard input).",
         show_default=False,
     ),
 ]

@@ -4,6 +4,7 @@ What is written to a disk never has a member's name; names that lead outside are
 """
 
 import io
+import re
 import tarfile
 import zipfile
 import zlib
@@ -23,6 +24,7 @@ MARK = "::"
 MAX_HEADER_BYTES = 1 << 20
 MAX_DIRECTORY_BYTES = 32 << 20
 BLOCK_BYTES = 512
+DIGITS = re.compile(rb"[0-9]{256}")
 # Between two members that can be read, where a header is damaged.
 MAX_DAMAGE_BYTES = 1 << 30
 # What grows more than this is no video: compressed pictures hardly do.
@@ -145,7 +147,11 @@ class _Headers(io.RawIOBase):
     def read(self, size: int | None = -1) -> bytes:
         if size is None or not 0 <= size <= MAX_HEADER_BYTES:
             raise tarfile.ReadError("a header of more than 1 MiB")
-        return self._stream.read(size)
+        data = self._stream.read(size)
+        # Python before 3.11.10 looks for numbers in a header for as long as its length squared (CVE-2024-6232).
+        if size > BLOCK_BYTES and DIGITS.search(data):
+            raise tarfile.ReadError("a header with a number of 256 digits")
+        return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._stream.seek(offset, whence)

@@ -46,8 +46,7 @@ def of_address(name: str, *, globs: bool) -> Iterator[Elsewhere]:
 
     if split(name):
         for one in numbered(name):
-            archive, member = split(one) or (one, "")
-            yield _called(archive, why_no_driver(scheme_of(name)), MARK + member)
+            yield _called(one, why_no_driver(scheme_of(name)))
         return
     for place in places(name, globs=globs):
         if place.error is None and is_archive(place.address):
@@ -56,10 +55,18 @@ def of_address(name: str, *, globs: bool) -> Iterator[Elsewhere]:
             yield _called(place.address, place.error or why_no_archive(place.address))
 
 
-def _called(address: str, error: MediaError | None, member: str = "") -> Elsewhere:
-    """An address under the name that may be shown."""
-    path = shown(address)
-    return Elsewhere(path + member, error, None if path == address else address + member)
+def named(name: str) -> tuple[str, str | None]:
+    """What an address, or a member of an archive behind it, is called in rows; and itself where that is another."""
+    if not scheme_of(name):
+        return name, None
+    archive, member = split(name) or (name, "")
+    path = shown(archive) + (MARK + member if member else "")
+    return path, None if path == name else name
+
+
+def _called(address: str, error: MediaError | None) -> Elsewhere:
+    path, real = named(address)
+    return Elsewhere(path, error, real)
 
 
 def _in_far_archive(address: str) -> Iterator[Elsewhere]:

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mvit_cli.addresses import local_path, scheme_of
 from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.media.elsewhere import named
 from mvit_cli.media.sources import Source, iter_sources
 from mvit_cli.media.suffixes import MEDIA_SUFFIXES
 
@@ -37,6 +39,7 @@ class LabelledClip:
 
     Attributes:
         path: the file; of a list, relative paths start where the list lies.
+        address: what is opened where `path` may not say all of it.
         labels: one, or several.
         part: where the data puts it; None: nowhere.
         group: what it was cut from, where the data says so.
@@ -51,12 +54,14 @@ class LabelledClip:
     start_s: float | None = None
     end_s: float | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    address: str | None = field(default=None, repr=False)
 
     @property
     def source(self) -> Source:
         """The clip as an input."""
         whole = self.start_s is None and self.end_s is None
-        return Source(self.path, part=None if whole else (self.start_s or 0.0, self.end_s))
+        part = None if whole else (self.start_s or 0.0, self.end_s)
+        return Source(self.path, part=part, address=self.address)
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,10 @@ def _listed(path: Path, number: int, row: Mapping[str, Any]) -> LabelledClip:
                 "a list has columns path and label, and may have split, group, start_s, end_s",
             )
     name = str(row["path"])
-    if not os.path.isabs(name) and "://" not in name:
+    address = None
+    if scheme_of(name):
+        name, address = named(local_path(name) or name)
+    elif not os.path.isabs(name):
         name = os.path.join(path.parent, name)
     start_s, end_s = (_seconds(where, column, row.get(column)) for column in ("start_s", "end_s"))
     if end_s is not None and end_s <= (start_s or 0.0):
@@ -183,7 +191,7 @@ def _listed(path: Path, number: int, row: Mapping[str, Any]) -> LabelledClip:
     known = ("path", "label", "split", "start_s", "end_s")
     columns = {key: str(value) for key, value in row.items() if key not in known and value is not None}
     labels, part, group = _labels(where, row["label"]), _part(where, row.get("split")), columns.get("group") or None
-    return LabelledClip(name, labels, part, group, start_s, end_s, columns)
+    return LabelledClip(name, labels, part, group, start_s, end_s, columns, address)
 
 
 def _labels(where: str, value: Any) -> tuple[str, ...]:

@@ -50,6 +50,11 @@ CREDENTIALS = {
 }
 
 
+def tries_again(scheme: str) -> bool:
+    """Whether a driver does so itself, with waits of its own."""
+    return FAMILY.get(scheme, scheme) in ("s3", "gs", "az", "hf")
+
+
 def variables_for(path: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What a process that opens a file gets of the environment; of a file of this machine nothing."""
     scheme = scheme_of(path)

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 
 from mvit_cli.addresses import scheme_of
 from mvit_cli.media.content import PIECE_BYTES, Content, ReadAt, check_copy_size, copied
-from mvit_cli.media.remote.drivers import WEB, driver, explained, why_no_driver
+from mvit_cli.media.remote.drivers import WEB, driver, explained, tries_again, why_no_driver
 from mvit_cli.media.remote.http import HttpFile
-from mvit_cli.media.remote.patience import Patience
+from mvit_cli.media.remote.patience import ATTEMPTS, Patience
 
 BLOCK_BYTES = 1 << 18
 MOST_BLOCKS = 128
@@ -83,7 +83,7 @@ def tried(patience: Patience, action: Callable[[], T], address: str) -> T:
         except Exception as error:
             raise explained(error, address) from None
 
-    return patience.tried(once)
+    return patience.tried(once, attempts=1 if tries_again(scheme_of(address)) else ATTEMPTS)
 
 
 def by_blocks(name: str, size: int, first: bytes, read_at: ReadAt) -> Content:
@@ -94,12 +94,12 @@ def by_blocks(name: str, size: int, first: bytes, read_at: ReadAt) -> Content:
     """
     from fsspec.caching import BlockCache
 
-    def fetch(start: int, end: int) -> bytes:
-        end = min(end, size)
-        return first[:end] if start == 0 and end <= len(first) else read_at(start, end - start)
+    def in_one(start: int, count: int) -> bytes:
+        have = first[start : start + count]
+        return have + read_at(start + len(have), count - len(have)) if len(have) < count else have
 
-    blocks = BlockCache(BLOCK_BYTES, fetch, size, MOST_BLOCKS)
-    return Content(name, size, lambda start, count: blocks._fetch(start, start + count), is_far=True, in_one=read_at)
+    blocks = BlockCache(BLOCK_BYTES, lambda start, end: in_one(start, min(end, size) - start), size, MOST_BLOCKS)
+    return Content(name, size, lambda start, count: blocks._fetch(start, start + count), is_far=True, in_one=in_one)
 
 
 def check_far(content: Content) -> None:

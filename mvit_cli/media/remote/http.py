@@ -62,7 +62,7 @@ class HttpFile:
 
         def ask() -> bytes | None:
             response = self._answer({"Range": f"bytes=0-{count - 1}"})
-            said = re.fullmatch(r"bytes (?:0-\d+|\*)/(\d+)", response.getheader("Content-Range", ""))
+            said = re.fullmatch(r"bytes (?:0-\d+|\*)/(\d{1,15})", response.getheader("Content-Range", ""))
             self._version = _version(response)
             if response.getheader("Content-Type", "").partition(";")[0].strip().lower() in PAGES:
                 self.close()

@@ -58,11 +58,12 @@ class Patience:
             raise MediaError("timeout", text, "give it more time with --timeout")
         return min(most_s, left)
 
-    def tried(self, action: Callable[[], T], progress: Callable[[], int] = lambda: 0) -> T:
+    def tried(self, action: Callable[[], T], progress: Callable[[], int] = lambda: 0, attempts: int = ATTEMPTS) -> T:
         """What `action` gives, which only reads, and goes on where it stopped.
 
         Args:
             progress: grows with what has been got.
+            attempts: in a row.
 
         Raises:
             MediaError: it failed for good.
@@ -79,12 +80,13 @@ class Patience:
             if progress() > got:
                 failed, wait_s, got = 0, FIRST_WAIT_S, progress()
             failed += 1
-            if failed == ATTEMPTS:
+            if failed == attempts:
                 break
             time.sleep(self.left_s(max(min(asked_s, LONGEST_WAIT_S), wait_s * random.uniform(0.5, 1.5))))
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         kind = "timeout" if reason.startswith("no answer") else "not_found"
-        raise MediaError(kind, f"{reason} (tried {ATTEMPTS} times)", LATER)
+        tried = "" if attempts == 1 else f" (tried {attempts} times)"
+        raise MediaError(kind, f"{reason}{tried}", LATER)
 
 
 def _reason(error: OSError) -> str:
