@@ -213,6 +213,7 @@ def test_a_run_resumed_and_its_rows_judged_afterwards_are_the_same(
     shown = read_page(page)
     assert "this is pan right, say its labels" in shown.text
     assert "How right it is" in [title.text for title in shown.all("h2")]
+    assert {"top-1", "top-5"} <= {name.text for name in shown.all("th") if name.attributes.get("scope") == "row"}
     assert len(shown.all("th", "input")) == 3  # two wrong ones, and the one that failed
 
     lines = rows.read_bytes().splitlines(keepends=True)

@@ -5,6 +5,8 @@ import hashlib
 import io
 import os
 import re
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
@@ -145,6 +147,14 @@ class TestWhole:
         assert all(table.all("thead") for table in page.all("table"))
         ids = [element.attributes["id"] for element in page.all("*") if "id" in element.attributes]
         assert len(ids) == len(set(ids))
+
+
+def test_a_page_that_is_not_wanted_loads_no_templates() -> None:
+    code = (
+        "import sys, mvit_cli.cli.main, mvit_cli.cli.predict, mvit_cli.report.predict.page.writer; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"jinja2", "markupsafe", "torch"} & set(done.stdout.split())
 
 
 class TestTrue:

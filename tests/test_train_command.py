@@ -258,7 +258,7 @@ def test_parts_of_one_file_are_clips_of_their_own(train: Train, tmp_path: Path) 
 def test_the_page_has_the_figures_and_the_pictures(train: Train, tmp_path: Path) -> None:
     result = train(few(tmp_path / "data"))
     page = read_page(tmp_path / "mine" / "report.html")
-    assert [title.text for title in page.all("h1")] == ["mine.safetensors"]
+    assert [title.text for title in page.all("h1")] == ["3 classes: bounce, spin, swing"]
     (first, *_) = (row for row in page.all("tr") if row.all("th") and row.all("th")[0].text == "val")
     assert f"{100 * result['metrics']['val']['top1']:.1f}" in [cell.text for cell in first.all("td")]
     sources = [image.attributes["src"] or "" for image in page.all("img")]

@@ -10,6 +10,7 @@ from mvit_cli.report.predict.writers import encoded
 from mvit_cli.report.train.result import lines_of, notes_of, trained_table
 from mvit_cli.trained import Trained
 
+MOST_NAMED = 6
 PICTURES = (("curves.png", "loss and accuracy"), ("confusion.png", "what was taken for what"))
 
 
@@ -19,9 +20,11 @@ def write_page(result: Trained, folder: Path) -> None:
     Raises:
         MViTError: the file could not be written.
     """
-    made, *more = lines_of(result)
+    classes = result["classes"]
+    more = f" and {len(classes) - MOST_NAMED} more" if len(classes) > MOST_NAMED else ""
+    title = f"{len(classes)} classes: {', '.join(classes[:MOST_NAMED])}{more}"
     pictures = [(_base64(folder / name), told) for name, told in PICTURES if (folder / name).is_file()]
-    page = beginning(Path(result["weights"]).name, "mvit train", (made, *more)) + rendered(
+    page = beginning(title, "mvit train", lines_of(result)) + rendered(
         "train/result.html",
         table=trained_table(result),
         notes=[*result["notes"], *notes_of(result)],

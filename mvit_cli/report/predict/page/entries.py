@@ -124,7 +124,8 @@ def entry_of(row: Row, place: int, pictures: Pictures | None, notes: Sequence[st
 
 def entry_of_windows(timeline: Timeline) -> Entry:
     """What the windows of one input say, as far as they have come."""
-    warnings = [f"{text} ({count} windows)" for text, count in timeline.warnings.most_common(MOST_WARNINGS)]
+    most = timeline.warnings.most_common(MOST_WARNINGS)
+    warnings = [f"{text} ({count} window{'s' * (count > 1)})" for text, count in most]
     if timeline.failures:
         first = next((span.label for span in timeline.spans if span.failed), "see the rows")
         warnings.insert(0, f"{timeline.failures} of {timeline.windows} windows failed: {first}")

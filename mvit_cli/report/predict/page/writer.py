@@ -128,7 +128,6 @@ class Page:
 
     def _add(self, row: Row, pictures: Pictures | None) -> None:
         self._rows += 1
-        self._fewer |= pictures is not None and not pictures.strips
         begins = begins_input(row, self._latest)
         self._latest = row
         if row.get("window"):
@@ -136,6 +135,7 @@ class Page:
         else:
             self._end_windows()
             self._entries += 1
+            self._fewer |= pictures is not None and not pictures.strips
             self._begin_entry(entry_of(row, self._entries, pictures, self._about.notes))
         self._overview.count(row)
         if time.monotonic() - self._overview_s > OFTEN_S:
