@@ -92,9 +92,9 @@ document.addEventListener("DOMContentLoaded", () => {
   const known = files.map((file) => ({
     file,
     state: file.dataset.state,
-    classes: new Set(file.dataset.found?.split("\n") ?? [...file.querySelectorAll(".line .label")].map((e) => e.textContent)),
+    classes: file.dataset.found?.split("\n") ?? [file.querySelector(".label")?.textContent].filter(Boolean),
   }));
-  const names = [...new Set(known.flatMap(({ classes }) => [...classes]))].sort(collator.compare);
+  const names = [...new Set(known.flatMap(({ classes }) => classes))].sort(collator.compare);
   ofClass.append(...names.map((name) => new Option(name, name)));
   const textOf = ({ file, classes }) => [
     ...[...file.querySelectorAll(".path, .notice")].map((e) => e.textContent), ...classes,
@@ -105,7 +105,7 @@ document.addEventListener("DOMContentLoaded", () => {
     for (const entry of known) {
       if (words.length) entry.text ??= textOf(entry);
       const fits = (!ofState.value || entry.state === ofState.value)
-        && (!ofClass.value || entry.classes.has(ofClass.value))
+        && (!ofClass.value || entry.classes.includes(ofClass.value))
         && words.every((word) => entry.text.includes(word));
       entry.file.hidden = !fits;
       shown += fits;
