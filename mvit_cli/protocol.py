@@ -12,6 +12,7 @@ Activation = Literal["softmax", "sigmoid"]
 """What makes scores of outputs: one of all classes, or each for itself."""
 
 Method = Literal["clip", "leading", "resampled", "segments", "uniform", "native", "image"]
+OverViews = Literal["mean", "max"]
 PastEnd = Literal["loop", "hold", "repeat"]
 
 
@@ -105,10 +106,15 @@ class Transform:
 
 @dataclass(frozen=True)
 class Views:
-    """Test protocol: the scores of `clips` x `crops` are averaged."""
+    """Test protocol: one score a class of those of `clips` x `crops`.
+
+    Attributes:
+        over: the mean of the views' scores, or the largest.
+    """
 
     clips: int
     crops: int
+    over: OverViews = "mean"
 
     def __str__(self) -> str:
         return f"{self.clips}x{self.crops}"
@@ -155,9 +161,10 @@ class SaidResizing(TypedDict):
 
 
 class SaidViews(TypedDict):
-    """What is averaged."""
+    """What is shown of a file."""
 
     views: ViewsText
+    over: Annotated[OverViews, Rule("What becomes of the scores of the views.")]
     origin: Origin
 
 

@@ -10,7 +10,7 @@ import golden
 import pytest
 import torch
 import torch.nn.functional as F
-from test_goldens import FLOAT32, SMALL, largest_difference, load_small
+from test_goldens import FLOAT32, SMALL, largest_difference
 from test_model import SMALL as SMALL_V1
 from test_model import SMALL_V2
 
@@ -59,7 +59,7 @@ def difference(model: MViT, clips: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_goldens_are_met_and_odd_batches_equal_the_plain_network(name: str, tmp_path: Path) -> None:
-    model = load_small(name, tmp_path)
+    model = golden.load_small(name, tmp_path)
     assert largest_difference(FastMViT(model), name, "logits", torch.float32) <= FLOAT32
     frames = 5 if model.config.frames > 1 else 1
     assert difference(model.double(), torch.randn(2, 3, frames, 45, 61, dtype=torch.float64)) <= SAME_SUMS_64

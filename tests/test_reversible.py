@@ -15,7 +15,7 @@ import mvit_cli
 from mvit_cli.arch import MViTConfig, block_specs, get_preset, summarize
 from mvit_cli.arch.parameters import parameter_shapes
 from mvit_cli.arch.summary import preset_of
-from mvit_cli.errors import CheckpointError
+from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.model.fast.network import FastMViT
 
 SAME_SUMS = 1e-9  # float64, other orders of summation
@@ -162,6 +162,36 @@ def test_other_kinds_are_refused_by_name(rev: dict[str, Any], told: str, tmp_pat
 def test_tensors_of_other_kinds_are_refused_by_name(key: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=told):
         mvit_cli.load_model(None, file_of("mean", tmp_path, {key: torch.zeros(1)}))
+
+
+@pytest.mark.parametrize("kind", ["mean", "mlp"])
+def test_a_reversible_network_learns_classes_of_ones_own(kind: str, tmp_path: Path) -> None:
+    """`--method full`, with branches left out at random: both streams are what its classifier sees."""
+    moves = Path(__file__).parent / "data" / "moves"
+    for place, clip in enumerate(sorted(moves.glob("*/*.mp4"))[::7]):
+        folder = tmp_path / "data" / clip.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{place}.mp4").symlink_to(clip)
+    tuned = tmp_path / "tuned.safetensors"
+    mvit_cli.train(
+        tmp_path / "data",
+        output=tuned,
+        weights=file_of(kind, tmp_path),
+        method="full",
+        epochs=1,
+        batch_size=4,
+        views="1x1",
+    )
+    model = mvit_cli.load_model(None, tuned)
+    assert (model.config.reversible, model.config.num_classes) == (kind, 3)
+    before = mvit_cli.load_model(None, file_of(kind, tmp_path)).state_dict()
+    learned = {key for key, value in model.state_dict().items() if key.startswith("blocks.") and "weight" in key}
+    assert all(not torch.equal(model.state_dict()[key], before[key]) for key in learned)
+
+
+def test_integers_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="dtype int8: this network is reversible"):
+        mvit_cli.Recogniser(weights=file_of("mean", tmp_path), dtype="int8")
 
 
 @pytest.mark.parametrize("name", ["rev_mvit_b_16x4", "rev_mvit_b_in1k"])

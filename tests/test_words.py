@@ -6,10 +6,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import golden
 import pytest
 import torch
 import yaml
 
+import mvit_cli
 from mvit_cli.checkpoints.formats.literals import read_assignments, read_number
 from mvit_cli.checkpoints.formats.reading import Checkpoint, read_shapes
 from mvit_cli.checkpoints.formats.said import said_by
@@ -99,6 +101,28 @@ def test_a_cfg_that_is_no_text_is_heard(kind: str, tmp_path: Path, monkeypatch: 
 def test_a_cfg_does_nothing_and_does_not_grow(text: str) -> None:
     with pytest.raises(CheckpointError, match="the file's cfg"):
         read_cfg(text)
+
+
+def test_the_largest_score_of_all_views_counts_where_the_file_says_so(tmp_path: Path) -> None:
+    """`ENSEMBLE_METHOD: max`, as PySlowFast's configurations for Charades have it."""
+    sections = {
+        "DATA": {**DATA, "ENSEMBLE_METHOD": "max", "NUM_FRAMES": 8, "TEST_CROP_SIZE": 64},
+        "MODEL": CFG["MODEL"],
+    }
+    sections["TEST"] = {"DATASET": "charades", "NUM_ENSEMBLE_VIEWS": 3, "NUM_SPATIAL_CROPS": 3}
+    path = tmp_path / "charades.pyth"
+    cfg = yaml.safe_load(golden.cfg_yaml("small_pysf_v2") or "")
+    cfg |= {name: cfg.get(name, {}) | section for name, section in sections.items()}
+    torch.save({"model_state": golden.state_dict("small_pysf_v2"), "cfg": yaml.safe_dump(cfg)}, path)
+    clip = Path(__file__).parent / "data" / "pan_left.mp4"
+    with mvit_cli.Recogniser(weights=path, top=10) as recogniser:
+        (row,) = recogniser.predict([clip])
+        each = torch.sigmoid(recogniser.logits(recogniser.preprocess(clip)))  # (views, classes)
+    assert row["status"] == "ok"
+    assert len(each) == 9
+    scores = {one["index"]: one["score"] for one in row["predictions"]}
+    assert [scores[index] for index in range(10)] == pytest.approx(each.amax(dim=0).tolist(), abs=1e-6)
+    assert told(yaml.safe_dump({**CFG, "DATA": {**DATA, "ENSEMBLE_METHOD": "median"}})).views is None
 
 
 def test_clips_without_offsets_stand_where_pyslowfast_puts_them() -> None:

@@ -28,6 +28,7 @@ def description(config: MViTConfig, recipe: Recipe, run: Run, batch: int | None 
         "sampling": asdict(recipe.sampling),
         "transform": asdict(recipe.transform),
         "views": str(recipe.views),
+        "over_views": recipe.views.over,
         "stills": recipe.stills,
         "labels": list(recipe.labels) if recipe.labels else None,
         "config": asdict(config),

@@ -131,6 +131,7 @@ class Plan:
             options.compiled,
             recipe.activation,
             options.deterministic,
+            recipe.views.over,
         )
         return self.engine_of(scorer, recipe, summary, (assumed, self.labels.note, slow))
 
@@ -313,8 +314,9 @@ def _way_to_run(model: "MViT", options: PredictOptions, dtype: "torch.dtype") ->
         if next(model.parameters()).dtype != dtype:
             runs, reference = copy.deepcopy(model).to(dtype), FastMViT(model)
         return (FastMViT(runs) if options.fast else runs), reference
-    if model.config.pool_first:
-        raise UsageError("--dtype int8: this network pools before it projects", "use --dtype float32")
+    if model.config.pool_first or model.config.streams == 2:
+        why = "pools before it projects" if model.config.pool_first else "is reversible"
+        raise UsageError(f"--dtype int8: this network {why}", "use --dtype float32")
     return FastMViT(model).to_int8(), FastMViT(model)
 
 

@@ -69,7 +69,7 @@ def _read(told: dict[str, Any]) -> tuple[MViTConfig, Recipe, int | None]:
     recipe = Recipe(
         Sampling(**told["sampling"]),
         Transform(**transform),
-        parse_views(str(told["views"])),
+        replace(parse_views(str(told["views"])), over="max" if told.get("over_views") == "max" else "mean"),
         tuple(map(str, labels)) if labels else None,
         bool(told["stills"]),
         activation="sigmoid" if told["output"]["activation"] == "sigmoid" else "softmax",
@@ -110,6 +110,7 @@ class _ForeignPlan(Plan):
         network = _module(self.choice.found.path, self.engine)
         scorer = Scorer(network, recipe.transform, torch.device("cpu"), torch.float32, batch_size)
         scorer = replace(scorer, whole_batches=self.batch is not None, activation=recipe.activation)
+        scorer = replace(scorer, over_views=recipe.views.over)
         return self.engine_of(scorer, recipe, summary, (self.labels.note, f"the network runs in {self.engine}"))
 
 

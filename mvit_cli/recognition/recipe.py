@@ -244,7 +244,7 @@ def parse_windows(
 
 def in_windows(recipe: Recipe, windows: Windows) -> Recipe:
     """The recipe for a row a window: of each one clip, in its middle, with the crops of the recipe."""
-    return replace(recipe, windows=windows, views=Views(1, recipe.views.crops))
+    return replace(recipe, windows=windows, views=replace(recipe.views, clips=1))
 
 
 def with_views(recipe: Recipe, views: Views) -> Recipe:
@@ -261,7 +261,7 @@ def with_views(recipe: Recipe, views: Views) -> Recipe:
             f"--views {views}: the pixels of one file would take {views.clips * views.crops * view_bytes / 1e9:.3g} GB",
             f"this network can be shown {most} clips of a file at most, as --views {most}x{views.crops}",
         )
-    return replace(recipe, views=views)
+    return replace(recipe, views=replace(views, over=recipe.views.over))
 
 
 def _nearest_card(config: MViTConfig, preset: str | None, layout: str | None) -> Card | None:

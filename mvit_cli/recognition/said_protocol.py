@@ -52,7 +52,7 @@ def described(recipe: Recipe, num_classes: int) -> SaidProtocol:
             "antialias": transform.antialias,
             "origin": origins["resizing"],
         },
-        "views": {"views": str(recipe.views), "origin": origins["views"]},
+        "views": {"views": str(recipe.views), "over": recipe.views.over, "origin": origins["views"]},
         "activation": {"activation": recipe.activation, "origin": origins["activation"]},
         "labels": {
             "classes": num_classes,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvit_cli.arch.cost import RGB
 from mvit_cli.errors import MediaError
-from mvit_cli.protocol import Activation, Transform
+from mvit_cli.protocol import Activation, OverViews, Transform
 from mvit_cli.recognition.device import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class Scorer:
         reference: the network in float32, which the first view is shown too, to tell how far the logits drift.
         deterministic: nothing that differs from run to run decides how views are computed: no batch is halved, and a
             GPU takes only kernels that repeat to the bit.
+        over_views: what becomes of the scores of a file's views; of what is read out always the mean.
         readout: the network and normalised clips -> what is taken instead of scores, see `recognition/readout.py`.
         lock: of the network, which computes for one caller at a time.
     """
@@ -101,6 +102,7 @@ class Scorer:
     whole_batches: bool = False
     activation: Activation = "softmax"
     deterministic: bool = False
+    over_views: OverViews = "mean"
     readout: "Callable[[nn.Module, Tensor], Tensor] | None" = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     _news: list[str] = field(default_factory=list)
@@ -110,13 +112,13 @@ class Scorer:
         return replace(self, _news=[])
 
     def scores(self, pixels: "NDArray[Any]") -> "Tensor":
-        """The mean over the views of the softmax scores.
+        """The mean over the views of their scores, or the largest.
 
         Args:
             pixels: `(views, T, H, W, 3)`, 0..255.
 
         Returns:
-            float32 `(classes,)`, on the CPU, summing to 1.
+            float32 `(classes,)`, on the CPU; means of a softmax sum to 1.
 
         Raises:
             MediaError: memory, where not even one view fits; internal, where a score is not a number.
@@ -149,7 +151,8 @@ class Scorer:
 
         with torch.inference_mode():
             scores = torch.cat(started.parts).cpu()
-            means = [views.mean(dim=0) for views in scores.split(started.views)]
+            largest = self.over_views == "max" and not self.readout
+            means = [views.amax(dim=0) if largest else views.mean(dim=0) for views in scores.split(started.views)]
         wrong = MediaError(
             "internal",
             "the network gave " + ("features" if self.readout else "scores") + " that are not numbers",

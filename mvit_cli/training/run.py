@@ -96,8 +96,7 @@ def _look(opened: Opened, lesson: Lesson, diary: Diary) -> tuple[Seen, list[tupl
                 failed.append((place, found.error))
                 diary.write("failed", path=lesson.clips[place].path, kind=found.error.kind, message=found.error.message)
             diary.told(Moment("features", place + 1, len(lesson.clips)))
-    last = dims if config.head_inputs == "blocks" else config.stage_channels[-1]
-    return Seen(features, hashes, last), failed
+    return Seen(features, hashes, head_width(config)), failed
 
 
 def _probe(opened: Opened, lesson: Lesson, seen: Seen, diary: Diary) -> Learned:

@@ -47,9 +47,17 @@ def from_cfg(cfg: Any, frames: int) -> Said:
         statistics=(mean[::step], std[::step]) if mean and std else None,
         channels=channels,
         resizing=_cfg_image(cfg, data) if image else _cfg_resizing(data, dataset, crops),
-        views=Views(clips, crops) if clips and crops in (1, 3) else None,
+        views=_cfg_views(clips, crops, data),
         activation=_cfg_activation(model),
     )
+
+
+def _cfg_views(clips: int | None, crops: int | None, data: Mapping[str, Any]) -> Views | None:
+    """Source: PySlowFast, `TestMeter`: scores of views are added up, or the largest is taken."""
+    over = data.get("ENSEMBLE_METHOD", "sum")
+    if not clips or crops not in (1, 3) or over not in ("sum", "max"):
+        return None
+    return Views(clips, crops, "max" if over == "max" else "mean")
 
 
 _SEGMENTS = ("ssv2", "something_something_v2")

@@ -283,6 +283,7 @@ def protocol_lines(protocol: SaidProtocol) -> list[str]:
     """How predict shows the network a file, a line for each part with who says so."""
     sampling, statistics, resizing = protocol["sampling"], protocol["statistics"], protocol["resizing"]
     labels = protocol["labels"]
+    largest = ", of each class the largest score" if protocol["views"]["over"] == "max" else ""
     rate = f" of {sampling['fps']:g} a second" if sampling["fps"] else ""
     whole = sampling["method"] in ("segments", "uniform", "image")  # no time line
     every = "" if whole else f", one in {sampling['stride']}{rate}"
@@ -295,7 +296,7 @@ def protocol_lines(protocol: SaidProtocol) -> list[str]:
             f"short side {resizing['resize']}, crop {resizing['crop']}, {resizing['interpolation']}{smooth}",
             resizing["origin"],
         ),
-        (f"{protocol['views']['views']} views", protocol["views"]["origin"]),
+        (f"{protocol['views']['views']} views{largest}", protocol["views"]["origin"]),
         (protocol["activation"]["activation"], protocol["activation"]["origin"]),
         (f"{labels['classes']} classes: {', '.join(labels['first']) or 'numbers'} ...", labels["origin"]),
     ]
