@@ -22,6 +22,7 @@ class _Store(BaseHTTPRequestHandler):
     """
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     files: dict[str, bytes]
     key: str
     sent: list[int]

@@ -23,6 +23,7 @@ from mvit_cli.media import content
 from mvit_cli.media.decode import attempt
 from mvit_cli.media.remote import drivers, http, patience, stores
 from mvit_cli.media.remote.drivers import explained, variables_for
+from mvit_cli.media.remote.far import by_blocks
 from mvit_cli.media.request import Decoded, DecodeRequest, Windows
 from mvit_cli.media.sources import Source, iter_sources
 from mvit_cli.media.windows import outcomes_of
@@ -115,6 +116,22 @@ def test_one_clip_of_a_long_video_costs_a_quarter_of_its_bytes_at_most(
     assert np.array_equal(far.pixels, here.pixels)
     assert (far.clips, far.warnings, far.duration_s) == (here.clips, here.warnings, here.duration_s)
     assert server.sent <= len(data) / 4
+
+
+def test_blocks_in_a_row_are_asked_for_together() -> None:
+    data, asked = np.random.default_rng(0).bytes(1000), []
+
+    def read_at(start: int, count: int) -> bytes:
+        asked.append((start, count))
+        return data[start : start + count]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mvit_cli.media.remote.far.AHEAD_BYTES", 256)
+        stream = by_blocks("a", len(data), data[:64], read_at, 64).open()
+        assert stream.read() == data
+        stream.seek(500)
+        assert stream.read(10) == data[500:510]
+    assert asked == [(64, 128), (192, 256), (448, 256), (704, 256), (960, 40)]
 
 
 def test_what_must_be_read_whole_is_asked_for_once(
@@ -226,6 +243,18 @@ def test_a_redirect_to_the_host_that_was_named_or_allowed(server: RangeServer, m
     monkeypatch.setenv("MVIT_PRIVATE_HOSTS", "other.example, localhost")
     assert shows_the_clip(seen(server.url("/l.mp4")))
     assert error_of(server.url("/round")).message == "the redirects of the server do not end"
+
+
+def test_through_a_proxy(server: RangeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url("").replace("http://", "http://me:hunter2@"))
+    assert shows_the_clip(seen("http://videos.example/a.mp4"))
+    (asked,) = server.requests
+    assert asked[0] == "http://videos.example/a.mp4"
+    assert asked[1]["proxy-authorization"].startswith("Basic ")
+    server.redirects = {"/r.mp4": "http://169.254.169.254/a.mp4"}
+    assert "inside this network" in error_of("http://videos.example/r.mp4").message
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
+    assert error_of("http://videos.example/a.mp4").message == "a proxy of the kind socks5 is not used"
 
 
 def test_https_never_leads_to_http() -> None:

@@ -70,11 +70,11 @@ def _called(address: str, error: MediaError | None) -> Elsewhere:
 
 
 def _in_far_archive(address: str) -> Iterator[Elsewhere]:
-    from mvit_cli.media.remote.far import opened_address
+    from mvit_cli.media.remote.far import LISTED_BYTES, opened_address
 
     name = shown(address)
     try:
-        with opened_address(address, math.inf) as archive:
+        with opened_address(address, math.inf, LISTED_BYTES) as archive:
             for one in _members(name, archive):
                 is_plain = one.error is not None or name == address
                 yield one if is_plain else one._replace(address=address + one.path.removeprefix(name))

@@ -13,19 +13,24 @@ from mvit_cli.media.remote.http import HttpFile
 from mvit_cli.media.remote.patience import ATTEMPTS, Patience
 
 BLOCK_BYTES = 1 << 18
-MOST_BLOCKS = 128
-"""32 MiB of one file are in memory at most."""
+LISTED_BYTES = 1 << 14
+"""A block of an archive that is listed: of a large member only its header is wanted."""
+KEPT_BYTES = 32 << 20
+"""Of one file, in memory."""
+AHEAD_BYTES = 1 << 20
+"""What one question asks for at most."""
 NO_SIZE = "its driver does not tell how large it is"
 
 T = TypeVar("T")
 
 
 @contextmanager
-def opened_address(address: str, limit_s: float) -> Iterator[Content]:
+def opened_address(address: str, limit_s: float, block_bytes: int = 0) -> Iterator[Content]:
     """Gives what an address leads to.
 
     Args:
         limit_s: seconds that all of it may take.
+        block_bytes: what is asked for at least; 0: `BLOCK_BYTES`.
 
     Raises:
         MediaError: it is not there, may not be read, or does not answer.
@@ -34,18 +39,18 @@ def opened_address(address: str, limit_s: float) -> Iterator[Content]:
         raise wrong
     with ExitStack() as held:
         opened = _of_web if scheme_of(address) in WEB else _of_driver
-        yield opened(address, Patience(limit_s), held)
+        yield opened(address, Patience(limit_s), held, block_bytes or BLOCK_BYTES)
 
 
-def _of_web(address: str, patience: Patience, held: ExitStack) -> Content:
+def _of_web(address: str, patience: Patience, held: ExitStack, block_bytes: int) -> Content:
     file = held.enter_context(closing(HttpFile(address, patience)))
-    first = file.begin(BLOCK_BYTES)
+    first = file.begin(block_bytes)
     if first is None:
         return held.enter_context(copied(_name(address.partition("?")[0]), file.pour))
-    return by_blocks(_name(address.partition("?")[0]), file.size, first, file.read_at)
+    return by_blocks(_name(address.partition("?")[0]), file.size, first, file.read_at, block_bytes)
 
 
-def _of_driver(address: str, patience: Patience, held: ExitStack) -> Content:
+def _of_driver(address: str, patience: Patience, held: ExitStack, block_bytes: int) -> Content:
     files, path = driver(address)
     stream: Any = tried(patience, lambda: files.open(path, "rb", cache_type="none"), address)
     held.callback(stream.close)
@@ -67,7 +72,7 @@ def _of_driver(address: str, patience: Patience, held: ExitStack) -> Content:
 
     if size is None:
         return held.enter_context(copied(_name(path), pour))
-    return by_blocks(_name(path), size, b"", read_at)
+    return by_blocks(_name(path), size, b"", read_at, block_bytes)
 
 
 def tried(patience: Patience, action: Callable[[], T], address: str) -> T:
@@ -86,7 +91,7 @@ def tried(patience: Patience, action: Callable[[], T], address: str) -> T:
     return patience.tried(once, attempts=1 if tries_again(scheme_of(address)) else ATTEMPTS)
 
 
-def by_blocks(name: str, size: int, first: bytes, read_at: ReadAt) -> Content:
+def by_blocks(name: str, size: int, first: bytes, read_at: ReadAt, block_bytes: int) -> Content:
     """A content that asks for whole blocks, and keeps those that were read last.
 
     Args:
@@ -98,8 +103,28 @@ def by_blocks(name: str, size: int, first: bytes, read_at: ReadAt) -> Content:
         have = first[start : start + count]
         return have + read_at(start + len(have), count - len(have)) if len(have) < count else have
 
-    blocks = BlockCache(BLOCK_BYTES, lambda start, end: in_one(start, min(end, size) - start), size, MOST_BLOCKS)
+    ahead = _Ahead(in_one, size, first, block_bytes)
+    blocks = BlockCache(block_bytes, ahead.fetch, size, KEPT_BYTES // block_bytes)
     return Content(name, size, lambda start, count: blocks._fetch(start, start + count), is_far=True, in_one=in_one)
+
+
+class _Ahead:
+    """Asks for twice as much each time where blocks are read in a row: a question costs more than its bytes."""
+
+    def __init__(self, read_at: ReadAt, size: int, first: bytes, block_bytes: int) -> None:
+        self._read_at, self._size, self._block_bytes = read_at, size, block_bytes
+        self._start, self._data, self._count = 0, first, block_bytes
+
+    def fetch(self, start: int, end: int) -> bytes:
+        """A block of the file."""
+        end = min(end, self._size)
+        inside = start - self._start
+        if not (inside >= 0 and end <= self._start + len(self._data)):
+            in_a_row = inside == len(self._data) > 0
+            self._count = max(self._block_bytes, min(2 * self._count, AHEAD_BYTES)) if in_a_row else self._block_bytes
+            count = max(end - start, min(self._count, self._size - start))
+            self._start, self._data, inside = start, self._read_at(start, count), 0
+        return self._data[inside : inside + end - start]
 
 
 def check_far(content: Content) -> None:

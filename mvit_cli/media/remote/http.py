@@ -190,12 +190,19 @@ class HttpFile:
         """A connection to the host of an address, to be opened with the first question."""
         host = parts.hostname or ""
         limit_s = self._patience.left_s(CONNECT_S)
+        if _is_number(host):
+            self._check_place(host, [host])
         proxy = None if proxy_bypass(host) else getproxies().get(parts.scheme)
         if proxy:
             connection, self._proxied = _through(proxy, parts, limit_s)
             return connection
         self._proxied = {}
         places = places_of(host, parts.port)
+        self._check_place(host, places)
+        return _Direct(host, parts.port, places, limit_s, secure=parts.scheme == "https")
+
+    def _check_place(self, host: str, places: list[str]) -> None:
+        """Refuses a host inside this network that was not named."""
         if lead_inside(places) and not may_be_inside(host, self._named):
             raise MediaError(
                 "not_found",
@@ -203,7 +210,6 @@ class HttpFile:
                 " this network",
                 f"if you mean it, name its number, or put {host} into {PRIVATE_HOSTS}",
             )
-        return _Direct(host, parts.port, places, limit_s, secure=parts.scheme == "https")
 
     def _receive(self, response: http.client.HTTPResponse, into: bytearray, count: int) -> None:
         """Appends so many bytes of an answer."""
