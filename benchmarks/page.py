@@ -22,7 +22,7 @@ from PIL import Image
 
 import mvit_cli
 from mvit_cli.media.request import Pictures, Strip
-from mvit_cli.report.predict.page.about import About
+from mvit_cli.report.predict.page.about import About, Job
 from mvit_cli.report.predict.page.writer import WHOLE_STRIPS, Page
 
 ROOT = Path(__file__).parent.parent
@@ -93,7 +93,7 @@ def written(target: Path, rows: int) -> dict[str, float]:
     images = frames()
     turns = [images[i:] + images[:i] for i in range(0, len(images), 2)]
     posters, films = [strip(turn, 4, 64) for turn in turns], [strip(turn, 16, 96) for turn in turns]
-    about = About(RUN, (), mvit_cli.summarize("B"), "videos/")
+    about = About(RUN, (), mvit_cli.summarize("B"), Job("videos/"))
     start = time.process_time()
     with Page(target, about) as page:
         for number in range(rows):

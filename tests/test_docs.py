@@ -151,6 +151,15 @@ def test_no_link_is_dead(page: Path) -> None:
     assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
 
 
+def test_pictures_are_small_and_shown() -> None:
+    pictures = sorted((DOCS / "pictures").iterdir())
+    assert pictures
+    told = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for picture in pictures:
+        assert picture.stat().st_size < 150_000
+        assert f"(pictures/{picture.name})" in told
+
+
 def test_every_page_is_in_the_menu() -> None:
     def pages(entry: Any) -> list[str]:
         if isinstance(entry, str):

@@ -22,7 +22,8 @@ from mvit_cli.checkpoints.inventory import card_record
 from mvit_cli.errors import MViTError, UsageError
 from mvit_cli.media.request import Pictures, Strip
 from mvit_cli.media.strips import POSTER_BYTES, STRIP_BYTES
-from mvit_cli.report.predict.page.about import About
+from mvit_cli.report.page.document import beginning
+from mvit_cli.report.predict.page.about import About, Job
 from mvit_cli.report.predict.page.writer import WHOLE_STRIPS, Page
 
 RUN = {
@@ -47,7 +48,13 @@ HOSTILE = [
 def about(**changes: Any) -> About:
     model = mvit_cli.summarize("B")
     return About(
-        **{"run": RUN, "notes": (), "model": model, "job": "videos/", "card": card_record(load_card(RUN["weights"]))}
+        **{
+            "run": RUN,
+            "notes": (),
+            "model": model,
+            "job": Job("videos/"),
+            "card": card_record(load_card(RUN["weights"])),
+        }
         | changes
     )
 
@@ -112,6 +119,15 @@ class TestWhole:
             assert element.name == "img" or "src" not in names
             if element.name not in ("meta", "img"):
                 assert not any("//" in (value or "") for name, value in element.attributes.items() if name != "src")
+
+    def test_pages_without_rows_have_the_same_policy(self) -> None:
+        start = str(beginning("3 classes", "mvit train", ("learned from 48 clips",), ("<b>",)))
+        style, script = re.findall(r"<(style|script)>(.*?)</\1>", start, re.DOTALL)
+        for name, content in (style, script):
+            digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+            assert f"{name}-src 'sha256-{digest}'" in start
+        assert "unsafe" not in start
+        assert "<li>&lt;b&gt;</li>" in start
 
     def test_the_policy_allows_this_style_and_this_script_only(self, tmp_path: Path) -> None:
         page = page_of(tmp_path, ok())
@@ -317,6 +333,12 @@ class TestHostileNames:
         (part,) = files(page_of(tmp_path, ok(os.fsdecode(b"caf\xe9.mp4"))))
         assert part.all("span", "name")[0].text == r"caf\udce9.mp4"
 
+    def test_a_page_of_wrong_clips_counts_these(self, tmp_path: Path) -> None:
+        job = Job("Wrong clips of list.csv", "mvit eval", "What they were taken for", only_wrong=True)
+        page = page_of(tmp_path, ok(), error(), ok(), job=job)
+        assert page.all("p", "state")[0].text == "2 clips are wrong, 1 failed"
+        assert page.all("h2")[0].text == "What they were taken for"
+
 
 class TestWhileItIsWritten:
     def test_a_run_that_is_killed_leaves_its_rows_and_says_so(self, tmp_path: Path) -> None:
@@ -392,7 +414,7 @@ class TestSize:
 
     def test_a_thousand_rows_stay_small(self, tmp_path: Path) -> None:
         assert self.write(tmp_path / "report.html", 1000) < 12e6  # a row: 8.2 kB of base64 and 3 kB of text
-        assert (tmp_path / "report.html").read_bytes().count(b'<tr class="more">') == 1000
+        assert (tmp_path / "report.html").read_bytes().count(b'<tr class="more"') == 1000
 
     def test_memory_holds_no_rows(self, tmp_path: Path) -> None:
         tracemalloc.start()

@@ -114,6 +114,18 @@ def test_lines_are_found_by_text_class_and_status(browser: Browser, several: Pat
     assert shown("find", "") == ["b 10.mp4", "a.mp4", "b 9.mp4", "c.mp4"]
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_table_is_a_table_for_those_who_listen(browser: Browser, several: Path, width: int) -> None:
+    browser.open(several, width)
+    browser.ask("document.querySelector('#results').scrollIntoView()")
+    browser.ask("new Promise(resolve => setTimeout(resolve, 300))", wait=True)
+    nodes = [node for node in browser.do("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
+    roles = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes]
+    names = [name for role, name in roles if role == "rowheader" and ".mp4" in name]
+    assert names == ["4 frames b 10.mp4", "a.mp4", "4 frames b 9.mp4", "4 frames c.mp4"]
+    assert ("columnheader", "score") in roles or width == 360
+
+
 def test_on_a_phone_lines_are_sorted_by_a_list(browser: Browser, several: Path) -> None:
     browser.open(several, 360)
     assert not browser.ask("document.querySelector('.files thead').checkVisibility()")

@@ -202,6 +202,7 @@ class _Sinks:
 def _opened_sinks(asked: Arguments, engine: "Opened", judge: "Judge", journal: "Journal | None") -> Iterator[_Sinks]:
     from mvit_cli.cli.page import opened_page
     from mvit_cli.report.evaluation.wrong_clips import figures_section
+    from mvit_cli.report.predict.page.about import Job
     from mvit_cli.report.predict.progress import RunReport
     from mvit_cli.report.predict.writers import JsonLines
 
@@ -222,7 +223,7 @@ def _opened_sinks(asked: Arguments, engine: "Opened", judge: "Judge", journal: "
             opened_page(
                 places.get("--report"),
                 engine,
-                (f"Wrong clips of {asked.data}", "mvit eval"),
+                Job(f"Wrong clips of {asked.data}", "mvit eval", "What they were taken for", only_wrong=True),
                 {},
                 after=lambda: figures_section(judge.evaluation()),
             )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.local_engine import Opened
     from mvit_cli.recognition.recipe import Recipe
-    from mvit_cli.report.predict.page.about import About
+    from mvit_cli.report.predict.page.about import About, Job
     from mvit_cli.report.predict.page.writer import Page
 
 MOST_NAMED = 3
@@ -24,7 +24,7 @@ MOST_NAMED = 3
 def opened_page(
     place: "Place | None",
     recogniser: "Opened",
-    job: tuple[str, str],
+    job: "Job",
     settings: Mapping[str, str],
     journal: "Journal | None" = None,
     after: "Callable[[], Markup] | None" = None,
@@ -33,7 +33,7 @@ def opened_page(
 
     Args:
         place: where to; None: no page is wanted.
-        job: title of the page, and the command that makes it.
+        job: what the page is about.
         settings: of the run, beside what the recogniser knows.
         journal: of the rows that are there already.
         after: what stands below the rows.
@@ -49,13 +49,16 @@ def opened_page(
         yield page
 
 
-def title_of(inputs: Sequence[str]) -> str:
-    """What is recognised, as a title: the inputs as they were named."""
+def job_of(inputs: Sequence[str]) -> "Job":
+    """What is recognised, with a title: the inputs as they were named."""
+    from mvit_cli.report.predict.page.about import Job
+
     named = ["standard input" if name == "-" else name for name in inputs]
-    return ", ".join(named[:MOST_NAMED]) + (f" and {len(named) - MOST_NAMED:,} more" if len(named) > MOST_NAMED else "")
+    more = f" and {len(named) - MOST_NAMED:,} more" if len(named) > MOST_NAMED else ""
+    return Job(", ".join(named[:MOST_NAMED]) + more)
 
 
-def _about(recogniser: "Opened", job: tuple[str, str], settings: Mapping[str, str]) -> "About":
+def _about(recogniser: "Opened", job: "Job", settings: Mapping[str, str]) -> "About":
     import torch
 
     from mvit_cli.checkpoints.inventory import card_record
@@ -68,7 +71,7 @@ def _about(recogniser: "Opened", job: tuple[str, str], settings: Mapping[str, st
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by mvit {__version__}, torch {torch.__version__}",
     }
     card = card_record(recogniser.card) if recogniser.card else None
-    return About(recogniser.run, recogniser.notes, recogniser.summary, *job, card, settings)
+    return About(recogniser.run, recogniser.notes, recogniser.summary, job, card, settings)
 
 
 def _protocol(recipe: "Recipe") -> dict[str, str]:

@@ -13,7 +13,7 @@ from mvit_cli.cli.engine import opened_engine
 from mvit_cli.cli.flags import Compile, RunDtype
 from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
-from mvit_cli.cli.page import opened_page, title_of
+from mvit_cli.cli.page import job_of, opened_page
 from mvit_cli.cli.predict_flags import (
     AllowEmpty,
     Columns,
@@ -161,9 +161,8 @@ def _run(
         report.tell(recogniser.notes)
     spared = sparing(by_option(asked.places), sources)
     settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
-    job = title_of(asked.inputs), "mvit predict"
     with (
-        opened_page(asked.page_place(), recogniser, job, settings, journal) as page,
+        opened_page(asked.page_place(), recogniser, job_of(asked.inputs), settings, journal) as page,
         opened_writer(
             form,
             asked.rows_place(),

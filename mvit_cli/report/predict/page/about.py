@@ -20,6 +20,23 @@ FIGURES = (("top-1", "top1"), ("top-5", "top5"))
 
 
 @dataclass(frozen=True)
+class Job:
+    """What a page is about.
+
+    Attributes:
+        title: what was recognised.
+        command: what was run.
+        found: heading of the classes that were found.
+        only_wrong: the rows are those whose best class is not what their labels say, and those that failed.
+    """
+
+    title: str
+    command: str = "mvit predict"
+    found: str = "What was found"
+    only_wrong: bool = False
+
+
+@dataclass(frozen=True)
 class About:
     """What a page says beside its rows.
 
@@ -27,8 +44,6 @@ class About:
         run: what all rows share: preset, weights, views, device, dtype.
         notes: warnings that all rows share.
         model: the object of `mvit summarize`.
-        job: what was recognised, as the title of the page.
-        command: what was run.
         card: what is known of the weights, as `mvit weights show` gives it; None without a card.
         settings: other settings of the run, by name.
     """
@@ -36,8 +51,7 @@ class About:
     run: Run
     notes: tuple[str, ...]
     model: Summary
-    job: str
-    command: str = "mvit predict"
+    job: Job
     card: Record | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -64,7 +78,7 @@ def beginning_of(about: About) -> "Markup":
         f"{about.classes}, by {about.weights}",
         f"{about.name}, {run['views']} views, {run['device']} {run['dtype']}",
     )
-    return beginning(about.job, about.command, leads, about.notes)
+    return beginning(about.job.title, about.job.command, leads, about.notes)
 
 
 def ending_of(about: About, fewer: str, after: "Markup | str") -> "Markup":

@@ -20,9 +20,10 @@ BINS = 10
 class Overview:
     """Counts rows; memory does not grow with them."""
 
-    def __init__(self, key: Key, notes: tuple[str, ...]) -> None:
+    def __init__(self, key: Key, notes: tuple[str, ...], title: str) -> None:
         self._key = key
         self._notes = notes
+        self._title = title
         self.found: Counter[str] = Counter()
         self.scores = [0] * BINS
         self.states: Counter[str] = Counter()
@@ -72,6 +73,7 @@ class Overview:
         ]
         return rendered(
             "predict/page/overview.html",
+            title=self._title,
             unit=unit,
             classes=classes,
             letters=[self._key.letter(label) if self.windows else "" for label, _ in self.found.most_common(most)],

@@ -50,7 +50,7 @@ class Page:
         self._earlier: Row | None = None
         self._latest: Row | None = None
         self._key = Key()
-        self._overview = Overview(self._key, about.notes)
+        self._overview = Overview(self._key, about.notes, about.job.found)
         self._overview_s = 0.0  # when it was written
         self._rows = self._entries = 0
         self._timeline: Timeline | None = None  # of the input whose windows are coming
@@ -77,7 +77,7 @@ class Page:
         self._append(b"<main>\n")
         self._overview_at = self._append(b" " * OVERVIEW_BYTES + b"\n")
         self._append(encoded(rendered("predict/page/results.html")))
-        opening = b'<table class="files one">\n'
+        opening = b'<table role="table" class="files one">\n'
         start = self._append(opening + encoded(rendered("predict/page/head.html")))
         self._alone.append((start + opening.index(b" one"), b" all"))
 
@@ -89,7 +89,7 @@ class Page:
                 encoded(ending_of(self._about, self._pictures_left_out(), self._after() if self._after else ""))
             )
             stopped = "Stopped before the end. " if kind else ""
-            self._patch(self._state_at, self._state(stopped + self._tally.summary(), done=not stopped))
+            self._patch(self._state_at, self._state(stopped + self._told(), done=not stopped))
         except MViTError:
             if kind is None:  # else the first failure is the one to tell
                 raise
@@ -140,7 +140,7 @@ class Page:
         self._overview.count(row)
         if time.monotonic() - self._overview_s > OFTEN_S:
             self._write_overview()
-        self._patch(self._state_at, self._state(f"Not finished, or cut off. So far {self._tally.summary()}."))
+        self._patch(self._state_at, self._state(f"Not finished, or cut off. So far {self._told()}."))
 
     def _add_window(self, row: Row, pictures: Pictures | None, begins: bool) -> None:
         """One input is one entry, which is written anew as its windows come."""
@@ -185,6 +185,13 @@ class Page:
             part = encoded(self._overview.html(OVERVIEW_BYTES))
             self._patch(self._overview_at, part.ljust(OVERVIEW_BYTES))
         self._overview_s = time.monotonic()
+
+    def _told(self) -> str:
+        """What there is so far."""
+        if not self._about.job.only_wrong:
+            return self._tally.summary()
+        wrong, failed = self._overview.states.total() - self._overview.states["failed"], self._overview.states["failed"]
+        return f"{wrong:,} clip{'s are' if wrong != 1 else ' is'} wrong, {failed:,} failed"
 
     def _state(self, told: str, done: bool = False) -> bytes:
         """The line on the state of the run, always as long."""
