@@ -1,5 +1,6 @@
 """Passes side by side: which clips go where, that logits are the same and in order, and that they stop."""
 
+import heapq
 import threading
 from collections.abc import Iterator
 from threading import Event
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.model.fast.network import FastMViT
-from mvit_cli.model.fast.passes import shares, side_by_side
+from mvit_cli.model.fast.passes import shares, side_by_side, time_of_pass
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +36,53 @@ def test_every_clip_has_one_pass_and_every_thread_as_many(clips: int, threads: i
         assert len(sizes) % threads == 0 or len(sizes) < threads
 
 
+def simulated(rounds: list[list[int]], threads: int) -> float:
+    """When the last clip is done, in passes of one clip on one thread: each pass takes a thread as it becomes free."""
+    now = 0.0
+    for sizes in rounds:
+        each = max(1, threads // len(sizes))
+        free = [now] * (threads // each)
+        for clips in sizes:
+            heapq.heapreplace(free, free[0] + clips * time_of_pass(each))
+        now = max(free)
+    return now
+
+
+def partitions(clips: int) -> Iterator[tuple[int, ...]]:
+    """All ways to do clips in rounds."""
+    for first in range(1, clips + 1):
+        yield from ((first, *others) for others in partitions(clips - first)) if clips > first else [(first,)]
+
+
+@pytest.mark.parametrize("threads", [2, 4, 8])
+def test_few_clips_are_done_as_soon_as_they_can_be(threads: int) -> None:
+    for clips in range(1, threads):
+        best = min(simulated([[1] * passes for passes in way], threads) for way in partitions(clips))
+        assert simulated(shares(clips, threads, 1), threads) == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize("threads", [4, 8, 64])
+def test_on_many_cores_no_batch_leaves_half_of_them_idle(threads: int) -> None:
+    """Beside threads that never wait, whose work can be cut anywhere: less than that nothing takes. And never longer
+    than all clips of a rest at once."""
+    for clips in range(1, 4 * threads):
+        taken = simulated(shares(clips, threads, 1), threads)
+        assert taken < 2 * max(time_of_pass(threads), clips / threads), clips
+        whole, rest = divmod(clips, threads)
+        assert taken <= whole + simulated([[1] * rest] if rest else [], threads) + 1e-12, clips
+
+
+def test_a_clip_more_than_half_the_threads_does_not_leave_half_of_them_idle() -> None:
+    """33 clips on 64 threads: two threads for each of 32, then all for the last, in 0.68 of the time of one round."""
+    assert list(map(len, shares(33, 64, 1))) == [32, 1]
+    assert simulated(shares(33, 64, 1), 64) == pytest.approx(0.555 + 0.1239, abs=1e-3)
+
+
 def test_shares_of_two_threads() -> None:
     assert shares(14, 2, 4) == [[4, 4, 3, 3]]
     assert shares(5, 2, 1) == [[1, 1, 1, 1], [1]]
     assert shares(3, 16, 1) == [[1, 1, 1]]
+    assert time_of_pass(2) * 2 == pytest.approx(1 / 0.9, abs=0.01)  # what was measured
 
 
 @pytest.mark.parametrize("config", [SMALL_V1, SMALL_V2])

@@ -239,6 +239,16 @@ def test_an_interrupted_operator_does_not_count_its_interruption() -> None:
     assert [entry.ms for entry in samples([1.0], operators=runs).typical_operators] == [2.0]
 
 
+def test_what_a_pass_takes_is_told_where_several_run_side_by_side() -> None:
+    """Four clips on two threads: two passes at once, of what the peak lies above the network at rest."""
+    taken = replace(samples([1.0]), setup=replace(TINY, fast=True), batch_size=4, threads=2)
+    taken = replace(taken, resting_bytes=100 << 20, peak_bytes=180 << 20)
+    told = "2 passes side by side, each of which took 40 MiB above the network at rest"
+    assert told in results.notes_of(TINY, [taken])
+    alone = (replace(taken, threads=1), replace(taken, batch_size=1), replace(taken, setup=replace(TINY, fast=False)))
+    assert not any("side by side, each" in note for one in alone for note in results.notes_of(TINY, [one]))
+
+
 def test_a_noisy_result_says_so() -> None:
     taken = samples([1.0, 1.0, 2.0], stages=[{"cube1": 1000.0}], timer_seconds=[1.0])
     assert "noisy, ±40 %" in " ".join(results.notes_of(TINY, [taken]))

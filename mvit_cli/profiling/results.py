@@ -192,6 +192,8 @@ def notes_of(setup: Setup, samples: Sequence[Samples]) -> list[str]:
             )
         if sample.stages:
             notes.append(label + _timer_note(sample))
+        if told := _memory_of_passes(sample):
+            notes.append(label + told)
     if any(sample.setup.dtype == INT8 for sample in measured):
         notes.append("int8: linear layers in 8 bits, all else and the limits in float32")
     if setup.compiled and measured:
@@ -212,6 +214,19 @@ def _label(sample: Samples, samples: Sequence[Samples]) -> str:
     if len({other.threads for other in samples}) > 1:
         parts.append(f"{sample.threads} thread{'s' * (sample.threads > 1)}")
     return ", ".join(parts)
+
+
+def _memory_of_passes(sample: Samples) -> str:
+    """What a pass takes, where several run side by side; with more cores as many more do."""
+    if not sample.setup.fast or sample.setup.device != "cpu" or not (sample.peak_bytes and sample.resting_bytes):
+        return ""
+    from mvit_cli.model.fast.passes import shares
+
+    together = min(sample.threads, len(shares(sample.batch_size, sample.threads, 1)[0]))
+    if together < 2:
+        return ""
+    mib = (sample.peak_bytes - sample.resting_bytes) / together / 2**20
+    return f"{together} passes side by side, each of which took {mib:.0f} MiB above the network at rest"
 
 
 def _timer_note(sample: Samples) -> str:
