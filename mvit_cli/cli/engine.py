@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -63,6 +64,10 @@ def opened_engine(plan: "Plan", cluster: "Cluster | None", *, quiet: bool) -> "I
             yield engine
         return
     share_processors()
-    recogniser = plan.open(progress=not quiet)
-    leave_processors(recogniser.summary["macs"])
-    yield recogniser
+    from mvit_cli.recognition.local_engine import LocalEngine, decode_pool
+
+    with decode_pool(plan.options) as pool:
+        pool.start()  # it loads its libraries while torch is loaded here
+        recogniser = plan.open(progress=not quiet)
+        leave_processors(recogniser.summary["macs"])
+        yield replace(recogniser, started=pool) if isinstance(recogniser, LocalEngine) else recogniser

@@ -92,9 +92,11 @@ class LocalEngine(Opened):
 
     Attributes:
         scorer: the network with its weights on a device.
+        started: workers that were started before the network was loaded, of whoever closes them; None: none.
     """
 
     scorer: Scorer
+    started: "DecodePool | None" = None
 
     def predict(self, inputs: Inputs) -> Generator[Row, None, None]:
         """Yields one row for each input, or for each of its windows, in input order."""
@@ -153,10 +155,8 @@ class LocalEngine(Opened):
             yield from scored(self.scorer, groups(items(outcomes), lambda: self.scorer.batch_size, whole=whole))
 
     def decode_pool(self) -> "DecodePool":
-        """The worker processes that were asked for; they start when files come."""
-        from mvit_cli.media.workers.pool import DecodePool
-
-        return DecodePool(self.options.workers, self.options.timeout_s)
+        """The worker processes that were asked for; the first may have started, others start when files come."""
+        return self.started or decode_pool(self.options)
 
     def request_for(self, source: Source, pictures: Detail) -> DecodeRequest:
         """How a source is to be decoded."""
@@ -175,6 +175,13 @@ class LocalEngine(Opened):
 
     def _error_row(self, path: str, error: MediaError, window: Window | None) -> Row:
         return error_row(path, error, window, in_windows=self.recipe.windows is not None)
+
+
+def decode_pool(options: PredictOptions) -> "DecodePool":
+    """The worker processes that are asked for."""
+    from mvit_cli.media.workers.pool import DecodePool
+
+    return DecodePool(options.workers, options.timeout_s)
 
 
 def request_for(

@@ -85,6 +85,11 @@ class DecodePool:
         self._process_id = os.getpid()
         _POOLS.add(self)
 
+    def start(self) -> None:
+        """Starts a first worker, which loads its libraries while the caller loads others; files come later."""
+        if self.size and not self.workers:
+            self._free_worker()
+
     def imap(self, jobs: Iterable[DecodeRequest | MediaError]) -> Generator[Outcome, None, None]:
         """Yields one outcome for each job, or one for each of its windows, in their order.
 
