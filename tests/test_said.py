@@ -253,6 +253,14 @@ def test_old_and_squashing_configurations_of_timm(tmp_path: Path) -> None:
     assert said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2, 1).resizing is None
 
 
+@pytest.mark.parametrize("names", [["x", "y"], {"0": "x", "1": "y"}])
+def test_names_of_timm_are_a_list_or_numbered(names: Any, tmp_path: Path) -> None:
+    told = {"architecture": "mvitv2_tiny", "num_classes": 2, "label_names": names, "pretrained_cfg": TIMM}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    found = said_by(Checkpoint(tmp_path / "model.safetensors", {}), 2, 1)
+    assert (found.labels, found.activation) == (("x", "y"), "softmax")
+
+
 def test_crops_of_ten_leave_the_views_open() -> None:
     text = MMENGINE.replace("crop_size=224, type='CenterCrop'", "crop_size=(224, 224), type='TenCrop'")
     found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": {"cfg": text}}), 3, 16)

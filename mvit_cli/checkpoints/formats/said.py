@@ -94,6 +94,8 @@ def _from_timm(text: str, place: str, num_classes: int) -> Said:
         return Said()  # of other weights in the folder
     mean, std = colours(told.get("mean")), colours(told.get("std"), positive=True)
     names = config.get("label_names") or told.get("label_names") or told.get("labels")
+    if isinstance(names, dict) and [*names] == [str(number) for number in range(len(names))]:
+        names = [*names.values()]
     return placed(
         place,
         sampling=Sampling("image", 1),

@@ -81,6 +81,12 @@ class FastAttention(nn.Module):
             layout = layout.on(self.pool_q.thw_out(layout.thw))
         return self._normed_heads(grid.flatten(1, 3), self.norm_q), cls, layout
 
+    def pooled_as_queries(self, x: Tensor, layout: RowLayout) -> Tensor:
+        """Rows of the grid `(B*T*H*W, C)` -> `(B*L, C)`, each head pooled and normalised by what pools the queries."""
+        grid = layout.grid(x)
+        pooled = self.pool_q(grid) if self.pool_q else grid
+        return self._normed_heads(pooled.flatten(1, 3), self.norm_q).flatten(2).flatten(0, 1)
+
     def _keys_values(self, normed: Tensor, layout: RowLayout) -> tuple[Tensor, Tensor, THW]:
         """Pooled keys and values `(B, H, N, D)`, class token last, and their grid."""
         if self.pool_kv is None:

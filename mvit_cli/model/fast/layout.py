@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from mvit_cli.arch.grid import THW, half, pooled_grid, pooled_length
 from mvit_cli.model.pooling_attention import TokenPool, average_pool, split_cls
 
+CPU_ROWS = 1024
+"""Rows at a time through the MLP: enough for matrix products, little enough for the cache (best of 200 to 25,000)."""
 WORTH_GATHERING = 0.7
 """Share of the positions up to which projecting only those is faster than projecting all; gathering costs a copy."""
 

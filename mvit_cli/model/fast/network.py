@@ -21,7 +21,7 @@ R rows, C channels; see `layout.py`.
 from collections.abc import Iterable
 from math import prod
 from threading import Event
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,13 +30,12 @@ from mvit_cli.arch.blocks import BlockSpec, block_specs, blocks_through
 from mvit_cli.arch.grid import pooled_grid
 from mvit_cli.model.fast.attention import FastAttention
 from mvit_cli.model.fast.int8 import Int8Linear, add_product_, product
-from mvit_cli.model.fast.layout import RowLayout, joined, pool_grid
+from mvit_cli.model.fast.layout import CPU_ROWS, RowLayout, joined, pool_grid
 from mvit_cli.model.fast.passes import Pass, may_share_threads, side_by_side
+from mvit_cli.model.fast.two_streams import fast_reversible_block
 from mvit_cli.model.mvit import Block, MViT, as_clips
 from mvit_cli.model.position import POSITION_NAMES, absolute_positions
 
-CPU_ROWS = 1024
-"""Rows at a time through the MLP: enough for matrix products, little enough for the cache (best of 200 to 25,000)."""
 CPU_TOKEN_ELEMENTS = 25_088 * 96
 """Elements of the first grid that one pass on a CPU may have: those of one MViT-B 16x4 clip."""
 
@@ -57,8 +56,9 @@ class FastMViT(nn.Module):
         self.norm, self.head, self.cls_token = model.norm, model.head, model.cls_token
         self.tables = {name: getattr(model, name) for name in POSITION_NAMES}
         specs = block_specs(model.config)
-        make = PlainBlock if model.config.pool_first or model.config.streams == 2 else FastBlock
-        blocks = cast(Iterable[Block], model.blocks)
+        reversible = model.config.streams == 2
+        make = PlainBlock if model.config.pool_first else fast_reversible_block if reversible else FastBlock
+        blocks = cast(Iterable[Any], model.blocks)
         self.blocks = nn.ModuleList(make(block, spec) for block, spec in zip(blocks, specs, strict=True))
 
     def to_int8(self) -> "FastMViT":
@@ -246,7 +246,7 @@ class FastBlock(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """A block as it is, between rows and tokens: for two streams, and for pooling before the projection."""
+    """A block as it is, between rows and tokens: for pooling before the projection."""
 
     def __init__(self, block: Block, spec: BlockSpec) -> None:
         super().__init__()
