@@ -24,6 +24,7 @@ from mvit_cli.media.request import Pictures, Strip
 from mvit_cli.media.strips import POSTER_BYTES, STRIP_BYTES
 from mvit_cli.report.page.document import beginning
 from mvit_cli.report.predict.page.about import About, Job
+from mvit_cli.report.predict.page.overview import MOST_CLASSES
 from mvit_cli.report.predict.page.writer import WHOLE_STRIPS, Page
 
 RUN = {
@@ -282,10 +283,11 @@ class TestTrue:
         assert [text.text for text in drawn.all("text")][:4] == ["2", "1", "2", "2"]
         assert drawn.attributes["aria-label"] == "0 to 10 %: 2; 10 to 20 %: 1; 30 to 40 %: 2; 90 to 100 %: 2"
 
-    def test_labels_as_long_as_they_like_leave_room(self, tmp_path: Path) -> None:
+    def test_labels_as_long_as_they_like_leave_room(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("mvit_cli.report.predict.page.writer.OVERVIEW_BYTES", 6000)
         rows = [
             ok(
-                predictions=[{"index": i, "label": f"{i}" + "\U0001f3c3'\"<&" * 900, "score": 0.5}],
+                predictions=[{"index": i, "label": f"{i}" + "\U000f0000" * 900, "score": 0.5}],
                 warnings=["\u202e" * 9],
             )
             for i in range(30)
@@ -293,6 +295,7 @@ class TestTrue:
         page = page_of(tmp_path, *rows)
         (section,) = (section for section in page.all("section") if section.attributes.get("id") == "found")
         assert "more classes" in section.text
+        assert 0 < len(section.all("span", "name")) < MOST_CLASSES
         assert len(files(page)) == 30
 
     def test_errors_alone_are_a_table_without_classes(self, tmp_path: Path) -> None:

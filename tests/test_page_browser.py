@@ -8,6 +8,7 @@ from browser import Browser
 from pages import read_page
 from test_page import HOSTILE, PICTURES, about, error, ok
 
+from mvit_cli.errors import printable
 from mvit_cli.report.predict.page.writer import Page
 
 pytestmark = pytest.mark.slow
@@ -161,7 +162,14 @@ def test_no_width_needs_scrolling_sideways(browser: Browser, several: Path, alon
 
 def test_names_run_no_script_and_the_policy_stops_what_would(browser: Browser, tmp_path: Path) -> None:
     browser.open(write(tmp_path / "hostile.html", *(ok(name) for name in HOSTILE)))
-    assert len(browser.ask(NAMES)) == len(HOSTILE)
+    names = browser.ask(NAMES)
+    assert len(names) == len(HOSTILE)
+    # What stood as text until it was asked for is made HTML now: names are in it too.
+    browser.ask("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    browser.ask("new Promise(resolve => setTimeout(resolve, 200))", wait=True)
+    paths = browser.ask("[...document.querySelectorAll('.more dd:first-of-type')].map(path => path.textContent)")
+    assert paths[:: len(paths) // len(names)] == [printable(name) for name in HOSTILE]
+    assert not browser.ask("document.querySelectorAll('.files script, .files img:not([width])').length")
     assert not browser.told
     browser.ask("document.body.insertAdjacentHTML('beforeend', '<img src=data:, onerror=\"window.ran = 1\">')")
     browser.ask("const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s)")

@@ -1,6 +1,7 @@
 """Windows on the page: one entry an input, spans as they come, bounded whatever the length of the video."""
 
 import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,20 @@ def test_a_run_that_is_killed_leaves_the_windows_so_far(tmp_path: Path, monkeypa
             (part,) = files(read_page(target, complete=False))
             assert len(spans(part)) == number + 1
     assert len(spans(files(read_page(target))[0])) == 3
+
+
+def test_an_entry_that_becomes_shorter_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mvit_cli.report.predict.page.writer.OFTEN_S", -1.0)
+    monkeypatch.setattr("mvit_cli.report.predict.page.timeline.MOST_SPANS", 8)
+    target, lengths = tmp_path / "report.html", []
+    with Page(target, about()) as page:
+        for number in range(40):
+            page.take(window(number, "a long name of a class " * 9 + str(number % 5), 40))
+            lengths.append(target.stat().st_size)
+            (part,) = files(read_page(target, complete=False))
+            assert len(spans(part)) <= 8
+    assert any(after < before for before, after in pairwise(lengths))
+    assert len(files(read_page(target))) == 1
 
 
 def test_windows_go_on_where_an_earlier_run_stopped(tmp_path: Path) -> None:
