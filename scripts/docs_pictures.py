@@ -1,7 +1,7 @@
-"""The pictures of pages in `docs/`: `python scripts/page_pictures.py`. Needs Chromium and ffmpeg's libx264 in PyAV.
+"""The pictures in `docs/`: `python scripts/docs_pictures.py`. Needs Chromium and ffmpeg's libx264 in PyAV.
 
 Trains a probe on the tiny labelled set of the tests, recognises the clips and a film made of some of them, and takes
-pictures of the pages in a headless browser: `docs/pictures/*.png`.
+pictures of the pages in a headless browser, and one of the pyramid: `docs/pictures/`.
 """
 
 import base64
@@ -26,7 +26,7 @@ from browser import Browser  # noqa: E402  (the tests' own)
 
 def mvit(folder: Path, *arguments: str) -> None:
     """Runs the command there; inputs that fail are part of the picture."""
-    done = subprocess.run([sys.executable, "-m", "mvit_cli", *arguments, "-q"], cwd=folder, stdout=subprocess.DEVNULL)
+    done = subprocess.run([sys.executable, "-m", "mvit_cli", *arguments], cwd=folder, stdout=subprocess.DEVNULL)
     assert done.returncode in (0, 1), arguments
 
 
@@ -74,7 +74,8 @@ def main() -> None:
         shot(browser, folder / "many.html", PICTURES / "page.png", dark=False, code="scrollTo(0, 0)")
         timeline = "document.querySelector('#results').scrollIntoView()"
         shot(browser, folder / "film.html", PICTURES / "page-windows.png", dark=True, code=timeline)
-    for picture in sorted(PICTURES.glob("*.png")):
+    mvit(ROOT, "summarize", "--preset", "B", "--plot", str(PICTURES / "pyramid.svg"), "--format", "csv")
+    for picture in sorted(PICTURES.iterdir()):
         print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size:,} bytes")
 
 
