@@ -8,6 +8,7 @@ from hashlib import blake2b
 from urllib.parse import urlsplit
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_IN_TEXT = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]+):(//?)([^\s'\"<>]+)")
 # Host and port as they may stand in a message; anything else may be a password in two halves.
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?(/|$)")
 # Parts of a query that sign it, by name (S3, Google, Azure, Alibaba, content networks): another each time.
@@ -64,6 +65,18 @@ def shown(address: str) -> str:
     if is_web and not _HOST.match(host + slash):
         return f"{scheme}://{_digest(rest)}"
     return f"{scheme}://{host}{slash}{path}{mark}" + "&".join(map(_shown_part, query.split("&")))
+
+
+def cleaned(text: str) -> str:
+    """A text with every address in it as `shown`, also where a path was made of one (`https:/host`)."""
+
+    def clean(found: re.Match[str]) -> str:
+        scheme, slashes, rest = found.groups()
+        if "@" not in rest and "?" not in rest:
+            return found[0]
+        return f"{scheme}:{slashes}{shown(f'{scheme}://{rest}').partition('://')[2]}"
+
+    return _IN_TEXT.sub(clean, text)
 
 
 def _shown_part(part: str) -> str:

@@ -306,6 +306,19 @@ def test_what_a_row_tells_of_an_address(address: str, row: str) -> None:
     assert addresses.shown(told) == told
 
 
+def test_no_error_of_the_command_line_repeats_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    secret = "https://user:hunter2@h.example/a.mp4?X-Amz-Signature=hunter2"
+    for command in (
+        ["eval", secret], ["train", secret, "-o", "x"], ["profile", secret], ["merge", secret, "-o", "x"], [secret],
+        ["predict", secret, "--views", secret], ["predict", secret, "--labels", secret], ["embed", secret],
+    ):  # fmt: skip
+        assert run(command) in (1, 2)
+        told = capsys.readouterr()
+        assert "hunter2" not in told.out + told.err, command
+        assert told.err
+    assert addresses.cleaned("see hf://org/repo[@rev]/file or a@b.c?d") == "see hf://org/repo[@rev]/file or a@b.c?d"
+
+
 def test_files_keep_names_of_their_own_and_when_signed_anew_the_same() -> None:
     one, other = (addresses.shown(f"https://h.example/get?clip={letter * 40}&token=x") for letter in "ab")
     assert one != other
@@ -329,12 +342,13 @@ def test_credentials_stand_in_no_output(
         f"http://{host}/a.mp4?X-Amz-Signature=hunter2",
         f"http://{host}/s.tar?X-Amz-Signature=S1GNATURE",
     ]
-    (tmp_path / "list.txt").write_text("\n".join(names))
+    (tmp_path / "list.txt").write_text("\n".join(names[1:]))
     monkeypatch.chdir(tmp_path)
     run_it = [
         "predict",
         "-p",
         "camera",
+        names[0],
         "@list.txt",
         "--output",
         "rows.jsonl",

@@ -38,6 +38,7 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "export": GROUND | {"arch", "findings", "model", "recognition"},
     "cli": GROUND
     | {
+        "addresses",
         "arch",
         "checkpoints",
         "embedding",

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from mvit_cli import __version__
+from mvit_cli.addresses import cleaned, scheme_of
 from mvit_cli.cli.embed import EXAMPLES as EMBED_EXAMPLES
 from mvit_cli.cli.embed import embed_command
 from mvit_cli.cli.environment import env_command
@@ -133,7 +134,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         message, hint, code = _told(error)
-        _write_error(message, hint)
+        _write_error(cleaned(message), cleaned(hint))
         return code
     finally:
         _settle_stdout()
@@ -217,7 +218,8 @@ def _input_for_command(message: str) -> str:
 
     found = re.match(r"No such command '(.+)'", message)
     name = found[1] if found else ""
-    return name if name and (is_media_name(Path(name)) or os.path.exists(name)) else ""
+    is_input = name and (is_media_name(Path(name)) or scheme_of(name) or os.path.exists(name))
+    return name if is_input else ""
 
 
 def _write_error(message: str, hint: str) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mvit_cli import __version__
+from mvit_cli.addresses import cleaned
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -53,7 +54,7 @@ def job_of(inputs: Sequence[str]) -> "Job":
     """What is recognised, with a title: the inputs as they were named."""
     from mvit_cli.report.predict.page.about import Job
 
-    named = ["standard input" if name == "-" else name for name in inputs]
+    named = ["standard input" if name == "-" else cleaned(name) for name in inputs]
     more = f" and {len(named) - MOST_NAMED:,} more" if len(named) > MOST_NAMED else ""
     return Job(", ".join(named[:MOST_NAMED]) + more)
 
