@@ -210,6 +210,26 @@ def test_a_file_that_changes_in_the_middle(server: RangeServer, tmp_path: Path) 
     assert error_of(server.url("/v.mp4")).message == "the file was changed while it was read"
 
 
+@pytest.mark.parametrize(
+    "address", ["http://host:abc/a.mp4", "http://[/a.mp4", "http:///a.mp4", "http://h:99999/a.mp4"]
+)
+def test_an_address_that_is_none(address: str) -> None:
+    assert error_of(address).message == "no valid address"
+
+
+@pytest.mark.parametrize("location", ["http://[", "//:x/", "http://h:abc/", "ftp://h/a.mp4", ""])
+def test_redirects_to_nowhere(server: RangeServer, location: str) -> None:
+    server.redirects = {"/r.mp4": location}
+    assert error_of(server.url("/r.mp4")).kind == "not_found"
+    assert len(server.requests) <= 6
+
+
+def test_names_in_other_letters_are_sent_as_they_must_be(server: RangeServer) -> None:
+    server.files = {"/%C3%BC%20a.mp4": CLIP}
+    server.allowed = "q=%C3%BC%20x"
+    assert shows_the_clip(seen(server.url("/ü a.mp4?q=ü x")))
+
+
 def test_nobody_there_and_no_such_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with RangeServer() as gone:
         url = gone.url("/a.mp4")

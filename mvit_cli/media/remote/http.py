@@ -26,6 +26,9 @@ MOST_REDIRECTS = 5
 PASSING = (408, 425, 429, 500, 502, 503, 504)
 PIECE_BYTES = 1 << 16
 PRIVATE_HOSTS = "MVIT_PRIVATE_HOSTS"
+_NUMBER = re.compile(r"[0-9]{1,15}")
+# Letters of a path or a query that are sent as they stand there.
+_AS_IT_IS = "/%:@!$&'()*+,;=~?-._"
 # Names that no public name server knows.
 INSIDE = (".local", ".localhost", ".localdomain", ".internal", ".lan", ".home.arpa", ".intranet", ".corp", ".svc")
 PAGES = ("text/html", "application/xhtml+xml")
@@ -116,7 +119,7 @@ class HttpFile:
         def ask() -> None:
             response, self._whole = self._whole or self._answer({}), None
             length = response.getheader("Content-Length", "")
-            announced = int(length) if length.isdigit() else None
+            announced = int(length) if _NUMBER.fullmatch(length) else None
             check_copy_size(announced or 0, NO_RANGES)
             file.seek(0)
             file.truncate()
@@ -156,7 +159,7 @@ class HttpFile:
                 return response
             self.close()
             if response.status in REDIRECTS:
-                led_to = urljoin(address, response.getheader("Location", ""))
+                led_to = _joined(address, response.getheader("Location", ""))
                 _check_way(address, led_to)
                 address = led_to
             elif response.status in PASSING:
@@ -168,12 +171,14 @@ class HttpFile:
         raise MediaError("not_found", "the redirects of the server do not end", "check the address")
 
     def _ask(self, address: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
-        parts = urlsplit(address)
+        parts = _parts_of(address)
         place = parts.scheme, parts.hostname, parts.port
         if self._connection is None or self._place != place:
             self.close()
             self._connection, self._place = self._connected(parts), place
-        target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (f"?{parts.query}" if parts.query else "")
+        target = quote(parts.path or "/", safe=_AS_IT_IS) + (
+            f"?{quote(parts.query, safe=_AS_IT_IS)}" if parts.query else ""
+        )
         sent = {"User-Agent": "mvit", "Accept-Encoding": "identity", **headers}
         named = urlsplit(self._named)
         if named.username is not None and (named.scheme, named.hostname, named.port) == place:
@@ -308,8 +313,31 @@ def _is_number(host: str) -> bool:
         return False
 
 
+def _parts_of(address: str) -> SplitResult:
+    """The parts of an address.
+
+    Raises:
+        MediaError: it is none; its own message could quote a password.
+    """
+    try:
+        parts = urlsplit(address)
+        if parts.hostname and parts.port != 0:  # which raises where it is no number
+            return parts
+    except ValueError:
+        pass
+    raise MediaError("not_found", "no valid address", "check its host and port") from None
+
+
+def _joined(address: str, location: str) -> str:
+    """Where a redirect leads."""
+    try:
+        return urljoin(address, location)
+    except ValueError:
+        raise MediaError("not_found", "the server leads to no valid address", "do not use this address") from None
+
+
 def _check_way(asked: str, led_to: str) -> None:
-    parts = urlsplit(led_to)
+    parts = _parts_of(led_to)
     if parts.scheme not in ("http", "https") or (urlsplit(asked).scheme == "https" and parts.scheme != "https"):
         text = f"the server leads to {redacted(led_to)}, which is not an https address"
         raise MediaError("not_found", text, "do not use this address")
@@ -331,4 +359,4 @@ def _version(response: http.client.HTTPResponse) -> tuple[str | None, ...]:
 
 def _retry_after(response: http.client.HTTPResponse) -> float:
     said = response.getheader("Retry-After", "")
-    return float(said) if said.isdigit() else 0.0
+    return float(said) if _NUMBER.fullmatch(said) else 0.0
