@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import golden
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -17,6 +18,7 @@ from mvit_cli.checkpoints.formats.reading import Checkpoint, read_shapes
 from mvit_cli.checkpoints.formats.said import said_by
 from mvit_cli.checkpoints.formats.settings import read_cfg
 from mvit_cli.checkpoints.formats.words import Resizing, Said
+from mvit_cli.checkpoints.load import describe
 from mvit_cli.errors import CheckpointError
 from mvit_cli.protocol import Sampling, Views
 
@@ -216,6 +218,42 @@ def test_names_of_another_number_of_classes_are_told_and_not_taken() -> None:
     found = said_by(Checkpoint(Path("none/w.pth"), {}, beside={"meta": meta}), 10, 16)
     assert found.labels is None
     assert found.unfit == "the file's meta names 3 classes, its network tells 10 apart"
+
+
+OF_ITS_OWN_SIZE = ("small_mma", "small_mma_56px", "small_mma_dim_in_mlp", "small_mma_abspos", "small_mmpretrain")
+
+
+@pytest.mark.parametrize("name", OF_ITS_OWN_SIZE)
+def test_a_network_without_a_preset_is_built_as_its_meta_says(name: str, tmp_path: Path) -> None:
+    backbone = {"type": "MViT", **golden.golden(name)["config"]["backbone"]}
+    meta = {"cfg": f"model = dict(backbone={backbone!r})\n"}
+    torch.save({"state_dict": golden.state_dict(name), "meta": meta}, tmp_path / "w.pth")
+    model = mvit_cli.load_model(None, tmp_path / "w.pth", dtype="float64")
+    with torch.inference_mode():
+        found = model(golden.clips(name).double()).tolist()
+    assert np.abs(np.subtract(found, golden.golden(name)["logits_f64"])).max() <= 1e-9
+
+
+@pytest.mark.parametrize(
+    ("backbone", "first", "source"),
+    [
+        ({"arch": "small"}, (1, 8, 8), "the file's meta"),
+        ({"arch": "small", "adaptive_kv_stride": [1, 4, 4]}, (1, 4, 4), "the file's meta"),
+        (
+            {"arch": {"embed_dims": 96, "num_layers": 16, "num_heads": 1, "downscale_indices": (1, 3, 14)}},
+            (1, 8, 8),
+            "the file's meta",
+        ),
+        ({"arch": None}, (1, 8, 8), "preset mvitv2_s_16x4"),  # an expression: not guessed
+        ({"arch": "tiny", "adaptive_kv_stride": [1, 4, 4]}, (1, 8, 8), "preset mvitv2_s_16x4"),  # of another network
+        ({"type": "SwinTransformer3D"}, (1, 8, 8), "preset mvitv2_s_16x4"),
+    ],
+)
+def test_strides_are_those_of_the_meta(backbone: dict[str, Any], first: tuple[int, ...], source: str) -> None:
+    meta = {"cfg": {"model": {"backbone": {"type": "MViT", **backbone}}}}
+    tensors = golden.meta_state_dict("mma_k400_mvitv2_s_16x4")
+    found = describe(Checkpoint(Path("none/w.pth"), tensors, beside={"meta": meta}))
+    assert (found.config.stride_kv[0], found.inferred.strides_from) == (first, source)
 
 
 def test_an_expression_is_not_guessed() -> None:

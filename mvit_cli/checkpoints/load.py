@@ -17,7 +17,7 @@ from mvit_cli.checkpoints.formats.clip_size import Geometry, Size
 from mvit_cli.checkpoints.formats.facts import Facts, read_facts
 from mvit_cli.checkpoints.formats.infer import Inferred, check_preset, infer_config
 from mvit_cli.checkpoints.formats.layouts import Layout, recognise, to_canonical, without_wrapper
-from mvit_cli.checkpoints.formats.openmmlab import refuse_other_backbones
+from mvit_cli.checkpoints.formats.openmmlab import backbone_of, refuse_other_outputs
 from mvit_cli.checkpoints.formats.reading import Checkpoint, answered, read_checkpoint
 from mvit_cli.checkpoints.formats.settings import read_json
 from mvit_cli.checkpoints.formats.shards import is_part
@@ -227,12 +227,12 @@ def _configuration(
     if isinstance(preset, MViTConfig):
         return Inferred(preset, "the given configuration")
     facts = read_facts({key: tuple(tensor.shape) for key, tensor in tensors.items()})
-    meta = checkpoint.beside.get("meta")
-    if layout == "mmaction2" and "cls_token" in tensors and isinstance(meta, dict):
-        refuse_other_backbones(meta)
+    backbone = backbone_of(checkpoint.beside.get("meta")) if layout == "mmaction2" else {}
+    if "cls_token" in tensors:
+        refuse_other_outputs(backbone)
     stored = checkpoint.metadata.get(CONFIG_KEY)
     if stored is None:
-        return infer_config(facts, layout, checkpoint.cfg, preset, asked)
+        return infer_config(facts, layout, checkpoint.cfg, preset, asked, backbone)
     config = config_from_json(stored)
     _check_stored_config(config, facts)
     if preset:

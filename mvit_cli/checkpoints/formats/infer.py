@@ -4,7 +4,7 @@ What the shapes tell, the file decides. Strides are not in the tensors: they com
 configuration, else from the named preset, else from the preset whose structure fits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from mvit_cli.arch.blocks import block_specs
 from mvit_cli.arch.config import STRIDE_ONE, MViTConfig
 from mvit_cli.arch.grid import THW, widened
 from mvit_cli.arch.presets import Preset, get_preset, preset_names
+from mvit_cli.checkpoints.formats.backbone import backbone_cfg
 from mvit_cli.checkpoints.formats.cfg import TrainingCfg, parse_cfg
 from mvit_cli.checkpoints.formats.clip_size import Geometry, frames_of, size_of, trained_for
 from mvit_cli.checkpoints.formats.facts import Facts
@@ -32,7 +33,12 @@ class Inferred:
 
 
 def infer_config(
-    facts: Facts, layout: str, cfg: str | None = None, preset: str | None = None, asked: Geometry = (None, None)
+    facts: Facts,
+    layout: str,
+    cfg: str | None = None,
+    preset: str | None = None,
+    asked: Geometry = (None, None),
+    backbone: Mapping[str, Any] | None = None,
 ) -> Inferred:
     """The configuration of the network that a file belongs to.
 
@@ -42,13 +48,14 @@ def infer_config(
         cfg: the file's training configuration, if it has one.
         preset: the architecture that the user named, if any.
         asked: the clips that the network is wanted for, which may be those that it was trained for.
+        backbone: what MMEngine's configuration in the file says of the network, if it has one.
 
     Raises:
         CheckpointError: if the file contradicts the named preset, nothing tells its strides or its clips, or what it
             tells is no network that can be built.
     """
     try:
-        inferred = _inferred(facts, layout, cfg, preset)
+        inferred = _inferred(facts, layout, _training_cfg(facts, cfg, backbone), preset)
         return replace(inferred, config=trained_for(inferred.config, facts, asked))
     except ValueError as error:
         raise CheckpointError(
@@ -58,13 +65,12 @@ def infer_config(
         ) from error
 
 
-def _inferred(facts: Facts, layout: str, cfg: str | None, preset: str | None) -> Inferred:
+def _inferred(facts: Facts, layout: str, training: TrainingCfg | None, preset: str | None) -> Inferred:
     named = get_preset(preset) if preset else None
     if named:
         _check_structure(facts, named)
-    training = _training_cfg(facts, cfg)
     if training:
-        base, source = _config_from_cfg(facts, training), "the file's cfg"
+        base, source = _config_from_cfg(facts, training), f"the file's {'meta' if layout == 'mmaction2' else 'cfg'}"
     else:
         fitting = named or _fitting_preset(facts)
         base, source = _config_from_preset(facts, fitting.config), f"preset {fitting.name}"
@@ -74,9 +80,10 @@ def _inferred(facts: Facts, layout: str, cfg: str | None, preset: str | None) ->
     return Inferred(config, source, notes)
 
 
-def _training_cfg(facts: Facts, cfg: str | None) -> TrainingCfg | None:
+def _training_cfg(facts: Facts, cfg: str | None, backbone: Mapping[str, Any] | None) -> TrainingCfg | None:
     if not cfg:
-        return None
+        images = facts.patch_kernel[0] == 1
+        return backbone_cfg(backbone, len(facts.blocks), facts.stage_starts, images) if backbone else None
     pooled_q = [i for i, block in enumerate(facts.blocks) if block.kernel_q]
     pooled_kv = [i for i, block in enumerate(facts.blocks) if block.kernel_kv]
     return parse_cfg(cfg, len(facts.blocks), pooled_q, pooled_kv)

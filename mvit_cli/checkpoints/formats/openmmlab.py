@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mvit_cli.checkpoints.formats.literals import read_assignments
+from mvit_cli.checkpoints.formats.settings import plain
 from mvit_cli.errors import CheckpointError
 
 
@@ -64,15 +65,13 @@ def read_meta(meta: Mapping[Any, Any]) -> Meta:
     head = _dict(model.get("cls_head")) or _dict(model.get("head"))
     steps = _test_steps(cfg)
     shown = shown or next((step for step in steps if _type(step) == "Normalize"), {})  # before MMEngine
-    dataset = _dict(meta.get("dataset_meta"))
-    names = dataset.get("classes") or dataset.get("CLASSES") or meta.get("CLASSES")
     return Meta(
         mean=shown.get("mean"),
         std=shown.get("std"),
         to_rgb=_turns(shown) if shown else None,
         bases=_bases(cfg.get("_base_")),
         activation=_activation(head),
-        classes=tuple(names) if isinstance(names, list | tuple) and all(isinstance(n, str) for n in names) else None,
+        classes=class_names(meta),
         pipeline=_pipeline(steps),
     )
 
@@ -111,11 +110,23 @@ def _type(step: Mapping[str, Any]) -> str:
     return str(step.get("type", ""))[:80].rpartition(".")[2]
 
 
-def refuse_other_backbones(meta: Mapping[Any, Any]) -> None:
+def backbone_of(meta: Any) -> Mapping[str, Any]:
+    """What a file's `meta` says of its MViT; empty where it says nothing, or has another backbone."""
+    backbone = _dict(_dict(_cfg(plain(_dict(meta), "the file's meta")).get("model")).get("backbone"))
+    return backbone if _type(backbone) == "MViT" else {}
+
+
+def class_names(meta: Mapping[Any, Any]) -> tuple[str, ...] | None:
+    """Names of the classes, under any of the keys that MMEngine and MMCV have had for them."""
+    dataset = _dict(meta.get("dataset_meta"))
+    names = dataset.get("classes") or dataset.get("CLASSES") or meta.get("CLASSES")
+    return tuple(names) if isinstance(names, list | tuple) and all(isinstance(n, str) for n in names) else None
+
+
+def refuse_other_outputs(backbone: Mapping[str, Any]) -> None:
     """Raises CheckpointError if a class token stands in the file that its backbone does without."""
-    backbone = _dict(_dict(_cfg(meta).get("model")).get("backbone"))
     for switch in ("with_cls_token", "output_cls_token"):
-        if backbone.get(switch) is False and _type(backbone) == "MViT":
+        if backbone.get(switch) is False:
             raise CheckpointError(
                 f"the file's meta says {switch}=False: the classifier sees another token than this network's",
                 "mvit runs MMAction2's MViT with its class token",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from mvit_cli.checkpoints.formats.openmmlab import class_names
 from mvit_cli.checkpoints.formats.reading import Checkpoint
 from mvit_cli.checkpoints.formats.said_cfg import from_cfg
 from mvit_cli.checkpoints.formats.said_meta import from_meta
@@ -51,11 +52,9 @@ def words_to_keep(checkpoint: Checkpoint) -> dict[str, str]:
     kept = {}
     meta, (settings, _) = _meta_of(checkpoint), _settings_of(checkpoint)
     if meta:
-        dataset = section(meta, "dataset_meta")
-        classes = dataset.get("classes") or dataset.get("CLASSES") or meta.get("CLASSES")
-        named = isinstance(classes, list | tuple) and all(isinstance(name, str) for name in classes)
+        classes = class_names(meta)
         kept[META_KEY] = json.dumps(
-            {"cfg": meta.get("cfg")} | ({"dataset_meta": {"classes": classes}} if named else {})
+            {"cfg": meta.get("cfg")} | ({"dataset_meta": {"classes": classes}} if classes else {})
         )
     if settings:
         kept[SETTINGS_KEY] = settings

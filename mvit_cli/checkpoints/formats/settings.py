@@ -11,6 +11,8 @@ MAX_LETTERS = 1 << 17
 """Of a configuration; PySlowFast's have 10,000."""
 
 MAX_ITEMS, MAX_DEPTH, MAX_ALIASES, MAX_SCALAR = 20_000, 24, 64, 8192
+MAX_JSON, MAX_PLAIN = 1 << 20, 200_000
+"""Letters and items where lists of class names may stand; ImageNet-21k has 21,841."""
 
 
 def read_yaml(text: str, what: str, *, words_only: bool = False) -> Any:
@@ -96,7 +98,7 @@ def plain(value: Any, what: str, of_text: Callable[[str], Any] = str) -> Any:
     Raises:
         CheckpointError: it is larger or deeper than any configuration.
     """
-    left = MAX_ITEMS
+    left = MAX_PLAIN
 
     def copied(value: Any, depth: int) -> Any:
         nonlocal left
@@ -121,7 +123,7 @@ def read_json(text: str, what: str) -> Any:
     Raises:
         CheckpointError: it is not JSON, or larger than any configuration.
     """
-    if len(text) > MAX_LETTERS:
+    if len(text) > MAX_JSON:
         raise _too_much(what, f"{len(text):,} letters")
     try:
         return json.loads(text)
