@@ -82,6 +82,8 @@ def test_an_input_of_which_some_windows_failed_counts_as_failed(tmp_path: Path) 
     (part,) = files(page_of(tmp_path, window(0, "run", 2), failed(1, 2)))
     assert part.attributes["data-state"] == "error"
     assert part.all("td", "state")[0].text == "error 1 of 2 windows failed: no video stream"
+    assert [line.text for line in part.all("ul", "warnings")[0].all("li")] == ["1 of 2 windows failed: no video stream"]
+    assert part.text.count("windows failed") == 2
 
 
 def test_a_file_that_gave_no_window_is_an_entry(tmp_path: Path) -> None:
