@@ -399,6 +399,13 @@ class TestWhileItIsWritten:
         with pytest.raises(MViTError, match=r"--report /dev/full: No space left"), Page(Path("/dev/full"), about()):
             pass
 
+    def test_a_row_of_an_older_mvit_is_taken(self, tmp_path: Path) -> None:
+        row = ok()
+        del row["activation"]
+        with Page(tmp_path / "report.html", about()) as page:
+            page.look_back(row)
+        assert len(files(read_page(tmp_path / "report.html"))) == 1
+
     def test_a_row_of_another_program_is_refused(self, tmp_path: Path) -> None:
         with Page(tmp_path / "report.html", about()) as page, pytest.raises(UsageError, match="row 1 of earlier runs"):
             page.look_back({"path": "a.mp4", "status": "ok"})

@@ -149,7 +149,7 @@ def entry_of_windows(timeline: Timeline) -> Entry:
 def found_in(row: OkRow) -> list[str]:
     """The classes that a row counts for: the best; of scores each for itself also all others from a half on."""
     best, *others = row["predictions"]
-    each = row["activation"] == "sigmoid"
+    each = row.get("activation") == "sigmoid"
     return [best["label"], *(entry["label"] for entry in others if each and entry["score"] >= FOUND_FROM)]
 
 

@@ -45,7 +45,7 @@ class Overview:
                 self._key.number(label)
 
     def _count_scores(self, row: OkRow) -> None:
-        self._each |= row["activation"] == "sigmoid"
+        self._each |= row.get("activation") == "sigmoid"
         self.scores[min(int(row["predictions"][0]["score"] * BINS), BINS - 1)] += 1
 
     def html(self, most_bytes: int) -> "Markup | str":
