@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-WARM = ("small_pysf_v2", "small_fb", "small_tv_v2", "small_ptv_v1", "small_mma", "small_timm")
+WARM = ("small_pysf_v2",)
 COMMANDS = ("summarize", "predict", "verify", "convert")
 MAX_CPU_S, MAX_GROWTH_BYTES = 5.0, 600_000_000
 KILL_CPU_S, KILL_BYTES = 20, 3 << 30

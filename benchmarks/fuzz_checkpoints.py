@@ -5,6 +5,7 @@ clip, `weights verify` and `weights convert`, in a process of its own that began
 at most `MAX_CPU_S` of one core and `MAX_GROWTH_BYTES` of memory a command; exit code 0, 1 or 2; an error is one of
 ours, printable, and never "unexpected"; nothing named in a file is imported, called or started, and nothing outside
 the working folder is written. Prints a table (Markdown), the costliest files and one JSON document. Exit code 1 if not.
+With `--results FILE` each answer is kept as a line of JSON as it comes; the same command goes on where a run was ended.
 """
 
 import argparse
@@ -19,8 +20,8 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -105,13 +106,13 @@ def _child(folder: Path, names: list[str], labels: bool) -> list[Told]:
     return told
 
 
-def answers(count: int, seed: int, jobs: int, first: int = 0) -> Iterator[Answer]:
+def answers(numbers: Iterable[int], seed: int, jobs: int) -> Iterator[Answer]:
     """What became of each file, as they are done."""
     global _ROOT
     with tempfile.TemporaryDirectory(prefix="fuzz-") as root:
         _ROOT = Path(root).resolve()
         prepare(_ROOT)
-        tasks = ((seed, number) for number in range(first, first + count))
+        tasks = ((seed, number) for number in numbers)
         here = os.getcwd()
         try:
             if jobs == 1:
@@ -121,6 +122,19 @@ def answers(count: int, seed: int, jobs: int, first: int = 0) -> Iterator[Answer
                     yield from pool.imap_unordered(attack, tasks, chunksize=8)
         finally:
             os.chdir("/" if not os.path.isdir(here) else here)
+
+
+def kept_answers(results: Path, seed: int) -> list[Answer]:
+    """What an earlier run has written down; a line that it did not finish is no answer."""
+    kept = []
+    for line in results.read_text().splitlines() if results.exists() else ():
+        try:
+            held = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if held.pop("seed") == seed:
+            kept.append(Answer(**{**held, "told": [Told(**told) for told in held["told"]]}))
+    return kept
 
 
 # --- the report
@@ -185,10 +199,18 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first file (default 0)")
     parser.add_argument("--seed", type=int, default=0, help="the same number makes the same files (default 0)")
     parser.add_argument("--jobs", type=int, default=1, help="files at a time (default 1)")
+    parser.add_argument("--results", type=Path, help="where answers are kept; files in it are not run again")
     arguments = parser.parse_args()
+    wanted = range(arguments.first, arguments.first + arguments.count)
     started, found = time.perf_counter(), list[Answer]()
-    for answer in answers(arguments.count, arguments.seed, arguments.jobs, arguments.first):
+    if arguments.results:
+        found = [answer for answer in kept_answers(arguments.results, arguments.seed) if answer.number in wanted]
+    done = {answer.number for answer in found}
+    for answer in answers((number for number in wanted if number not in done), arguments.seed, arguments.jobs):
         found.append(answer)
+        if arguments.results:
+            with arguments.results.open("a") as file:
+                file.write("\n" * (file.tell() > 0) + json.dumps({"seed": arguments.seed, **asdict(answer)}))
         for told in answer.told:
             if told.wrong:
                 print(f"file {answer.number} ({answer.kind}) {told.command}: {'; '.join(told.wrong)}", flush=True)

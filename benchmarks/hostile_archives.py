@@ -5,7 +5,7 @@ import struct
 import zipfile
 import zlib
 
-from fuzz import MUTATIONS
+from hostile_bytes import MUTATIONS
 from hostile_corpus import Files, any_source, contents, entries_of, safetensors, saved, split, valid, zipped
 from hostile_pickles import payload, tensor, text
 from hostile_trees import mutated

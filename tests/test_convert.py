@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import golden
@@ -115,3 +117,14 @@ def test_the_command_prints_the_path_alone_on_stdout(tmp_path: Path, capsys: pyt
     assert told.out == f"{target}\n"
     assert "layout pyslowfast" in told.err
     assert run(["weights", "convert", str(path), str(target)]) == 2
+
+
+def test_a_file_with_q_k_and_v_apart_is_converted_without_the_compiler_of_torch(tmp_path: Path) -> None:
+    path = golden.write_checkpoint("small_pysf_v2_sepqkv", tmp_path)
+    program = (
+        "import sys; from mvit_cli.cli.main import run;"
+        f"code = run(['weights', 'convert', {str(path)!r}, {str(tmp_path / 'out.safetensors')!r}]);"
+        "print(code, {'torch._dynamo', 'torch._inductor'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=110)
+    assert done.stdout.splitlines()[-1] == "0 set()", done.stderr

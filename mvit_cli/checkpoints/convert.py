@@ -22,8 +22,8 @@ from mvit_cli.checkpoints.formats.reading import (
     read_checkpoint,
 )
 from mvit_cli.checkpoints.formats.said import words_to_keep
-from mvit_cli.checkpoints.load import CONFIG_KEY, build_model, config_to_json, describe, load_state_dict
-from mvit_cli.errors import CheckpointError, MViTError, UsageError
+from mvit_cli.checkpoints.load import CONFIG_KEY, config_to_json, describe, fitted_names
+from mvit_cli.errors import MViTError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +71,7 @@ def convert(
     described = describe(checkpoint, preset, found.overrides, clips)
     _check_clips(described.config, clips)
     with answered(found.path):
-        names = _fitted_names(described.config, checkpoint.tensors, found.path)
+        names = fitted_names(described, str(found.path))
     tensors = {name: described.tensors[name] for name in names}
     metadata = {CONFIG_KEY: config_to_json(described.config), "format": "pt", "mvit_version": __version__}
     metadata["converted_from"] = f"{found.card.name if found.card else found.path.name} ({described.layout})"
@@ -102,16 +102,6 @@ def _check_clips(config: MViTConfig, clips: Geometry) -> None:
             " nothing",
             "leave out --frames and --size: the network is given others when it is loaded",
         )
-
-
-def _fitted_names(config: MViTConfig, tensors: "dict[str, Tensor]", path: Path) -> list[str]:
-    """Names of the network's parameters, after the tensors were found to fit them strictly."""
-    model = build_model(config, device="meta")
-    try:
-        load_state_dict(model, tensors)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error.message}", error.hint) from error
-    return list(model.state_dict())
 
 
 def save_weights(tensors: "dict[str, Tensor]", metadata: dict[str, str], target: Path) -> None:

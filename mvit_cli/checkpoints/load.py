@@ -292,8 +292,22 @@ def load_state_dict(model: "MViT", state_dict: "Mapping[str, Tensor]") -> None:
     tensors = without_wrapper(state_dict)
     layout = recognise({key: tuple(tensor.shape) for key, tensor in tensors.items()})
     reference = next(model.parameters())
-    placed = {key: tensor.to(reference.device, reference.dtype) for key, tensor in tensors.items()}
-    _load_canonical(model, to_canonical(placed, layout), layout, source="state dict")
+    # Placed last: torch joins tensors of the device `meta` by way of its compiler, which takes seconds to import, runs
+    # generated code and makes a folder.
+    canonical = to_canonical(tensors, layout)
+    placed = {key: tensor.to(reference.device, reference.dtype) for key, tensor in canonical.items()}
+    _load_canonical(model, placed, layout, source="state dict")
+
+
+def fitted_names(described: Described, source: str) -> list[str]:
+    """Names of the network's parameters, all of which a checkpoint has, and nothing else.
+
+    Raises:
+        CheckpointError: naming the first missing, unexpected and mis-shaped keys.
+    """
+    expected = parameter_shapes(described.config)
+    _check_fit(expected, described.config, described.tensors, described.layout, source)
+    return list(expected)
 
 
 def _load_canonical(model: "MViT", tensors: "dict[str, Tensor]", layout: Layout, source: str) -> None:
