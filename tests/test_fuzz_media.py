@@ -1,5 +1,6 @@
 """Broken videos and pictures in sixty formats through the command: a row each, a whole page, nothing unexpected."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -52,8 +53,7 @@ def test_ten_thousand_broken_files_give_all_their_rows_within_limits() -> None:
 )
 def test_the_judge_of_pages_finds_what_it_looks_for(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    from hostile_pages import faults_of_page
-
+    faults_of_page = importlib.import_module("hostile_pages").faults_of_page
     page = "<!doctype html><html><body><a href='#top'>a</a>%s</body></html>"
     assert faults_of_page((page % "").encode()) == []
     assert faults_of_page((page % fault).encode())

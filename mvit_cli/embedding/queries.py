@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvit_cli.checkpoints.find import find
 from mvit_cli.embedding.embed import opened
 from mvit_cli.embedding.similar import member_of
 from mvit_cli.embedding.vectors import Vectors, read_vectors
-from mvit_cli.errors import UsageError
+from mvit_cli.errors import UsageError, at_most
 from mvit_cli.findings import EmbedderFacts
 from mvit_cli.recognition.listing import Listing
 from mvit_cli.recognition.options import PredictOptions
@@ -49,13 +50,19 @@ def of_inputs(
     """Files, through the network of the index.
 
     Raises:
-        UsageError: these are other weights.
+        UsageError: these are other weights, or lie elsewhere and were not named.
     """
     import numpy as np
 
     facts = index.facts
     if facts["weights_sha256"] is None:
         raise UsageError("the index is of random weights, which are gone", "embed with --weights")
+    if weights is None and find(facts["weights"]).kind in ("repository", "address"):
+        # A file from anybody must not say which addresses this machine asks.
+        raise UsageError(
+            f"the index was made with weights from elsewhere: {at_most(facts['weights'])}",
+            "name them with --weights if you trust that place",
+        )
     options = PredictOptions(
         preset=None if weights else facts["preset"],
         weights=weights or facts["weights"],

@@ -5,17 +5,20 @@ by the next run. At the end the file is made of them beside its place and put th
 """
 
 import json
+import math
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.embedding.checked import array_header, facts_of, numbers_of, read_array
+from mvit_cli.errors import MViTError, UsageError, at_most
 from mvit_cli.findings import EmbedderFacts, VectorRow
 from mvit_cli.recognition.kept_rows import json_lines
 
@@ -28,6 +31,9 @@ GROUP = 1024
 """Rows that are in memory at a time."""
 KEY = "mvit"
 """Of the metadata of Parquet."""
+# NotImplementedError, RuntimeError: of zipfile, for other ways of compression and for passwords.
+UNREADABLE: tuple[type[Exception], ...] = (OSError, ValueError, KeyError, EOFError, RecursionError, MemoryError)
+UNREADABLE += (NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass
@@ -109,9 +115,9 @@ def read_vectors(path: Path) -> Vectors:
         raise UsageError(f"{path} is no file of features", f"those end in {', '.join(SUFFIXES[:3])}")
     try:
         return (_read_npz if suffix == ".npz" else _read_parquet if suffix == ".parquet" else _read_lines)(path)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         hint = "run `mvit embed` again" + (" with --resume" if part_of(path).exists() else "")
-        raise MViTError(f"{path} cannot be read as features ({error})", hint) from error
+        raise MViTError(f"{path} cannot be read as features ({at_most(str(error))})", hint) from error
 
 
 def need_pyarrow() -> None:
@@ -206,36 +212,35 @@ def _member(archive: zipfile.ZipFile, column: NpzColumn, count: int) -> IO[bytes
 
 
 def _read_npz(path: Path) -> Vectors:
-    import numpy as np
-
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        facts = json.loads(str(arrays["metadata"]))
-        paths, ok = arrays["paths"].tolist(), arrays["status"] == "ok"
-        windows = [(start, end) for start, end in arrays["windows"].tolist()] if "windows" in arrays else []
-        features = _mapped(path, "features.npy")
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+        facts = facts_of(json.loads(str(read_array(archive, "metadata", "U", 0))))
+        paths, ok = read_array(archive, "paths", "U", 1).tolist(), read_array(archive, "status", "U", 1) == "ok"
+        windows: list[tuple[float, float]] = []
+        if "windows.npy" in names:
+            windows = [(start, end) for start, end in read_array(archive, "windows", "f", 2).tolist()]
+        features = _mapped(path, archive.getinfo("features.npy"))
         if features is None:
-            features = arrays["features"]
-    if not len(paths) == len(ok) == len(features):
+            features = read_array(archive, "features", "f", 2)
+    if not len(paths) == len(ok) == len(features) or len(windows) != len(paths) * bool(facts["window_s"]):
         raise ValueError("its arrays are of different lengths")
     return Vectors(facts, features, paths, ok, windows)
 
 
-def _mapped(path: Path, name: str) -> "NDArray[Any] | None":
+def _mapped(path: Path, info: zipfile.ZipInfo) -> "NDArray[Any] | None":
     """An array of an npz as it lies on the disk; None where it is compressed."""
     import numpy as np
 
-    with zipfile.ZipFile(path) as archive, path.open("rb") as stream:
-        info = archive.getinfo(name)
-        if info.compress_type != zipfile.ZIP_STORED:
-            return None
+    if info.compress_type != zipfile.ZIP_STORED:
+        return None
+    with path.open("rb") as stream:
         stream.seek(info.header_offset)
         header = stream.read(30)
-        stream.seek(info.header_offset + 30 + int.from_bytes(header[26:28], "little") + _u16(header[28:30]))
-        np.lib.format.read_magic(stream)
-        shape, fortran, kind = np.lib.format.read_array_header_1_0(stream)
-        if fortran or kind.hasobject or len(shape) != 2:
+        stream.seek(info.header_offset + 30 + _u16(header[26:28]) + _u16(header[28:30]))
+        shape, fortran, kind, _ = array_header(stream, "features", "f", 2, info.file_size)
+        if fortran:
             return None
-        if not shape[0]:
+        if not math.prod(shape):
             return np.zeros(shape, kind)
         return np.memmap(path, kind, "r", stream.tell(), shape)
 
@@ -254,7 +259,7 @@ def _read_lines(path: Path) -> Vectors:
         nonlocal facts
         for row in rows_of(path):
             if row["status"] == "ok":
-                facts = facts or row["embedder"]
+                facts = facts or facts_of(row["embedder"])
             yield row["path"], row["features"], _window_of(row)
 
     vectors = _stored(entries())
@@ -276,17 +281,18 @@ def _stored(entries: Iterator[tuple[str, Any, tuple[float, float]]]) -> Vectors:
     dims = 0
     waiting = 0  # bad rows before the first good one
     with tempfile.TemporaryFile(prefix="mvit-") as stream:
-        for path, features, window in entries:
+        for path, told, window in entries:
+            features = numbers_of(told)
             paths.append(path)
             ok.append(features is not None)
             windows.append(window)
             if not dims and features is None:
                 waiting += 1
                 continue
-            if not dims:
+            if not dims and features is not None:
                 dims = len(features)
                 stream.write(np.full((waiting, dims), np.nan, np.float32).tobytes())
-            values = np.full(dims, np.nan, np.float32) if features is None else np.array(features, np.float32)
+            values = np.full(dims, np.nan, np.float32) if features is None else features
             if len(values) != dims:
                 raise ValueError(f"row {len(paths)} has {len(values)} numbers, those before it {dims}")
             stream.write(values.tobytes())
@@ -350,7 +356,7 @@ def _read_parquet(path: Path) -> Vectors:
 
     try:
         file = pyarrow.parquet.ParquetFile(path)
-        facts = json.loads((file.schema_arrow.metadata or {})[KEY.encode()])
+        facts = facts_of(json.loads((file.schema_arrow.metadata or {})[KEY.encode()]))
         columns = ["path", "path_bytes", "start_s", "end_s", "features"]
 
         def entries() -> Iterator[tuple[str, Any, tuple[float, float]]]:
