@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from mvit_cli.checkpoints.cards import Card
 from mvit_cli.errors import MediaError, MViTError, UsageError
-from mvit_cli.evaluation.judge import Judge
+from mvit_cli.evaluation.judge import Judge, are_predictions
 from mvit_cli.evaluation.orders import ORDERS, Orders
 from mvit_cli.evaluation.truth import Split, Truth, classes_of, read_truth
 from mvit_cli.findings import Evaluation
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mvit_cli.media.request import Detail
+
+MOST_CLASSES = 1_000_000
+"""Of which rows of an earlier run may be: what a number of a class there costs is bounded."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def is_rows(data: str | os.PathLike[str]) -> bool:
         first = file.readline(1 << 20)
     try:
         row = json.loads(first)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(row, dict) and "status" in row and "path" in row
 
@@ -227,7 +230,7 @@ def rows_in(path: Path) -> Iterator[Row]:
                     f"line {number} of {path} is of a window, and a label is of a whole clip",
                     "run predict without --window",
                 )
-            if row["status"] == "ok" and not row.get("predictions"):
+            if row["status"] == "ok" and not are_predictions(row.get("predictions"), MOST_CLASSES):
                 raise UsageError(f"line {number} of {path} has no predictions", "give rows of `mvit predict`")
             yield row
     except UsageError as error:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from mvit_cli.checkpoints.cards import Card
+from mvit_cli.errors import MViTError
 from mvit_cli.evaluation import metrics
+from mvit_cli.evaluation.orders import ORDERS
 from mvit_cli.evaluation.truth import Pairing, Truth
 from mvit_cli.findings import ClassFigures, Confused, Evaluation, OrderFigures, OrderName, Published
 from mvit_cli.recognition.labelled import LabelledClip
@@ -19,6 +21,17 @@ if TYPE_CHECKING:
 
 MOST_CONFUSED = 20
 IN_TOP = 5
+
+
+def are_predictions(value: Any, classes: int) -> bool:
+    """Whether it is what a row says of the classes, best first; a file of rows may come from anybody."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(entry, dict) and isinstance(entry.get("label"), str) for entry in value)
+        and all(type(entry.get("index")) is int and 0 <= entry["index"] < classes for entry in value)
+        and all(type(entry.get("score")) in (int, float) and 0 <= entry["score"] <= 1 for entry in value)
+    )
 
 
 @dataclass
@@ -110,12 +123,26 @@ class Judge:
             return None
         self.run = self.run or {key: row[key] for key in ("preset", "weights", "views")}
         truth = [self.meant[label] for label in clip.labels]
-        others = cast("dict[OrderName, list[Prediction]]", row.get("orders", {}))
-        named: dict[OrderName, list[Prediction]] = {"in_order": row["predictions"], **others}
+        named = self._predictions_of(row)
         for order, predictions in named.items():
             self._answers[order].add(predictions, truth, len(self.classes), all_scores=self.truth.multilabel)
         self._groups.append(clip.group)
         return None if row["predictions"][0]["index"] in truth else clip
+
+    def _predictions_of(self, row: Row) -> dict[OrderName, list[Prediction]]:
+        """What a row says of each order of its frames.
+
+        Raises:
+            MViTError: nothing that could be judged.
+        """
+        told: Any = row
+        named = {"in_order": told.get("predictions"), **(told.get("orders") or {})}
+        if any(order not in ORDERS or not are_predictions(value, len(self.classes)) for order, value in named.items()):
+            raise MViTError(
+                f"the row of {row['path']} has no scores of {len(self.classes)} classes",
+                "give rows that `mvit predict` wrote, with the weights and labels of that run",
+            )
+        return cast("dict[OrderName, list[Prediction]]", named)
 
     def evaluation(self) -> Evaluation:
         """All figures of the rows so far."""

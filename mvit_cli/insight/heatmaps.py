@@ -1,6 +1,8 @@
 """`mvit predict --heatmap DIR`: for each row a sheet of frames with the heat laid over them, and the numbers."""
 
 import hashlib
+import io
+import os
 import re
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -83,11 +85,11 @@ def _write(engine: LocalEngine, decoded: Decoded, row: Any, folder: Path) -> Non
     best = row["predictions"][0]
     heat = heat_of(engine, decoded.pixels, best["index"])
     name = name_of(row)
-    sheet_of(decoded.pixels[:: engine.recipe.views.crops], heat[:: engine.recipe.views.crops]).save(
-        folder / f"{name}.png"
-    )
+    sheet, numbers = io.BytesIO(), io.BytesIO()
+    crops = engine.recipe.views.crops
+    sheet_of(decoded.pixels[::crops], heat[::crops]).save(sheet, "PNG")
     np.savez_compressed(
-        folder / f"{name}.npz",
+        numbers,
         heat=heat,
         path=np.asarray(row["path"]),
         label=np.asarray(best["label"]),
@@ -95,6 +97,19 @@ def _write(engine: LocalEngine, decoded: Decoded, row: Any, folder: Path) -> Non
         method=np.asarray(method_for(engine.scorer.model.config)),  # type: ignore[arg-type]
         clips=np.asarray([[clip["start_s"], clip["end_s"]] for clip in row["clips"]]),
     )
+    _put(folder / f"{name}.png", sheet.getbuffer())
+    _put(folder / f"{name}.npz", numbers.getbuffer())
+
+
+def _put(target: Path, data: memoryview) -> None:
+    """Writes beside the target and gives it its name: whole or not at all, and never into what a link there names."""
+    unfinished = target.with_name(f".{os.getpid()}-{target.name}")
+    try:
+        with open(unfinished, "xb") as stream:
+            stream.write(data)
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def sheet_of(pixels: "NDArray[Any]", heat: "NDArray[np.float32]") -> "Image.Image":

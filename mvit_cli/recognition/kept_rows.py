@@ -238,6 +238,7 @@ def _row(path: Path, number: int, line: bytes) -> Row:
             whole = whole and window is None and row["status"] == "error"
         if exact := row.get("path_bytes"):
             row["path"] = os.fsdecode(base64.b64decode(exact, validate=True))
+        os.fsencode(row["path"])
     except (ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:

@@ -92,6 +92,8 @@ def read_labelled(data: str | os.PathLike[str]) -> LabelledData:
     if path.suffix.lower() not in LIST_SUFFIXES:
         what = "is not there" if not path.exists() else "is neither a folder nor a list"
         raise UsageError(f"{path} {what}", "name a folder of classes, or a .csv, .tsv or .jsonl with path and label")
+    if path.exists() and not path.is_file():  # a device may have no end
+        raise UsageError(f"{path} is no file", "name a .csv, .tsv or .jsonl with path and label")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(_rows(path, file))
@@ -160,7 +162,7 @@ def _rows(path: Path, file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise MViTError(f"{path}, line {number}: not JSON ({error})", "expected an object a line") from error
             if not isinstance(row, dict):
                 raise MViTError(f"{path}, line {number}: no object", 'expected {"path": ..., "label": ...}')
@@ -180,6 +182,8 @@ def _listed(path: Path, number: int, row: Mapping[str, Any]) -> LabelledClip:
                 "a list has columns path and label, and may have split, group, start_s, end_s",
             )
     name = str(row["path"])
+    if not (_is_text(name) and all(map(_is_text, map(str, _several(row["label"]))))):
+        raise MViTError(f"{where}: a path or a label has letters that are none", "save the list as UTF-8")
     address = None
     if scheme_of(name):
         name, address = named(local_path(name) or name)
@@ -194,9 +198,17 @@ def _listed(path: Path, number: int, row: Mapping[str, Any]) -> LabelledClip:
     return LabelledClip(name, labels, part, group, start_s, end_s, columns, address)
 
 
+def _is_text(text: str) -> bool:
+    """Whether it can be written: no half of a letter, as JSON may have, and no NUL, which no name has."""
+    return "\0" not in text and not any(0xD800 <= ord(letter) <= 0xDFFF for letter in text)
+
+
+def _several(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else str(value).split(SEVERAL)
+
+
 def _labels(where: str, value: Any) -> tuple[str, ...]:
-    several: Sequence[Any] = value if isinstance(value, list) else str(value).split(SEVERAL)
-    labels = tuple(dict.fromkeys(str(label).strip() for label in several))
+    labels = tuple(dict.fromkeys(str(label).strip() for label in _several(value)))
     if not all(labels):
         raise MViTError(f"{where}: an empty label in {value!r}", f"labels are names, several stand as a{SEVERAL}b")
     return labels

@@ -1,5 +1,6 @@
 """Pictures: one look, readable in grey and by all eyes, on white or dark ground, as SVG or PNG by matplotlib."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ def _style(ground: palette.Ground, lines: Sequence[str]) -> dict[Any, Any]:
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture everywhere
         "font.size": 9.0,
+        "text.parse_math": False,  # names are names, whatever dollars are in them
         "axes.titlesize": 9.0,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -111,6 +113,8 @@ def picture(path: Path, title: str, notes: Sequence[str] = (), *, width: float, 
         figure.suptitle("\n".join((title, *notes)), x=0.01, horizontalalignment="left", fontsize=9.5)
         yield figure
         try:
-            figure.savefig(path, dpi=150, metadata=MARKS[path.suffix.lower()])
+            with warnings.catch_warnings():  # letters that the font lacks, names that leave no room
+                warnings.simplefilter("ignore")
+                figure.savefig(path, dpi=150, metadata=MARKS[path.suffix.lower()])
         except OSError as error:
             raise MViTError(f"--plot {path}: {error.strerror or error}", "make room, or name another place") from error

@@ -145,6 +145,7 @@ class Subtitles:
         text = printable(f"{event.label} {percent(event.score)}")
         if self._format == "vtt":
             text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        text = text.replace("-->", "->")  # SubRip has no escapes, and no text may look like the times of another cue
         times = f"{self._clock(event.start_s)} --> {self._clock(event.end_s)}"
         self._write(f"{self._cues}\n{times}\n{text}\n\n")
 

@@ -6,8 +6,11 @@ from typing import Any
 
 from mvit_cli.report.figures import colours_of_shares, line, picture
 from mvit_cli.report.palette import ink_on
+from mvit_cli.report.predict.terminal import shortened
+from mvit_cli.report.tables import printable
 
 MOST_NAMES = 40
+MOST_LETTERS = 30
 
 
 def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
@@ -59,8 +62,9 @@ def draw_confusion(counts: Sequence[Sequence[int]], labels: Sequence[str], path:
         colours = colours_of_shares()
         axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
         if len(labels) <= MOST_NAMES:
-            axes.set_xticks(range(len(labels)), labels, rotation=90)
-            axes.set_yticks(range(len(labels)), labels)
+            names = [shortened(printable(label), MOST_LETTERS) for label in labels]
+            axes.set_xticks(range(len(names)), names, rotation=90)
+            axes.set_yticks(range(len(names)), names)
         if len(labels) <= 15:
             for y, row in enumerate(counts):
                 for x, count in enumerate(row):
