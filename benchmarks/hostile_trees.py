@@ -160,6 +160,8 @@ def _literal(value: Tree) -> str:
 def _deepened(text: str) -> str:
     while (start := text.find('"@deep')) >= 0:
         end = text.find("@", start + 2)
+        if end < 0:  # of a longer text, cut off
+            break
         digits = text[start + 6 : end]
         depth = int(digits) if digits.isdigit() and len(digits) < 7 else 3
         text = text[:start] + "[" * depth + "]" * depth + text[end + 2 :]
