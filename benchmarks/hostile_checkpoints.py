@@ -128,6 +128,7 @@ def tensors(rng: random.Random) -> Files:
 
 
 def _odd_name(name: str, rng: random.Random) -> Any:
+    name = str(name)
     parts = name.split(".")
     parts[rng.randrange(len(parts))] = rng.choice(
         ("", "0", "-1", "999999999", "9" * 400, "\x1b]0;evil\x07", "\u202e", "x" * 10**5, "blocks", "weight", "..", "²")
