@@ -7,7 +7,7 @@ Files of `hostile_media.py` (all follows from the seed) are given in batches to 
 - no error of kind `internal`, no traceback, nothing "unexpected", nothing that steers a terminal, the right exit code;
 - an undamaged file is recognised;
 - no row is waited for longer than `PATIENCE_S`; what took long takes at most `MAX_CPU_S` of a processor when alone;
-- the main process grows by at most `MAX_GROWTH_BYTES`, a worker has at most `MAX_WORKER_BYTES`;
+- the main process grows by at most `MAX_GROWTH_BYTES` to at most `MAX_PEAK_BYTES`; a worker has `MAX_WORKER_BYTES`;
 - the page can be parsed, and holds neither a script nor a resource from elsewhere;
 - nothing is left in the temporary folder.
 
@@ -39,7 +39,9 @@ from hostile_pages import faults_of_page
 
 TIMEOUT_S = 10.0
 PATIENCE_S, SLOW_S, MAX_CPU_S = 120.0, 3.0, 5.0
-MAX_GROWTH_BYTES, MAX_WORKER_BYTES = 100_000_000, 4 << 30
+MAX_GROWTH_BYTES, MAX_PEAK_BYTES, MAX_WORKER_BYTES = 300_000_000, 1_000_000_000, 4 << 30
+"""Growth: what torch keeps for batches of every size comes in steps, and ends; a row that stays would be more."""
+
 WINDOWS = (None, (1.0, 1.0), None, (1.0, 0.5))
 """Seconds of a window and of a hop, batch by batch."""
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -320,6 +322,8 @@ def run_batch(first: int, count: int, seed: int, windows: tuple[float, float] | 
         look_again(batch, seed, networks, windows)
     if batch.grown_bytes > MAX_GROWTH_BYTES:
         batch.failures.append(f"the main process grew by {batch.grown_bytes / 1e6:.0f} MB")
+    if batch.peak_bytes > MAX_PEAK_BYTES:
+        batch.failures.append(f"the main process had {batch.peak_bytes / 1e6:.0f} MB")
     if batch.worker_bytes > MAX_WORKER_BYTES:
         batch.failures.append(f"a worker had {batch.worker_bytes / 1e6:.0f} MB")
     batch.wall_s = round(time.perf_counter() - started, 1)

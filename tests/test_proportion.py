@@ -56,6 +56,19 @@ def test_a_small_file_that_asks_for_much_is_refused_until_views_are_named(
     assert opened.recipe.views == Views(1, 1)
 
 
+def test_views_that_were_named_are_bound_by_the_memory_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = replace(CONFIG, height=512, width=512, pos_embed="none")
+    path = write_weights(tmp_path / "wide.safetensors", wide)
+    monkeypatch.setattr("mvit_cli.recognition.plan.free_memory", lambda *_, **__: 2_000_000_000)
+    options = PredictOptions(weights=str(path), device="cpu", views="1x1", batch_size=1)
+    assert plan(options).open().recipe.views == Views(1, 1)
+    with pytest.raises(CheckpointError, match=r"200x1 views of .* take about .* this machine has 2 GB") as caught:
+        plan(replace(options, views="200x1")).open()
+    assert "fewer --views" in caught.value.hint
+
+
 def test_a_clip_too_small_for_some_preset_is_none_of_it() -> None:
     """The patch convolution of `camera` needs 11 pixels a side: a network of 8 is another, not an error."""
     config = replace(CONFIG, height=8, width=8)

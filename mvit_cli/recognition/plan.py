@@ -23,7 +23,7 @@ from mvit_cli.recognition.choice import Choice, choose
 from mvit_cli.recognition.device import INT8, check_device_name, has_hardware, pick_device, pick_dtype
 from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.options import Auto, PredictOptions
-from mvit_cli.recognition.proportion import refuse_out_of_proportion
+from mvit_cli.recognition.proportion import refuse_out_of_proportion, refuse_without_memory
 from mvit_cli.recognition.recipe import (
     Recipe,
     assumed_recipe,
@@ -104,6 +104,8 @@ class Plan:
         self, model: "MViT", device: "torch.device", dtype: "torch.dtype", path: Path | None = None
     ) -> LocalEngine:
         """What stands around a network that is on its device already; `path` is the file of its weights."""
+        import torch
+
         options = self.options
         recipe = self._recipe(model.config, path)
         _show_clips_of(model, recipe)
@@ -114,8 +116,14 @@ class Plan:
             batch_size = _auto_batch_size(
                 model.config, summary["macs"], device, dtype, side_by_side, options.deterministic
             )
-        if path and not self.choice.card and self.views is None:
-            _refuse_out_of_proportion(model.config, recipe.views, summary["macs"], batch_size, path)
+        if path and not self.choice.card:
+            batch_bytes = min(batch_size, recipe.views.clips * recipe.views.crops) * memory_of_view(model.config, 4)
+            if self.views is None:
+                file_bytes = path.stat().st_size
+                refuse_out_of_proportion(model.config, recipe.views, summary["macs"], batch_bytes, file_bytes)
+            held_here = batch_bytes if device.type == "cpu" else 0
+            there = free_memory(torch.device("cpu"), all_of_it=True)
+            refuse_without_memory(model.config, recipe.views, held_here, there)
         runs, reference = _way_to_run(model, options, dtype)
         if options.compiled:
             runs = _compiled(runs, model.config, batch_size, device, dtype)
@@ -291,11 +299,6 @@ def _align(model: "MViT") -> None:
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.data_ptr() % ALIGNED_BYTES:
             tensor.data = tensor.data.clone()
-
-
-def _refuse_out_of_proportion(config: MViTConfig, views: Views, macs: int, batch_size: int, path: Path) -> None:
-    batch_bytes = min(batch_size, views.clips * views.crops) * memory_of_view(config, number_bytes=4)
-    refuse_out_of_proportion(config, views, macs, batch_bytes, path.stat().st_size)
 
 
 def _kept_in(dtype: "torch.dtype", device: "torch.device") -> "torch.dtype":

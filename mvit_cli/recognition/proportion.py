@@ -1,4 +1,5 @@
-"""What a checkpoint of one's own may ask for: work and memory in proportion to its size, unless --views says more.
+"""What a checkpoint of one's own may ask for: work and memory in proportion to its size, unless --views says more;
+and never more memory than the machine has.
 
 A file of a few kilobytes can describe a network that looks at a thousand large frames a hundred times. Published
 weights are the measure: each may take a multiple of what the costliest of them take for a byte of theirs.
@@ -13,9 +14,11 @@ from mvit_cli.errors import CheckpointError
 from mvit_cli.protocol import Views
 
 SMALL_FILE_BYTES = 10_000_000
-"""Up to this size a checkpoint is answered within `SMALL_S` and `SMALL_MEMORY_BYTES`, whatever it says."""
+"""Up to this size a checkpoint is answered within 5 s and 600 MB, whatever it says."""
 
-SMALL_S, SMALL_MEMORY_BYTES = 5.0, 500_000_000
+SMALL_S, SMALL_MEMORY_BYTES = 2.5, 500_000_000
+"""By the estimates below, which may be half of what it comes to."""
+
 S_A_BYTE, MEMORY_A_BYTE = 6e-6, 8
 """For each byte beyond `SMALL_FILE_BYTES`. MViTv2-L 40x3 in 15 views takes 4.4e-6 s and 6 bytes of each in float16."""
 
@@ -40,6 +43,28 @@ def seconds_of(config: MViTConfig, views: int, macs: int) -> float:
     return views * (macs / MACS_A_S + (tokens + scores) / NUMBERS_A_S + pixels / PIXELS_A_S)
 
 
+def memory_of(config: MViTConfig, views: Views, batch_bytes: int) -> int:
+    """An estimate of the bytes that one file takes: the pixels of all its views, and a batch."""
+    return batch_bytes + views.clips * views.crops * BYTES_A_PIXEL * RGB * prod(config.input_thw)
+
+
+def refuse_without_memory(config: MViTConfig, views: Views, batch_bytes: int, memory_bytes: int | None) -> None:
+    """Raises CheckpointError if one file would take more memory than there is, whoever has asked for the views.
+
+    Args:
+        batch_bytes: memory that a batch takes there.
+        memory_bytes: what the machine has; None: it does not tell.
+    """
+    needed = memory_of(config, views, batch_bytes)
+    if memory_bytes is None or needed <= memory_bytes:
+        return
+    raise CheckpointError(
+        f"{views} views of {'x'.join(map(str, config.input_thw))} take about {needed / 1e9:.2g} GB for each file, and"
+        f" this machine has {memory_bytes / 1e9:.2g} GB",
+        "ask for fewer --views or a smaller --batch-size; of one view: the weights are for larger machines, or hostile",
+    )
+
+
 def refuse_out_of_proportion(config: MViTConfig, views: Views, macs: int, batch_bytes: int, file_bytes: int) -> None:
     """Raises CheckpointError if what a file asks for is out of proportion to it.
 
@@ -52,7 +77,7 @@ def refuse_out_of_proportion(config: MViTConfig, views: Views, macs: int, batch_
     count = views.clips * views.crops
     beyond = max(0, file_bytes - SMALL_FILE_BYTES)
     seconds = seconds_of(config, count, macs)
-    memory = batch_bytes + count * BYTES_A_PIXEL * RGB * prod(config.input_thw)
+    memory = memory_of(config, views, batch_bytes)
     if seconds <= SMALL_S + S_A_BYTE * beyond and memory <= SMALL_MEMORY_BYTES + MEMORY_A_BYTE * beyond:
         return
     raise CheckpointError(
