@@ -179,6 +179,8 @@ class Watch:
         self.known = (*filter(None, sys.path), sys.prefix, sys.base_prefix, "<frozen", "<string>")
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "ctypes.dlopen" and arguments == (None,):
+            return  # the program itself, of which our watch on memory asks errno, once a thread
         if event.startswith((*STARTING, *REACHING)):
             self.seen.append(f"{event} {str(arguments)[:200]}")
         elif event == "open":

@@ -168,7 +168,8 @@ def _frames(size: tuple[int, int], count: int) -> Iterator["np.ndarray[Any, Any]
 def _video(how: Video, suffix: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"seed.{suffix}")
-        with av.open(str(path), "w", format=how.container, options=dict(how.muxing)) as container:
+        muxing = {"fflags": "+bitexact", **dict(how.muxing)}  # no date and no random numbers
+        with av.open(str(path), "w", format=how.container, options=muxing) as container:
             stream = container.add_stream(how.codec, rate=how.rate, options=dict(how.options))
             stream.width, stream.height = how.size
             stream.pix_fmt = how.pix_fmt
@@ -191,7 +192,17 @@ def _still(how: Still) -> bytes:
     held = io.BytesIO()
     several = {"save_all": True, "append_images": others, "duration": 100} if others else {}
     first.save(held, how.format, **several, **dict(how.options))
-    return held.getvalue()
+    return _undated(held.getvalue()) if how.format == "AVIF" else held.getvalue()
+
+
+def _undated(data: bytes) -> bytes:
+    """Boxes without the times at which they were made."""
+    undated = bytearray(data)
+    for sign in (b"mvhd", b"tkhd", b"mdhd"):
+        for at in _places_of(sign, data):
+            count = 16 if data[at + 4] else 8  # by the version of the box
+            undated[at + 8 : at + 8 + count] = bytes(count)
+    return bytes(undated)
 
 
 @cache
