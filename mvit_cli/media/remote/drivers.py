@@ -10,7 +10,7 @@ from typing import Any
 
 from mvit_cli.addresses import scheme_of
 from mvit_cli.errors import MediaError
-from mvit_cli.media.remote.patience import PassingError
+from mvit_cli.media.remote.patience import LATER, PassingError
 
 WEB = ("http", "https")
 # Of a driver: the module it needs, and the package that brings it.
@@ -119,7 +119,11 @@ def driver(address: str) -> tuple[Any, str]:
     try:
         found: tuple[Any, str] = url_to_fs(address, use_listings_cache=False)
     except Exception as error:
-        raise explained(error, address) from None
+        try:
+            wrong = explained(error, address)
+        except PassingError as passing:  # a driver that connects at once; whoever asks again asks anew
+            wrong = MediaError("not_found", passing.reason, LATER)
+        raise wrong from None
     return found
 
 
