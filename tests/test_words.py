@@ -20,7 +20,8 @@ from mvit_cli.checkpoints.formats.settings import read_cfg
 from mvit_cli.checkpoints.formats.words import Resizing, Said
 from mvit_cli.checkpoints.load import describe
 from mvit_cli.errors import CheckpointError
-from mvit_cli.protocol import Sampling, Views
+from mvit_cli.protocol import Sampling, Transform, Views
+from mvit_cli.recognition.scoring import normalised
 
 DATA: dict[str, Any] = {"MEAN": [0.4, 0.5, 0.6], "STD": [0.1, 0.2, 0.3], "NUM_FRAMES": 16, "SAMPLING_RATE": 4}
 DATA |= {"TARGET_FPS": 25, "TRAIN_JITTER_SCALES": [256, 320], "TEST_CROP_SIZE": 224, "REVERSE_INPUT_CHANNEL": False}
@@ -320,6 +321,13 @@ def test_a_video_whose_channels_are_turned_round_is_shown_blue_first() -> None:
     shown = {**SHOWN, "mean": [25.5, 51.0, 76.5], "to_rgb": True}
     found = heard({**META, "model": {**MODEL, "data_preprocessor": shown}})
     assert (found.channels, found.statistics) == ("bgr", ((0.3, 0.2, 0.1), (0.225,) * 3))
+    assert found.statistics
+    mean, std = found.statistics
+    picture = torch.randint(0, 256, (1, 2, 3, 3, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    swapped = picture.float()[..., [2, 1, 0]]  # MMAction2's preprocessor in its own words
+    expected = (swapped - torch.tensor(shown["mean"])) / torch.tensor(shown["std"])
+    transform = Transform(mean, std, 4, 3, channels=found.channels or "rgb")
+    torch.testing.assert_close(normalised(picture, transform), expected.permute(0, 4, 1, 2, 3))
 
 
 def test_numbers_in_text_are_numbers_and_all_else_is_text() -> None:
