@@ -1,8 +1,8 @@
-"""What `mvit eval`, `mvit embed`, `mvit similar` and `mvit export` give, as types, like those of `records.py`."""
+"""What `mvit eval`, `embed`, `similar`, `export` and `watch` give, as types, like those of `records.py`."""
 
 from typing import Annotated, Literal, NotRequired, TypedDict
 
-from mvit_cli.protocol import ViewsText
+from mvit_cli.protocol import Activation, ViewsText
 from mvit_cli.records import (
     DtypeName,
     ErrorRow,
@@ -184,3 +184,40 @@ class Exported(TypedDict):
     largest_difference: Annotated[
         float | None, Rule("With --check: between its logits and ours, on three clips.", minimum=0)
     ]
+
+
+# mvit watch
+
+
+class LiveRow(TypedDict):
+    """What a stream shows at one moment."""
+
+    source: Annotated[str, Rule("As it was named; of an address no user, password or query.")]
+    status: Literal["ok"]
+    at: Annotated[
+        str,
+        Rule(
+            "When the newest frame came, UTC.",
+            pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+        ),
+    ]
+    stream_s: Annotated[Amount, Rule("End of the newest frame, in seconds from the first on.")]
+    label: Annotated[str, Rule("Of the best class.")]
+    score: Annotated[Share, Rule("Of the best class.")]
+    predictions: Annotated[list[Prediction], Rule("Best first.", min_items=1)]
+    clips: Annotated[list[Span], Rule("What was shown to the network, in seconds of the stream.", min_items=1)]
+    lag_s: Annotated[Amount, Rule("From when the newest frame came to when this row was there.")]
+    dropped_frames: Annotated[
+        Count, Rule("Since the last row: frames that a faster machine would have shown the network, and this did not.")
+    ]
+    frames: Annotated[Count, Rule("That came so far; after a reconnection from 0 on.")]
+    fps: Annotated[float, Rule("Frames a second.", exclusive_minimum=0)]
+    reconnects: Annotated[Count, Rule("How often the stream was opened anew.")]
+    preset: str | None
+    weights: str
+    views: ViewsText
+    activation: Activation
+    device: str
+    dtype: DtypeName
+    model_ms: Annotated[Amount, Rule("What the network took, milliseconds.")]
+    warnings: list[str]

@@ -30,7 +30,7 @@ from mvit_cli.report.tables import in_markdown
 
 ROOT = Path(__file__).parent.parent
 OUTPUT = re.compile(r"(<!-- output: (?P<command>.+?) -->\n```text\n)(?P<text>.*?)(```\n)", re.DOTALL)
-VARYING = ("profile", "predict", "train", "eval")
+VARYING = ("profile", "predict", "train", "eval", "watch")
 
 
 def documents() -> list[Path]:

@@ -265,7 +265,7 @@ def test_workers_without_file_descriptors_are_an_error_that_says_so(monkeypatch)
     def refused(*_):
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("mvit_cli.media.workers.process._start", refused)
+    monkeypatch.setattr("mvit_cli.media.workers.process.start", refused)
     with DecodePool(workers=1) as pool, pytest.raises(MViTError, match="do not start: Too many open files") as error:
         outcomes(pool, [1])
     assert "ulimit -n" in error.value.hint

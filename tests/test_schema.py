@@ -47,7 +47,7 @@ def test_the_command_prints_a_schema_that_stands_alone(name: str, capsys: pytest
 
 
 def test_there_is_a_schema_for_each_command_that_writes_json() -> None:
-    assert schema_names() == ("embed", "eval", "export", "predict", "profile", "similar", "summarize", "train")
+    assert schema_names() == ("embed", "eval", "export", "predict", "profile", "similar", "summarize", "train", "watch")
 
 
 def test_the_shipped_schemas_are_made_of_the_types() -> None:

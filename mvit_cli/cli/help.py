@@ -21,20 +21,21 @@ FEW = 8
 GROUPS = {
     "What": (
         "null", "shard", "allow-empty", "truth", "split", "shuffle-frames", "inputs", "input", "compare", "duplicates",
-        "above", "group", "val-split",
+        "above", "group", "val-split", "raw", "realtime",
     ),
     "Network": (
         "preset", "weights", "weights-key", "labels", "stage", "set", "dtype", "no-fast", "compile", "method",
     ),
-    "Sampling": ("views", "window", "hop", "max-windows", "reader", "frames", "fps", "size", "mean", "std"),
+    "Sampling": ("views", "every", "window", "hop", "max-windows", "reader", "frames", "fps", "size", "mean", "std"),
     "Training": ("epochs", "lr", "mixup", "cutmix", "rand-augment", "mirror"),
     "Running": (
         "device", "engine", "address", "actors", "gpus-per-actor", "cpus-per-actor", "batch-size", "workers", "timeout",
-        "runs", "threads", "seed", "deterministic", "resume", "retry-errors", "fail-fast", "config", "quiet",
+        "reconnect", "rows", "duration", "runs", "threads", "seed", "deterministic", "resume", "retry-errors",
+        "fail-fast", "config", "quiet",
     ),
     "Output": (
-        "format", "output", "columns", "csv-safe", "top", "threshold", "min-score", "smooth", "report", "heatmap",
-        "blocks", "explain", "plot", "trace", "log", "save-config", "no-stages", "force",
+        "format", "output", "columns", "csv-safe", "top", "threshold", "min-score", "on-change", "smooth", "report",
+        "heatmap", "blocks", "explain", "plot", "trace", "log", "save-config", "no-stages", "force",
     ),
 }
 # fmt: on

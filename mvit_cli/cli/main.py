@@ -37,6 +37,8 @@ from mvit_cli.cli.summarize import EXAMPLES as SUMMARIZE_EXAMPLES
 from mvit_cli.cli.summarize import summarize_command
 from mvit_cli.cli.train import EXAMPLES as TRAIN_EXAMPLES
 from mvit_cli.cli.train import train_command
+from mvit_cli.cli.watch import EXAMPLES as WATCH_EXAMPLES
+from mvit_cli.cli.watch import watch_command
 from mvit_cli.cli.weights import app as weights_app
 from mvit_cli.errors import MViTError, tell
 
@@ -109,6 +111,7 @@ app.command("similar", epilog=SIMILAR_EXAMPLES, cls=HelpedCommand)(similar_comma
 app.command("eval", epilog=EVAL_EXAMPLES, cls=HelpedCommand)(eval_command)
 app.command("export", epilog=EXPORT_EXAMPLES, cls=HelpedCommand)(export_command)
 app.command("train", epilog=TRAIN_EXAMPLES, cls=HelpedCommand)(train_command)
+app.command("watch", epilog=WATCH_EXAMPLES, cls=HelpedCommand)(watch_command)
 app.command("presets", cls=HelpedCommand)(presets_command)
 app.command("schema", cls=HelpedCommand)(schema_command)
 app.command("env", cls=HelpedCommand)(env_command)

@@ -11,6 +11,7 @@ from mvit_cli.media.guards import is_no_fault_of_the_file, words_of
 from mvit_cli.media.shortage import MemoryWatch
 from mvit_cli.media.video.container import ERROR_BUDGET, open_video, packets_of
 from mvit_cli.media.video.index import VideoIndex
+from mvit_cli.media.video.orientation import Orientation
 from mvit_cli.media.video.packets import BEGINS_ANYWHERE
 
 if TYPE_CHECKING:
@@ -243,28 +244,37 @@ class _Playback:
 
     def to_rgb(self, frame: "VideoFrame") -> "NDArray[np.uint8]":
         """`(H, W, 3)` RGB, turned upright; where the size changes in mid-stream, scaled to the first."""
-        import av
-
-        try:
-            return self._orientation.upright(self._converted(frame))
-        except (OSError, ValueError, av.error.FFmpegError) as error:  # an invalid argument is no OSError of PyAV's
-            if is_no_fault_of_the_file(error):
-                raise
-            if getattr(error, "errno", None) not in (errno.EOPNOTSUPP, errno.EINVAL):
-                text = f"its frames cannot be converted to RGB ({words_of(error)})"
-                raise MediaError("decode", text, "check that the file plays elsewhere") from error
-            raise MediaError(
-                "unsupported",
-                f"frames of the format {frame.format.name} and colour matrix {int(frame.colorspace)} cannot be"
-                " converted to RGB",
-                "convert it to H.264 with BT.709 first",
-            ) from error
-
-    def _converted(self, frame: "VideoFrame") -> "NDArray[np.uint8]":
-        width, height = self._size
-        with MemoryWatch():
-            pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
-        return cast("NDArray[np.uint8]", pixels)
+        return rgb_of(frame, self._size, self._orientation)
 
     def close(self) -> None:
         self._container.close()
+
+
+def rgb_of(frame: "VideoFrame", size: tuple[int, int], orientation: Orientation) -> "NDArray[np.uint8]":
+    """`(H, W, 3)` RGB, turned upright.
+
+    Args:
+        size: width and height to which the coded picture is scaled where it has others.
+
+    Raises:
+        MediaError: decode, unsupported.
+    """
+    import av
+
+    width, height = size
+    try:
+        with MemoryWatch():
+            pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
+        return orientation.upright(cast("NDArray[np.uint8]", pixels))
+    except (OSError, ValueError, av.error.FFmpegError) as error:  # an invalid argument is no OSError of PyAV's
+        if is_no_fault_of_the_file(error):
+            raise
+        if getattr(error, "errno", None) not in (errno.EOPNOTSUPP, errno.EINVAL):
+            text = f"its frames cannot be converted to RGB ({words_of(error)})"
+            raise MediaError("decode", text, "check that the file plays elsewhere") from error
+        raise MediaError(
+            "unsupported",
+            f"frames of the format {frame.format.name} and colour matrix {int(frame.colorspace)} cannot be"
+            " converted to RGB",
+            "convert it to H.264 with BT.709 first",
+        ) from error

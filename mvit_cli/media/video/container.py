@@ -59,7 +59,7 @@ def open_video(file: CheckedFile, *, only_whole: bool = False) -> "tuple[InputCo
             "check that the file is whole and plays elsewhere",
         ) from error
     try:
-        return container, _video_stream(container, only_whole=only_whole)
+        return container, video_stream_of(container, only_whole=only_whole)
     except BaseException:
         container.close()
         raise
@@ -87,11 +87,22 @@ def packets_of(container: "InputContainer", stream: "VideoStream") -> "Iterator[
             yield packet
 
 
-def _video_stream(container: "InputContainer", *, only_whole: bool) -> "VideoStream":
+def video_stream_of(
+    container: "InputContainer", *, only_whole: bool, refused: frozenset[str] = REFUSED_FORMATS
+) -> "VideoStream":
+    """The video stream of an open container that is shown, its decoder set up.
+
+    Args:
+        only_whole: whether the decoder keeps damaged frames to itself.
+        refused: formats that are not read.
+
+    Raises:
+        MediaError: decode, unsupported.
+    """
     from av.stream import Disposition
 
     formats = container.format.name.split(",")
-    if REFUSED_FORMATS.intersection(formats):
+    if refused.intersection(formats):
         raise MediaError(
             "unsupported", f"{container.format.name} is not read as video", "name the video files themselves"
         )

@@ -126,11 +126,11 @@ def _build(file: CheckedFile, container: "InputContainer", stream: "VideoStream"
     import numpy as np
 
     _refuse(file, container, stream, packets)
-    rates = _rates(container, stream)
+    rates = rates_of(container, stream)
     line = _line(container, packets)
     left_out = _frames_left_out(file, stream, packets, line)
     look = packets.look or Look()
-    _refuse_colours(look)
+    refuse_colours(look)
     tick_s = float(stream.time_base or 0)
     ticks_s = np.arange(len(packets.pts)) / plausible(rates) if line is None else line.ticks * tick_s
     before_s = float(ticks_s[left_out] - ticks_s[0])
@@ -210,7 +210,8 @@ def _refuse_giant_gif(head: bytes) -> None:
         raise too_large(width, height)
 
 
-def _refuse_colours(look: Look) -> None:
+def refuse_colours(look: Look) -> None:
+    """Raises MediaError where FFmpeg converts such colours to no RGB."""
     if look.colorspace not in CONVERTED_MATRICES:
         name = MATRIX_NAMES.get(look.colorspace, str(look.colorspace))
         raise MediaError(
@@ -218,7 +219,7 @@ def _refuse_colours(look: Look) -> None:
         )
 
 
-def _rates(container: "InputContainer", stream: "VideoStream") -> list[float]:
+def rates_of(container: "InputContainer", stream: "VideoStream") -> list[float]:
     """The frames a second that the file states, the most trusted first."""
     if ELEMENTARY.intersection(container.format.name.split(",")):
         return [float(rate) for rate in (stream.codec_context.framerate,) if rate]

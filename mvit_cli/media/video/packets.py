@@ -161,10 +161,11 @@ def _look(packet: "Packet[VideoStream]", stream: "VideoStream") -> Look | None:
         raise
     except (av.error.FFmpegError, EOFError):
         return None
-    return _look_of(frames[0]) if frames else None
+    return look_of(frames[0]) if frames else None
 
 
-def _look_of(frame: "VideoFrame") -> Look:
+def look_of(frame: "VideoFrame") -> Look:
+    """What a picture says of the whole stream."""
     from av.video.frame import PictureType
 
     return Look(
@@ -227,7 +228,7 @@ def beginning_of(file: CheckedFile, *, from_key: bool, count_all: bool) -> Begin
                 if found:
                     found = found._replace(frames=found.frames + 1)
                 elif frame.key_frame or not from_key:
-                    found = Beginning(frame.pts, 1, _look_of(frame))
+                    found = Beginning(frame.pts, 1, look_of(frame))
             if found and not count_all:
                 break
     finally:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
@@ -118,7 +118,7 @@ class WorkerProcess:
                 for _ in range(slots):
                     self.slots.append(Slot())
                     opened.callback(self.slots[-1].close)
-                self._process = _start(module, [slot.handle for slot in self.slots], memory_bytes, self._words)
+                self._process = start(module, [slot.handle for slot in self.slots], memory_bytes, self._words)
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise MViTError(f"the processes that decode do not start: {reason}", _next_step(error)) from error
@@ -204,20 +204,13 @@ class WorkerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=10)  # a process that waits for a dead disk cannot be ended
         self._ear.join(timeout=1)
-        last_words = self._last_words()
+        last_words = last_line(self._words)
         for pipe in (self._process.stdin, self._process.stdout, self._words):
             with contextlib.suppress(OSError):
                 pipe.close()  # type: ignore[union-attr]
         for slot in self.slots:
             slot.close()
         return -9 if self._process.returncode is None else self._process.returncode, last_words
-
-    def _last_words(self) -> str:
-        size = self._words.seek(0, os.SEEK_END)
-        self._words.seek(max(0, size - TAIL_BYTES))
-        lines = [line for line in self._words.read(TAIL_BYTES).decode(errors="replace").splitlines() if line.strip()]
-        last = "".join(letter if letter.isprintable() else " " for letter in lines[-1]) if lines else ""
-        return at_most(last.strip())
 
     def _listen(self, events: queue.SimpleQueue[Any]) -> None:
         assert self._process.stdout is not None
@@ -231,6 +224,15 @@ class WorkerProcess:
         finally:
             self._process.wait()
             events.put((self, None))
+
+
+def last_line(words: IO[bytes]) -> str:
+    """The last line of what a process has written, in printable characters."""
+    size = words.seek(0, os.SEEK_END)
+    words.seek(max(0, size - TAIL_BYTES))
+    lines = [line for line in words.read(TAIL_BYTES).decode(errors="replace").splitlines() if line.strip()]
+    last = "".join(letter if letter.isprintable() else " " for letter in lines[-1]) if lines else ""
+    return at_most(last.strip())
 
 
 def _next_step(error: OSError) -> str:
@@ -247,8 +249,17 @@ def _environment() -> dict[str, str]:
     return {**kept, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
-def _start(module: str, handles: list[int | str], memory_bytes: int, words: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Starts `main` of a module as a program of its own, with this program's search path."""
+def start(
+    module: str, handles: list[int | str], memory_bytes: int, words: IO[bytes], also: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    """Starts `main` of a module as a program of its own, with this program's search path.
+
+    Args:
+        handles: of slots.
+        memory_bytes: what it may take beside what it has at its start.
+        words: where it writes what nobody asked for.
+        also: descriptors that it inherits.
+    """
     settings = json.dumps({"slots": handles, "memory_bytes": memory_bytes})
     # "" is the folder of this moment; entries that are no folders belong to import hooks.
     places = [os.path.abspath(place) if not place or os.path.isdir(place) else place for place in sys.path]
@@ -261,5 +272,5 @@ def _start(module: str, handles: list[int | str], memory_bytes: int, words: IO[b
         # A buffered pipe that a thread waits on cannot be closed: the interpreter would abort at its end.
         bufsize=0,
         env=_environment(),
-        pass_fds=[handle for handle in handles if isinstance(handle, int)],
+        pass_fds=[*(handle for handle in handles if isinstance(handle, int)), *also],
     )

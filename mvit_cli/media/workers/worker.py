@@ -40,14 +40,14 @@ def main(work: Work = outcomes_of) -> None:
     """
     settings = json.loads(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pool's to answer
-    jobs_from, answers_to = _private_pipes()
-    _renounce_privileges()
+    jobs_from, answers_to = private_pipes()
+    renounce_privileges()
     _load_libraries()
     slots = [Slot(handle) for handle in settings["slots"]]
     jobs: queue.SimpleQueue[tuple[int, int, DecodeRequest, float]] = queue.SimpleQueue()
     leaves: queue.SimpleQueue[int] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(jobs_from, jobs, leaves), daemon=True).start()
-    _limit_memory(settings["memory_bytes"])
+    limit_memory(settings["memory_bytes"])
     _send(answers_to, json.dumps({"says": "ready"}).encode())
     while True:
         number, slot, request, limit_s = jobs.get()
@@ -96,7 +96,7 @@ def _load_libraries() -> None:
     del av, numpy, PIL
 
 
-def _renounce_privileges() -> None:
+def renounce_privileges() -> None:
     """No program that this process might start gets more rights than it has (Linux: set-user-ID programs do not)."""
     if sys.platform == "linux":
         import ctypes
@@ -104,7 +104,8 @@ def _renounce_privileges() -> None:
         ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def _private_pipes() -> tuple[int, int]:
+def private_pipes() -> tuple[int, int]:
+    """Where jobs come from and answers go; what libraries write to descriptors 1 and 2 goes to the last words."""
     jobs_from, answers_to = os.dup(0), os.dup(1)
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
@@ -136,7 +137,7 @@ def _send(answers_to: int, text: bytes, behind: bytes = b"") -> None:
         os._exit(0)
 
 
-def _limit_memory(memory_bytes: int) -> None:
+def limit_memory(memory_bytes: int) -> None:
     """Limits the address space to what is in use now and `memory_bytes` more, where the system can."""
     if sys.platform != "linux":
         return

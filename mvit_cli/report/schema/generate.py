@@ -34,6 +34,7 @@ _ROOTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "eval": ("mvit eval --format json", {"evaluation": findings.Evaluation}),
     "export": ("mvit export, in a pipe", {"exported": findings.Exported}),
+    "watch": ("mvit watch --format jsonl (a row)", {"watched": findings.LiveRow}),
 }
 _NAMES = {kind: name for _, roots in _ROOTS.values() for name, kind in roots.items()} | {
     records.DescribedWeights: "weights"
