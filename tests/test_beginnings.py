@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mvit_cli.errors import UsageError
@@ -46,6 +46,7 @@ names = st.text(min_size=1) | st.sampled_from(["a.mp4", 'a"b', "a\\b", "Straße/
 rows = st.builds(ok, names, weights=st.sampled_from(["w.pyth", "v.pyth", 'w"x']), warnings=st.lists(st.text()))
 
 
+@settings(deadline=None)  # it writes files
 @given(st.lists(rows | st.builds(failed, names)), st.sampled_from([b"", b'{"path": "tor', b'{"pa']), st.booleans())
 def test_what_is_known_is_what_json_says(tmp_path_factory: Any, written: list[Any], torn: bytes, retry: bool) -> None:
     file = tmp_path_factory.getbasetemp() / "rows.jsonl"
@@ -85,7 +86,7 @@ def test_one_row_that_is_not_of_ours_does_not_hide_the_others(tmp_path: Path) ->
     file.write_bytes(lines(ok("a"), ok('quo"ted'), failed("b")) + json.dumps(ok("c", weights="v")).encode() + b"\n")
     kept = read_rows(file, json_lines)
     assert known(kept) == known(one_by_one(file))
-    assert kept.first_of == {("None", "w.pyth", "5x1"): 1, ("None", "v", "5x1"): 4}
+    assert kept.first_of == {("None", "w.pyth", "5x1"): (file, 1), ("None", "v", "5x1"): (file, 4)}
     file.write_bytes(lines(*[ok(f"{number}") for number in range(2000)]) + b"hello\n" + lines(ok("z")))
     with pytest.raises(UsageError, match=r"line 2001 of .* is no row"):
         read_rows(file, json_lines)

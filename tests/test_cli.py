@@ -293,7 +293,7 @@ class TestOutput:
     @pytest.mark.parametrize(
         ("option", "name", "says"),
         [
-            ("-o", "x.parquet", "name it x.jsonl, .json, .csv, .tsv, .srt or .vtt"),
+            ("-o", "x.txt", "name it x.jsonl, .parquet, .json, .csv, .tsv, .srt or .vtt"),
             ("-o", "x.xlsx", "not written as .xlsx"),
             ("-o", "x.jsonl.gz", "name it x.jsonl"),
             ("--report", "r.pdf", "name it r.html"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvit_cli.cli.main import run
-from mvit_cli.cli.parts import parsed_shard
+from mvit_cli.cli.parts import parsed_shard, part_not_taken
 from mvit_cli.errors import UsageError
 from mvit_cli.recognition.listing import Listing, Shard
 
@@ -87,6 +87,20 @@ def test_what_is_no_part_says_so(text: str, message: str) -> None:
 def test_an_index_without_a_number_of_parts_says_so() -> None:
     with pytest.raises(UsageError, match="tells no number of parts"):
         parsed_shard("auto", {"JOB_COMPLETION_INDEX": "4"})
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({}, None),
+        ({"RANK": "0", "WORLD_SIZE": "1"}, None),
+        ({"RANK": "1", "WORLD_SIZE": "4"}, "this is part 1 of 4 of a job, and all inputs are done here"),
+        ({"JOB_COMPLETION_INDEX": "3"}, "this is part 3 of a job, and all"),
+    ],
+)
+def test_a_part_is_not_taken_unasked_and_that_is_told(environment: dict[str, str], told: str | None) -> None:
+    note = part_not_taken(environment)
+    assert note is None if told is None else told in (note or "")
 
 
 def predicted(tmp_path: Path, name: str, *more: str) -> list[dict[str, Any]]:

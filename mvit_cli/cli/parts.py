@@ -33,6 +33,16 @@ def parsed_shard(text: str, environment: Mapping[str, str] = os.environ) -> Shar
         raise UsageError(f"--shard {text}: {error}", _HINT) from error
 
 
+def part_not_taken(environment: Mapping[str, str] = os.environ) -> str | None:
+    """What is told where the job has several parts and no `--shard` says which inputs are this one's: that all are
+    done. Taken unasked, a part would lose inputs of a job that has split its list itself."""
+    index, count = _of_job(environment)
+    if index is None or (count is not None and count < 2):
+        return None
+    part = f"part {index} of {count}" if count else f"part {index}"
+    return f"this is {part} of a job, and all inputs are done here; --shard auto takes its share of them"
+
+
 def _of_job(environment: Mapping[str, str]) -> tuple[int | None, int | None]:
     """Index and number of parts as torchrun, a Slurm array or an indexed job of Kubernetes tell them."""
 

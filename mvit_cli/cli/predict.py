@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from mvit_cli.cli.flags import Compile, RunDtype
 from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
 from mvit_cli.cli.page import job_of, opened_page
+from mvit_cli.cli.parts import part_not_taken
 from mvit_cli.cli.predict_flags import (
     AllowEmpty,
     Columns,
@@ -25,6 +26,7 @@ from mvit_cli.cli.predict_flags import (
     MinScore,
     NoStages,
     Output,
+    OutputParts,
     Report,
     Resume,
     Smooth,
@@ -33,9 +35,12 @@ from mvit_cli.cli.predict_flags import (
 )
 from mvit_cli.cli.recognising import OfInputs, OnEngines
 from mvit_cli.cli.sink import Form, check_resume, check_suffix, chosen_form, opened_writer
-from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.errors import MViTError, UsageError, tell
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mvit_cli.cli.row_parts import RowParts
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.listing import Listing
     from mvit_cli.recognition.local_engine import Opened, Sources
@@ -56,6 +61,7 @@ Examples:
   mvit predict 'shots/**/*.mov' --format csv --output shots.csv
   mvit predict videos/ --output rows.jsonl --resume     goes on where a run ended
   mvit predict videos/ --report report.html             a page with frames and bars
+  mvit predict @list.txt -o rows.parquet --output-parts 1000000
   mvit predict @list.txt --shard 3/64 --output 3.jsonl  the fourth of 64 parts; `mvit merge` joins them
   find . -name '*.mp4' -print0 | mvit predict -0 - | jq -r '.path + " " + .predictions[0].label'
 
@@ -75,6 +81,7 @@ class Arguments(OfInputs, OnEngines):
     columns: Columns = None
     csv_safe: CsvSafe = False
     output: Output = None
+    output_parts: OutputParts = None
     min_score: MinScore = None
     smooth: Smooth = None
     page: Report = None
@@ -86,8 +93,12 @@ class Arguments(OfInputs, OnEngines):
     no_stages: NoStages = False
 
     def rows_place(self) -> Place | None:
-        """The file of the rows."""
-        return Place("--output", self.output, "rows", self.force, keeps=self.resume) if self.output else None
+        """The file of the rows, where they are one."""
+        from mvit_cli.cli.row_parts import is_in_parts
+
+        if self.output is None or is_in_parts(self.output, self.output_parts, self.format):
+            return None
+        return Place("--output", self.output, "rows", self.force, keeps=self.resume)
 
     def page_place(self) -> Place | None:
         """The file of the page."""
@@ -97,6 +108,11 @@ class Arguments(OfInputs, OnEngines):
     def listing(self) -> "Listing":
         """What is to be recognised."""
         return replace(super().listing, allow_empty=self.allow_empty)
+
+    @property
+    def read(self) -> list["str | Path"]:
+        """Files that are read, as far as they are named."""
+        return [name.removeprefix("@") for name in self.inputs] + [path for path in (self.weights, self.labels) if path]
 
     @property
     def places(self) -> list[Place]:
@@ -127,18 +143,22 @@ def _predict(asked: Arguments) -> None:
 
     _check_heatmap(asked)
     options = asked.options()
+    if not asked.shard and not asked.quiet and (note := part_not_taken()):
+        tell(f"note: {note}")
     form = _checked_places(asked)
     made = planned(options)
-    journal = _journal(asked, made, form)
-    sources = _sources(asked, journal)
-    if sources is None and journal and not asked.page:
-        journal.repair()
-        raise typer.Exit(_finished(asked, _report(asked, journal), journal))
-    with opened_engine(made, asked.cluster, quiet=asked.quiet) as recogniser:
-        if journal and made.identity["views"] is None:  # now the file has told what rows will say of it
-            journal.check(recogniser.run)
-        report = _report(asked, journal)
-        _run(asked, recogniser, form, journal, report, sources or ())
+    with _row_parts(asked, form) as parts:
+        journal = _journal(asked, made, form, parts)
+        sources = _sources(asked, journal)
+        if sources is None and journal and not asked.page:
+            _repair(journal, parts)
+            report = _report(asked, journal)
+        else:
+            with opened_engine(made, asked.cluster, quiet=asked.quiet) as recogniser:
+                if journal and made.identity["views"] is None:  # now the file has told what rows will say of it
+                    journal.check(recogniser.run)
+                report = _report(asked, journal)
+                _run(asked, recogniser, form, journal, report, sources or (), parts)
     raise typer.Exit(_finished(asked, report, journal))
 
 
@@ -152,6 +172,7 @@ def _run(
     journal: "Journal | None",
     report: "RunReport",
     sources: "Sources",
+    parts: "RowParts | None" = None,
 ) -> None:
     """Gives the rows of all sources to whoever wants them."""
     from mvit_cli.recognition.local_engine import no_pictures
@@ -170,7 +191,9 @@ def _run(
             stages=not asked.no_stages,
             journal=journal,
             around=report.making_way,
-        ) as writer,
+        )
+        if not parts
+        else parts.opened(journal, report.making_way) as writer,
         closing(_rows(asked, recogniser, spared, page.wanted if page else no_pictures)) as rows,
         report.showing(),
     ):
@@ -231,7 +254,7 @@ def _checked_places(asked: Arguments) -> Form:
         smooth_s=asked.smooth,
         in_windows=asked.window is not None,
     )
-    read = [path for path in (*(name.removeprefix("@") for name in asked.inputs), asked.weights, asked.labels) if path]
+    read = asked.read
     check_resume(asked.resume, asked.retry_errors, asked.output, asked.page, form)
     for place in asked.places:
         place.check(read)
@@ -241,7 +264,25 @@ def _checked_places(asked: Arguments) -> Form:
     return form
 
 
-def _journal(asked: Arguments, planned: "Plan", form: Form) -> "Journal | None":
+def _row_parts(asked: Arguments, form: Form) -> "AbstractContextManager[RowParts | None]":
+    """The files of the rows, where they are more than one of lines."""
+    from mvit_cli.cli.row_parts import opened_row_parts
+
+    return opened_row_parts(
+        asked.output, asked.output_parts, form, resume=asked.resume, force=asked.force, read=asked.read
+    )
+
+
+def _repair(journal: "Journal", parts: "RowParts | None") -> None:
+    """Cuts a torn last row off, and finishes what an earlier run could not."""
+    if not parts:
+        journal.repair()
+        return
+    with parts.opened(journal):
+        pass
+
+
+def _journal(asked: Arguments, planned: "Plan", form: Form, parts: "RowParts | None") -> "Journal | None":
     """What the output has of earlier runs; None where a run does not go on with it.
 
     Raises:
@@ -252,9 +293,12 @@ def _journal(asked: Arguments, planned: "Plan", form: Form) -> "Journal | None":
 
     if not (asked.resume and asked.output):
         return None
-    file = form.file(in_windows=planned.windows is not None)
-    reader = file.lines if file else json_lines
-    journal = read_journal(asked.output, planned.windows, retry_errors=asked.retry_errors, reader=reader)
+    if parts:
+        journal = parts.journal(planned, retry_errors=asked.retry_errors)
+    else:
+        file = form.file(in_windows=planned.windows is not None)
+        reader = file.lines if file else json_lines
+        journal = read_journal(asked.output, planned.windows, retry_errors=asked.retry_errors, reader=reader)
     journal.check(planned.identity)
     return journal
 
@@ -290,5 +334,5 @@ def _finished(asked: Arguments, report: "RunReport", journal: "Journal | None") 
     if journal and earlier:
         rows = f"{earlier} row{'s' * (earlier != 1)}"
         done = "name their inputs" if journal.retry_errors else "--retry-errors does them"
-        report.tell([f"{journal.path} has {rows} with errors of earlier runs; {done} again"])
+        report.tell([f"{asked.output} has {rows} with errors of earlier runs; {done} again"])
     return 1 if report.tally.errors or earlier else 0

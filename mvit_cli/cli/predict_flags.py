@@ -87,7 +87,14 @@ CsvSafe = Annotated[
         help="For spreadsheets: in csv and tsv a cell that begins like a formula (= + - @ tab CR) gets a ' in front.",
     ),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write rows here, not to stdout.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write rows here, not to stdout; s3:// and the like too."),
+]
+OutputParts = Annotated[
+    int | None,
+    typer.Option("--output-parts", metavar="N", min=1, help="Write rows in parts of N: rows.00000.jsonl and so on."),
+]
 Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE", help="Write a page too: frames, classes, timings, network (HTML)."),

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from mvit_cli.report.predict.subtitles import SubtitleFormat
     from mvit_cli.report.predict.writers import RowWriter, Sink
 
-Format = Literal["table", "jsonl", "json", "csv", "tsv", "srt", "vtt"]
+Format = Literal["table", "jsonl", "json", "csv", "tsv", "srt", "vtt", "parquet"]
 SUBTITLES = ("srt", "vtt")
 
 _BY_SUFFIX: dict[str, Format] = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv"}
-_BY_SUFFIX |= {".srt": "srt", ".vtt": "vtt"}
+_BY_SUFFIX |= {".srt": "srt", ".vtt": "vtt", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Form:
     smooth_s: float = 0.0
 
     def file(self, *, in_windows: bool) -> "SeparatedFile | None":
-        """What goes on with a file of this form; None for JSON lines."""
-        if self.format == "jsonl":
+        """What goes on with a file of this form; None for JSON lines and what is made of them."""
+        if self.format in ("jsonl", "parquet"):
             return None
         from mvit_cli.report.predict.separated import SEPARATORS, SeparatedFile
 
@@ -104,7 +104,7 @@ def check_suffix(named: Format | None, output: Path | None, page: Path | None) -
     if output and output.suffix and not named and output.suffix.lower() not in _BY_SUFFIX:
         raise UsageError(
             f"--output {output}: rows are not written as {output.suffix}",
-            f"name it {_stem(output) or 'rows'}.jsonl, .json, .csv, .tsv, .srt or .vtt, or say --format",
+            f"name it {_stem(output) or 'rows'}.jsonl, .parquet, .json, .csv, .tsv, .srt or .vtt, or say --format",
         )
     if page and page.suffix and page.suffix.lower() not in (".html", ".htm"):
         raise UsageError(
@@ -132,7 +132,7 @@ def check_resume(resume: bool, retry_errors: bool, output: Path | None, page: Pa
         raise UsageError(
             f"--resume cannot go on with --format {format}", "write JSON lines: --format jsonl --output rows.jsonl"
         )
-    if resume and page and format != "jsonl":
+    if resume and page and format not in ("jsonl", "parquet"):
         raise UsageError(
             f"--report shows all of a row, and {format} has a part of those of earlier runs",
             "leave --report out, or write JSON lines",
@@ -179,7 +179,7 @@ def opened_writer(
         else:
             top = min(recogniser.most_listed, model["num_classes"])
             writer = _separated(data, form, output, top, in_windows=in_windows, journal=journal)
-        attributed = _Attributed(writer, str(output) if output else "stdout", around)
+        attributed = Attributed(writer, str(output) if output else "stdout", around)
         try:
             yield attributed
             attributed.close()
@@ -222,7 +222,7 @@ def _opened_stream(output: "Place | None", journal: "Journal | None") -> Iterato
                 stream.close()
 
 
-class _Attributed:
+class Attributed:
     """A writer whose failures name the place: a full disk must not look like a bad input."""
 
     def __init__(self, writer: "RowWriter", place: str, around: Callable[[], AbstractContextManager[None]]) -> None:

@@ -9,7 +9,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -36,11 +37,13 @@ class Journal:
     """What a file of rows already has, and what is still to be done.
 
     Attributes:
-        path: the file; it need not exist.
+        path: the file that more rows go to; it need not exist.
         windows: how this run cuts videos.
         retry_errors: whether the inputs of its error rows are to be done again, as far as they are named again.
         skipped: inputs that were left out so far because they have their row.
         reader: knows its format.
+        earlier: files before it whose rows count too: parts that are full.
+        rewritten: those of them that errors were dropped from.
     """
 
     path: Path
@@ -48,6 +51,8 @@ class Journal:
     retry_errors: bool = False
     skipped: int = 0
     reader: Reader = json_lines
+    earlier: tuple[Path, ...] = ()
+    rewritten: list[Path] = field(default_factory=list)
     _kept: KeptRows = field(default_factory=KeptRows)
     _retried: set[bytes] = field(default_factory=set)  # paths whose errors do not stay
 
@@ -60,6 +65,11 @@ class Journal:
     def ok(self) -> int:
         """Rows with status ok."""
         return self._kept.ok
+
+    @property
+    def rows_of_last(self) -> int:
+        """Rows that stay in the file that more go to."""
+        return self._kept.rows
 
     @property
     def failed(self) -> int:
@@ -75,12 +85,12 @@ class Journal:
         Raises:
             UsageError: the file has rows of another preset, of other weights or views.
         """
-        for identity, line in self._kept.first_of.items():
+        for identity, (path, line) in self._kept.first_of.items():
             for name, there in zip(IDENTITY, identity, strict=True):
                 here = run.get(name)
                 if here is not None and here != there:
                     raise UsageError(
-                        f"--resume: line {line} of {self.path} has {name} {there}, and this run has {here}",
+                        f"--resume: line {line} of {path} has {name} {there}, and this run has {here}",
                         f"run with the same --{name}, or {OTHER_FILE}",
                     )
 
@@ -108,7 +118,7 @@ class Journal:
             stored.write(json.dumps([source.path, told, source.address, source.member]) + "\n")
             if (digest := digest_of(source.path)) in self._kept.failing:
                 self._retried.add(digest)
-        self._kept = read_rows(self.path, self.reader, self.windows, self._retried)
+        self.read()
         stored.seek(0)
         return _restored(stored)
 
@@ -133,13 +143,37 @@ class Journal:
             else:
                 yield source
 
+    def read(self) -> None:
+        """Reads what is there, but for errors that are done again.
+
+        Raises:
+            UsageError: a file is none of rows, has rows of other windows, or is torn though others follow.
+            OSError: one cannot be read.
+        """
+        kept = self._kept = KeptRows()
+        for path in self.earlier:
+            read_rows(path, self._reader_of(path), self.windows, self._retried, kept)
+            if kept.size > kept.end:
+                hint = "copy it again, or --force begins anew"
+                raise UsageError(f"--resume: the last row of {path} is not whole, and another part follows", hint)
+        kept.size = kept.end = kept.rows = 0
+        if self.path.exists():
+            read_rows(self.path, self.reader, self.windows, self._retried, kept)
+
+    def _reader_of(self, path: Path) -> Reader:
+        if path.suffix.lower() != ".parquet":
+            return self.reader
+        from mvit_cli.recognition.parquet_rows import parquet_lines
+
+        return parquet_lines
+
     def rows(self) -> Iterator[Row]:
-        """Yields the rows that the file keeps, in its order."""
-        if not self.path.exists():
-            return
-        for (_, _, row, _), stays in staying_rows(json_lines(self.path), self._retried):
-            if row and stays:
-                yield row
+        """Yields the rows that the files keep, in their order."""
+        for path in (*self.earlier, self.path):
+            if path.exists():
+                for (_, _, row, _), stays in staying_rows(self._reader_of(path)(path), self._retried):
+                    if row and stays:
+                        yield row
 
     def open(self) -> BinaryIO:
         """Opens the file for more rows: without a torn last line, and without error rows that are done again.
@@ -173,27 +207,48 @@ class Journal:
         return stream
 
     def _drop_errors(self) -> None:
-        """Puts a file without what is done again in the place of the file, all at once."""
-        target = self.path.resolve()
+        """Puts files without what is done again in the place of the files, each all at once."""
+        for path in self.earlier:
+            if not all(stays for _, stays in staying_rows(self._reader_of(path)(path), self._retried)):
+                self._rewrite(path)
+                self.rewritten.append(path)
+        self._kept.size = self._kept.end = self._rewrite(self.path)
+        self._retried.clear()
+
+    def _rewrite(self, path: Path) -> int:
+        """Writes what stays of a file; returns its bytes."""
+        target = path.resolve()
+        reader = self._reader_of(target)
         descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
             with os.fdopen(descriptor, "wb") as kept:
-                for (_, text, _, _), stays in staying_rows(self.reader(target), self._retried):
+                for (_, text, row, _), stays in staying_rows(reader(target), self._retried):
                     if stays:
-                        kept.write(text)
+                        kept.write(text or json.dumps(row).encode() + b"\n")
                 kept.flush()
                 os.fsync(kept.fileno())
-                self._kept.size = self._kept.end = kept.tell()
+                size = kept.tell()
             shutil.copymode(target, name)
-            os.replace(name, target)
+            if reader is self.reader:
+                os.replace(name, target)
+            else:
+                from mvit_cli.recognition.parquet_rows import packed
+
+                packed(Path(name), target, anew=True)
         except BaseException:
-            os.unlink(name)
+            with suppress(FileNotFoundError):
+                os.unlink(name)
             raise
-        self._retried.clear()
+        return size
 
 
 def read_journal(
-    path: Path, windows: Windows | None = None, *, retry_errors: bool = False, reader: Reader = json_lines
+    path: Path,
+    windows: Windows | None = None,
+    *,
+    retry_errors: bool = False,
+    reader: Reader = json_lines,
+    earlier: Sequence[Path] = (),
 ) -> Journal:
     """Reads what a file of rows has; changes nothing. Memory: a digest for each input.
 
@@ -202,18 +257,17 @@ def read_journal(
         windows: how this run cuts videos.
         retry_errors: whether the inputs of error rows are to be done again.
         reader: knows its format.
+        earlier: files before it whose rows count too.
 
     Raises:
         UsageError: it is no file of rows, or has rows of other windows.
         MViTError: it cannot be read.
     """
-    journal = Journal(path, windows, retry_errors, reader=reader)
-    if not path.exists():
-        return journal
-    if not path.is_file():
+    journal = Journal(path, windows, retry_errors, reader=reader, earlier=tuple(earlier))
+    if path.exists() and not path.is_file():
         raise UsageError(f"--resume: {path} is no regular file", OTHER_FILE)
     try:
-        journal._kept = read_rows(path, reader, windows)
+        journal.read()
     except OSError as error:
         raise MViTError(f"--output {path}: {error.strerror}", "choose another place") from error
     return journal

@@ -35,30 +35,32 @@ Reader = Callable[[Path], Iterator[Line]]
 
 @dataclass
 class KeptRows:
-    """What the rows of a file say. Memory: a digest for each input.
+    """What the rows of files say. Memory: a digest for each input.
 
     Attributes:
-        size: bytes that were read.
-        end: bytes up to the last line break.
+        size: bytes of the last file that were read.
+        end: bytes of it up to its last line break.
+        rows: of it.
         ok: rows with status ok.
         failed: rows with status error.
         done: inputs that need no row any more, by the digest of their path.
         begun: the next window of each input whose last window has no row, by the digest of their path.
         failing: digests of the paths with an error.
-        first_of: line of the first ok row of each identity.
+        first_of: file and line of the first ok row of each identity.
     """
 
     size: int = 0
     end: int = 0
+    rows: int = 0
     ok: int = 0
     failed: int = 0
     done: Digests = field(default_factory=Digests)
     begun: dict[bytes, list[int]] = field(default_factory=dict)
     failing: set[bytes] = field(default_factory=set)
-    first_of: dict[tuple[str, ...], int] = field(default_factory=dict)
+    first_of: dict[tuple[str, ...], tuple[Path, int]] = field(default_factory=dict)
     _said: set[bytes] = field(default_factory=set)
 
-    def take(self, number: int, rows: Beginnings, retried: Set[bytes]) -> None:
+    def take(self, path: Path, number: int, rows: Beginnings, retried: Set[bytes]) -> None:
         """Notes rows of whole files, but for errors of `retried`.
 
         Args:
@@ -67,18 +69,20 @@ class KeptRows:
         digests = digests_of_bytes(path for path, _ in rows)
         if {says for _, says in rows} <= self._said:  # of the runs that are known, and no error
             self.ok += len(rows)
+            self.rows += len(rows)
             self.done.extend(digests)
             return
         for place, ((_, says), digest) in enumerate(zip(rows, digests, strict=True)):
             if says:
                 self.ok += 1
                 self._said.add(says)
-                self.first_of.setdefault(_identity(said(says)), number + place)
+                self.first_of.setdefault(_identity(said(says)), (path, number + place))
             elif digest in retried:
                 continue
             else:
                 self.failed += 1
                 self.failing.add(digest)
+            self.rows += 1
             self.done.extend([digest])
 
     def take_line(self, path: Path, line: tuple[Line, bool], windows: Windows | None) -> None:
@@ -93,18 +97,19 @@ class KeptRows:
             self.end = self.size
         if row is None or not stays:
             return
-        self.count(number, row)
+        self.rows += 1
+        self.count(path, number, row)
         if not self.enter(row, windows):
             raise UsageError(
                 f"--resume: line {number} of {path} is not of this run's --window and --hop",
                 f"run with the same windows, or {OTHER_FILE}",
             )
 
-    def count(self, number: int, row: Row) -> None:
+    def count(self, path: Path, number: int, row: Row) -> None:
         """Notes the status of a row."""
         if row["status"] == "ok":
             self.ok += 1
-            self.first_of.setdefault(_identity(row), number)
+            self.first_of.setdefault(_identity(row), (path, number))
         else:
             self.failed += 1
             self.failing.add(digest_of(row["path"]))
@@ -137,35 +142,43 @@ def _identity(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def read_rows(
-    path: Path, reader: Reader, windows: Windows | None = None, retried: Set[bytes] = frozenset()
+    path: Path,
+    reader: Reader,
+    windows: Windows | None = None,
+    retried: Set[bytes] = frozenset(),
+    kept: KeptRows | None = None,
 ) -> KeptRows:
     """Reads a file of rows, but for errors of `retried`, see `staying_rows`.
+
+    Args:
+        kept: what the files before it say.
 
     Raises:
         UsageError: it is no file of rows, or has rows of other windows.
         OSError: it cannot be read.
     """
+    kept = kept or KeptRows()
+    kept.size = kept.end = kept.rows = 0
     if reader is json_lines and windows is None:
-        return _read_beginnings(path, retried)
-    kept = KeptRows()
-    for line in staying_rows(reader(path), retried):
-        kept.take_line(path, line, windows)
+        _read_beginnings(path, retried, kept)
+    else:
+        for line in staying_rows(reader(path), retried):
+            kept.take_line(path, line, windows)
     return kept
 
 
-def _read_beginnings(path: Path, retried: Set[bytes]) -> KeptRows:
+def _read_beginnings(path: Path, retried: Set[bytes], kept: KeptRows) -> None:
     """As `read_rows` of JSON lines without windows: row after row only where a block is not as we write it."""
-    kept, number = KeptRows(), 1
+    number = 1
     for block in blocks(path):
         found = beginnings(block)
         if found is not None:
             kept.size = kept.end = kept.size + len(block)
-            kept.take(number, found, retried)
+            kept.take(path, number, found, retried)
         else:
             for line in staying_rows(_lines_of(io.BytesIO(block), path, number), retried):
                 kept.take_line(path, line, None)
         number += block.count(b"\n")
-    return kept
 
 
 def _last_window(windows: Windows, number: int, row: Row, span: Span) -> Window | None:
