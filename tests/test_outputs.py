@@ -201,9 +201,8 @@ def test_data_on_a_terminal_cannot_steer_it_and_are_exact_in_a_pipe(
     assert ("\t" in shown) == (format == "tsv")
 
 
-def test_nothing_is_written_to_an_address(capsys: Captured, folder: Path, weights: str) -> None:
-    for option in ("--output", "--report"):
-        assert run(["predict", str(folder), "--weights", weights, "-q", option, "s3://bucket/rows.jsonl"]) == 2
-        said = capsys.readouterr().err
-        assert "goes to files of this machine, not to addresses" in said
-        assert "aws s3 cp" in said
+def test_only_rows_are_written_to_an_address(capsys: Captured, folder: Path, weights: str) -> None:
+    assert run(["predict", str(folder), "--weights", weights, "-q", "--report", "s3://bucket/page.html"]) == 2
+    said = capsys.readouterr().err
+    assert "goes to files of this machine, not to addresses" in said
+    assert "aws s3 cp" in said

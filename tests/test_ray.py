@@ -167,6 +167,32 @@ def test_no_cluster_where_one_is_asked_for_is_an_error() -> None:
         pass
 
 
+WITH_A_TOKEN = """
+import os, subprocess, sys
+from ray.cluster_utils import Cluster
+size = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 << 20}
+machines = Cluster(initialize_head=True, head_node_args=size)
+try:
+    command = [sys.executable, "-m", "mvit_cli", *sys.argv[1:], "--address", machines.address]
+    done = subprocess.run(command, env=os.environ | {"RAY_AUTH_TOKEN": "b" * 64}, capture_output=True, text=True)
+    print(done.returncode, done.stderr)
+finally:
+    machines.shutdown()
+"""
+
+
+def test_a_wrong_token_is_told(tmp_path: Path) -> None:
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64}
+    command = ["predict", str(CLIPS / "rot90.mp4"), "--preset", "camera", "--engine", "ray"]
+    program = [sys.executable, "-c", WITH_A_TOKEN, *command]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.startswith("1 ")
+    assert "Ray cannot connect" in done.stdout
+    assert "RAY_AUTH_MODE and the token" in done.stdout
+    assert "aaaa" not in done.stdout
+    assert "bbbb" not in done.stdout
+
+
 def test_other_versions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     real = engine.versions(plan(OPTIONS))
     monkeypatch.setattr(engine, "versions", lambda plan: real | {"torch": "1.0"})
