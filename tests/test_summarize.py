@@ -249,6 +249,7 @@ def test_a_preset_is_changed_field_by_field(capsys: pytest.CaptureFixture[str]) 
     [
         ("stride_kw=1x4x4", "nearest: stride_kv"),
         ("stride_kv", "is no field=value"),
+        ("depth=3", "names no field of a network: 'depth'"),
         ("stride_kv=4", "it takes time x height x width, as 1x4x4"),
         ("pool_mode=Max", "it takes conv or max or avg"),
         ("cls_token=maybe", "it takes true or false"),

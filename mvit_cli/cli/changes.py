@@ -25,7 +25,8 @@ def changed(config: MViTConfig, settings: Sequence[str]) -> MViTConfig:
         name, equals, text = setting.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or name not in hints:
-            raise UsageError(f"--set {setting!r} is no field=value", _near(name, list(hints)))
+            wrong = "is no field=value" if not equals else f"names no field of a network: {name!r}"
+            raise UsageError(f"--set {setting!r} {wrong}", _near(name, list(hints)))
         values[name] = text.strip()
     stages = len(_value("stage_depths", values, hints) or ()) or len(config.stage_depths)
     read = {name: _value(name, values, hints) for name in values}
