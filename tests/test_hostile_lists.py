@@ -64,6 +64,8 @@ def test_a_list_is_a_file_and_neither_a_pipe_nor_a_device(tmp_path: Path) -> Non
     [
         {"path": "\ud800"},
         {"path": 5},
+        {"preset": 5},
+        {"preset": ["B"]},
         {"predictions": []},
         {"predictions": None},
         {"predictions": [[]]},

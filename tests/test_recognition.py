@@ -140,7 +140,7 @@ class TestDevice:
     def test_the_cpu_computes_in_float32(self) -> None:
         assert pick_dtype("auto", pick_device("cpu")) == torch.float32
 
-    @pytest.mark.parametrize("name", ["tpu", "cuda:", "cuda:x", "gpu", ""])
+    @pytest.mark.parametrize("name", ["tpu", "cuda:", "cuda:x", "gpu", "", "cuda:99999999999999", "cuda:01", "cuda:٣"])
     def test_an_unknown_device_is_wrong_usage(self, name: str) -> None:
         with pytest.raises(UsageError, match="device"):
             pick_device(name)

@@ -19,7 +19,7 @@ def check_device_name(name: str) -> None:
     Raises:
         UsageError: neither auto, cpu, cuda, cuda:N nor mps.
     """
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:(0|[1-9][0-9]?))?", name):  # torch counts devices in 7 bits
         from difflib import get_close_matches
 
         near = get_close_matches(name, ("auto", "cpu", "cuda", "cuda:1", "mps"), n=1)

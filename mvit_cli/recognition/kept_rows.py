@@ -252,6 +252,7 @@ def _row(path: Path, number: int, line: bytes) -> Row:
         if exact := row.get("path_bytes"):
             row["path"] = os.fsdecode(base64.b64decode(exact, validate=True))
         os.fsencode(row["path"])
+        whole = whole and isinstance(row.get("preset"), str | None)
     except (ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
