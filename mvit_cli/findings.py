@@ -149,6 +149,8 @@ class Member(TypedDict):
 
 
 class Alike(Member):
+    """A row that is like the query."""
+
     score: Annotated[float, Rule("Cosine.", minimum=-1.001, maximum=1.001)]
 
 

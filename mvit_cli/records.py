@@ -146,6 +146,8 @@ class Span(TypedDict):
 
 
 class WindowSpan(Span):
+    """Seconds of the video that a row is about."""
+
     last: NotRequired[Annotated[bool, Rule("No window follows, although the video goes on: --hop is longer.")]]
 
 
@@ -257,6 +259,8 @@ OperatorClass = Literal[
 
 
 class StageCost(TypedDict):
+    """A stage's part of a pass."""
+
     name: StageName
     latency_ms: Amount
     share: Share

@@ -17,7 +17,7 @@ from mvit_cli.arch import preset_names
 from mvit_cli.checkpoints.formats.layouts import LAYOUTS
 from mvit_cli.cli.main import run
 from mvit_cli.recognition.device import DTYPES
-from mvit_cli.report.schema import generate, schema_names, schema_of
+from mvit_cli.report.schema import generate, meanings, schema_names, schema_of
 
 CLIP = str(Path(__file__).parent / "data" / "pan_left.mp4")
 
@@ -46,6 +46,25 @@ def test_the_command_prints_a_schema_that_stands_alone(name: str, capsys: pytest
     assert not Draft202012Validator(schema).is_valid({"nothing": "known"})  # every reference is resolved inside
 
 
+def test_every_key_of_every_command_is_described() -> None:
+    records = [(name, part) for schema in generate.schemas().values() for name, part in schema["$defs"].items()]
+    keys = [(name, key, rule) for name, part in records for key, rule in part.get("properties", {}).items()]
+    assert len(keys) > 200
+    assert not [f"{name}.{key}" for name, key, rule in keys if not rule.get("description", "").strip()]
+
+
+def test_no_meaning_is_of_a_key_that_is_not_there() -> None:
+    kinds = {kind.__name__: kind for kind in generate.records_in_schemas()}
+    assert not meanings.OF_RECORDS.keys() - kinds.keys()
+    gone = [
+        f"{name}.{key}"
+        for name, keys in meanings.OF_RECORDS.items()
+        for key in keys.keys() - kinds[name].__annotations__
+    ]
+    assert not gone
+    assert not meanings.EVERYWHERE.keys() - {key for kind in kinds.values() for key in kind.__annotations__}
+
+
 def test_there_is_a_schema_for_each_command_that_writes_json() -> None:
     assert schema_names() == ("embed", "eval", "export", "predict", "profile", "similar", "summarize", "train", "watch")
 
@@ -60,14 +79,14 @@ def test_the_shipped_schemas_are_made_of_the_types() -> None:
 
 def test_rules_of_a_type_add_up_in_its_schema() -> None:
     block = schema_of("summarize")["$defs"]["block"]
-    assert block["properties"]["index"] == {"type": "integer", "minimum": 0}
+    assert block["properties"]["index"] == {"type": "integer", "minimum": 0, "description": "From 0."}
     kernel, null = block["properties"]["kernel_q"]["anyOf"]
     assert (kernel["items"], kernel["minItems"], kernel["maxItems"]) == ({"type": "integer", "minimum": 1}, 3, 3)
     assert null == {"type": "null"}
     assert block["properties"]["kernel_q"]["description"] == "Null: Q is not pooled."
     assert "weights" not in schema_of("summarize")["$defs"]["summary"]["required"]
     model = schema_of("predict")["$defs"]["document"]["properties"]["model"]
-    assert model == {"$ref": "urn:mvit:schema:summarize#/$defs/summary"}
+    assert model["$ref"] == "urn:mvit:schema:summarize#/$defs/summary"
 
 
 def test_another_name_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

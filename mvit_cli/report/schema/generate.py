@@ -11,6 +11,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from mvit_cli import findings, records, trained
+from mvit_cli.report.schema.meanings import meaning_of
 from mvit_cli.rules import Rule
 
 PREFIX = "urn:mvit:schema:"
@@ -55,9 +56,19 @@ _KEYWORDS = {
 }
 
 
+def records_in_schemas() -> list[Any]:
+    """The types of all records in them."""
+    owners: dict[Any, str] = {}
+    _made(owners)
+    return list(owners)
+
+
 def schemas() -> dict[str, dict[str, Any]]:
     """The schema of each command, by its name; they refer to each other by `$id`."""
-    owners: dict[Any, str] = {}
+    return _made({})
+
+
+def _made(owners: dict[Any, str]) -> dict[str, dict[str, Any]]:
     made = {}
     for command, (title, roots) in _ROOTS.items():
         maker = _Maker(command, owners)
@@ -138,8 +149,21 @@ class _Maker:
             "type": "object",
             "required": [key for key in hints if key in record.__required_keys__],
             "additionalProperties": False,
-            "properties": {key: self.schema_of(kind) for key, kind in hints.items()},
+            "properties": {key: self._described(record, key, kind) for key, kind in hints.items()},
         }
+
+    def _described(self, record: Any, key: str, kind: Any) -> dict[str, Any]:
+        """The schema of a key, with what it means: its own rule, the list of meanings, or its record."""
+        schema = self.schema_of(kind)
+        told = schema.get("description") or meaning_of(record.__name__, key) or _of_record(kind)
+        return {**schema, "description": told} if told else schema
+
+
+def _of_record(kind: Any) -> str:
+    """What is said of the record that a key holds, alone or in a list; empty where there is none."""
+    while get_origin(kind) is not None:
+        kind = next(one for one in get_args(kind) if one is not NoneType)
+    return (kind.__doc__ or "").strip() if is_typeddict(kind) else ""
 
 
 def main() -> None:
