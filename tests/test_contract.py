@@ -121,6 +121,7 @@ def test_python_defaults_are_those_of_the_command_line() -> None:
     defaults.pop("inputs")
     assert defaults == {
         **dict.fromkeys(("preset", "weights", "weights_key", "labels", "threshold", "views", "window_s", "hop_s")),
+        **dict.fromkeys(("mean", "std", "frames", "fps", "size")),
         **dict.fromkeys(("device", "dtype", "batch_size", "workers", "reader"), "auto"),
         "top": 5,
         "max_windows": 100_000,

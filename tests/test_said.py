@@ -312,7 +312,8 @@ def test_names_of_a_file_that_an_earlier_version_converted_are_assumed_and_told(
     config = mvit_cli.load_model(None, old).config
     found, whole = (recipe_of_file(path, config, "camera_motion") for path in (old, converted))
     assert whole.assumed == ""
-    assert found == replace(whole, assumed=found.assumed, origins=found.origins)
+    same = replace(whole, assumptions=found.assumptions, assumed_of=found.assumed_of, why=found.why)
+    assert found == replace(same, origins=found.origins)
     assert found.assumed.endswith("assumed as of camera_motion.embedded: class names")
     assert {part for part, who in found.origins.items() if who.startswith("assumed")} == {"labels"}
 

@@ -75,9 +75,54 @@ def test_the_table_fits_80_columns_uncut(capsys: pytest.CaptureFixture[str], mon
     text = output(capsys, "list")
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
-    row = next(line for line in text.splitlines() if line.startswith(TORCHVISION))
-    assert row.split() == [TORCHVISION, "K400", "78.5", "147", "MB", "BSD-3-Clause"]
+    lines = text.splitlines()
+    row = next(number for number, line in enumerate(lines) if line.startswith(TORCHVISION))
+    assert lines[row].split() == [TORCHVISION, "78.5", "147", "MB"]
+    assert lines[row + 1] == "  video, 400 classes of K400, BSD-3-Clause"  # no column is lost: they go on below
     assert all(name in text for name in card_names())
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = next(line for line in output(capsys, "list").splitlines() if line.startswith(TORCHVISION))
+    assert shown.split() == [TORCHVISION, "video", "400", "K400", "78.5", "147", "MB", "BSD-3-Clause"]
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (["--dataset", "k400"], {"kinetics400"}),
+        (["--dataset", "Kinetics"], {"kinetics400", "kinetics600"}),
+        (["--dataset", "in1k", "--layout", "timm"], {"imagenet1k"}),
+        (["--preset", "v2-S", "--dataset", "ssv2"], {"somethingv2"}),
+    ],
+)
+def test_list_shows_only_what_fits(options: list[str], wanted: set[str], capsys: pytest.CaptureFixture[str]) -> None:
+    entries = parsed(capsys, "list", *options)
+    assert {entry["dataset"] for entry in entries} == wanted
+    every = {entry["name"]: entry for entry in parsed(capsys, "list")}
+    left_out = [entry for name, entry in every.items() if name not in {one["name"] for one in entries}]
+    if "--layout" in options:
+        assert {entry["layout"] for entry in entries} == {"timm"}
+        assert "timm" not in {entry["layout"] for entry in left_out if entry["dataset"] in wanted}
+    elif "--preset" in options:
+        assert {entry["preset"] for entry in entries} == {"mvitv2_s_16x4"}
+    else:
+        assert not wanted & {entry["dataset"] for entry in left_out}
+
+
+def test_list_shows_what_is_here_and_for_what(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [entry["name"] for entry in parsed(capsys, "list", "--cached")] == ["camera_motion.embedded"]
+    path = cached(TORCHVISION, b"12345")
+    found = parsed(capsys, "list", "--cached", "--use", "video", "--dataset", "k400")
+    assert [(entry["name"], entry["path"]) for entry in found] == [(TORCHVISION, str(path))]
+    assert parsed(capsys, "list", "--cached", "--use", "images") == []
+    assert {entry["classes"] for entry in parsed(capsys, "list", "--use", "images")} >= {1000}
+
+
+@pytest.mark.parametrize(("option", "value"), [("--dataset", "kinetix"), ("--dataset", ""), ("--layout", "caffe")])
+def test_a_filter_that_nothing_can_fit_says_what_there_is(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["weights", "list", option, value]) == 2
+    assert ("K400" if option == "--dataset" else "torchvision") in capsys.readouterr().err
 
 
 def test_a_file_in_the_cache_is_listed_as_cached_with_its_size(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,6 +150,31 @@ def test_a_wrong_name_exits_2_and_names_the_nearest(capsys: pytest.CaptureFixtur
     told = capsys.readouterr()
     assert told.out == ""
     assert TORCHVISION in told.err
+
+
+@pytest.mark.parametrize("name", ["B", "camera", "mvit-b", TORCHVISION])
+def test_show_reads_as_a_model_card_with_the_command_to_run(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = output(capsys, "show", name)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    card = lines[0]
+    assert f"mvit predict clip.mp4 --weights {card}" in text
+    assert f"preset {load_card(card).preset}" in " ".join(text.split())
+    here = next(line for line in lines if line.startswith("on this machine"))
+    assert "yes (embedded)" in here if name == "camera" else f"`mvit weights pull {card}`" in here
+
+
+def test_several_are_pulled_and_one_that_fails_does_not_keep_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    files = {f"/{name}.pth": some_weights(7168) for name in "ab"}
+    with FileServer(files=files) as server:
+        names = [f"{server.url}/{name}.pth" for name in ("a", "missing", "b")]
+        assert run(["weights", "pull", "-q", *names]) == 1
+        told = capsys.readouterr()
+        assert [Path(line).read_bytes() for line in told.out.splitlines()] == list(files.values())
+        assert "missing.pth" in told.err
 
 
 # pull

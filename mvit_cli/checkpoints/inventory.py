@@ -3,10 +3,11 @@
 from dataclasses import asdict, replace
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mvit_cli.arch.parameters import parameter_shapes
 from mvit_cli.arch.presets import get_preset, preset_names
+from mvit_cli.arch.summary import summarize
 from mvit_cli.checkpoints.cards import Card, card_names, load_card
 from mvit_cli.checkpoints.fetch.locate import cache_dirs, locate
 from mvit_cli.errors import CheckpointError
@@ -27,6 +28,8 @@ def _record(card: Card) -> dict[str, Any]:
         "name": card.name,
         "preset": card.preset,
         "default": card.default,
+        "use": use_of(card),
+        "layout": card.layout,
         "dataset": card.labels.dataset,
         "classes": card.labels.classes,
         "top1": reported.top1 if reported else None,
@@ -37,6 +40,11 @@ def _record(card: Card) -> dict[str, Any]:
         "state": state,
         "path": str(path) if path else None,
     }
+
+
+def use_of(card: Card) -> Literal["video", "images"]:
+    """What the weights are shown."""
+    return "images" if card.sampling.method == "image" else "video"
 
 
 def _params(card: Card) -> int:
@@ -59,7 +67,15 @@ def state_of(card: Card) -> tuple[str, Path | None]:
 def card_record(card: Card) -> dict[str, Any]:
     """Everything a card says, where its file comes from, and whether it is here."""
     state, path = state_of(card)
-    return asdict(card) | {"address": card.source.where, "state": state, "path": str(path) if path else None}
+    return asdict(card) | {
+        "use": use_of(card),
+        "params": _params(card),
+        "macs": summarize(card.preset)["macs"],
+        "address": card.source.where,
+        "size_bytes": path.stat().st_size if path else card.source.approximate_bytes,
+        "state": state,
+        "path": str(path) if path else None,
+    }
 
 
 def folders() -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from mvit_cli.cli.engine import Actors, Address, CpusPerActor, Engine, GpusPerActor, parsed_cluster
 from mvit_cli.cli.flags import Device, Force, NoFast, Preset, Quiet, Weights, WeightsKey, count_or_auto
+from mvit_cli.cli.otherwise import ClipFrames, Fps, Mean, Side, Std, parsed_statistics
 from mvit_cli.cli.parts import parsed_shard
 from mvit_cli.cli.predict_flags import (
     BatchSize,
@@ -41,6 +42,11 @@ class Recognising:
     workers: Workers = "auto"
     timeout: Timeout = 60.0
     reader: Reader = "auto"
+    mean: Mean = None
+    std: Std = None
+    frames: ClipFrames = None
+    fps: Fps = None
+    size: Side = None
     retry_errors: RetryErrors = False
     force: Force = False
     no_fast: NoFast = False
@@ -60,6 +66,11 @@ class Recognising:
             workers=count_or_auto(self.workers, "--workers"),
             timeout_s=self.timeout,
             reader=self.reader,
+            mean=parsed_statistics(self.mean, "--mean"),
+            std=parsed_statistics(self.std, "--std"),
+            frames=self.frames,
+            fps=self.fps,
+            size=self.size,
             fast=not self.no_fast,
         )
 

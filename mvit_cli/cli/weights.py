@@ -9,7 +9,11 @@ import typer
 from mvit_cli.cli.flags import Quiet, WeightsKey, completed_cards
 from mvit_cli.cli.geometry import parse_size
 from mvit_cli.cli.help import HelpedCommand, HelpedGroup
-from mvit_cli.errors import UsageError, tell
+from mvit_cli.cli.weights_card import EXAMPLES as CARD_EXAMPLES
+from mvit_cli.cli.weights_card import card_command
+from mvit_cli.cli.weights_list import EXAMPLES as LIST_EXAMPLES
+from mvit_cli.cli.weights_list import list_command
+from mvit_cli.errors import DownloadError, MViTError, UsageError, tell
 
 Format = Annotated[Literal["table", "json"], typer.Option("--format", help="How the result is written.")]
 Name = Annotated[
@@ -39,29 +43,17 @@ app = typer.Typer(
 )
 
 
-@app.command("list", cls=HelpedCommand)
-def list_command(output: Format = "table") -> None:
-    """List all weights there are.
-
-    Dataset, top-1, size, licence, and whether the file is on this machine. Needs no network.
-    """
-    from mvit_cli.checkpoints.inventory import inventory
-    from mvit_cli.report.card_tables import show_list
-    from mvit_cli.report.tables import write_json
-
-    entries = inventory()
-    show_list(entries) if output == "table" else write_json(entries)
+app.command("list", epilog=LIST_EXAMPLES, cls=HelpedCommand)(list_command)
+app.command("card", epilog=CARD_EXAMPLES, cls=HelpedCommand)(card_command)
 
 
 @app.command("show", cls=HelpedCommand)
 def show_command(name: Name, output: Format = "table") -> None:
-    """Show what is known of one.
-
-    Source, labels, preprocessing, sampling, figures, licence, notes.
-    """
+    """Show what is known of one: what it is for, how to run it, figures, classes, pixels, licence, source, notes."""
+    from mvit_cli.checkpoints.cards import labels_of
     from mvit_cli.checkpoints.find import find
     from mvit_cli.checkpoints.inventory import card_record
-    from mvit_cli.report.card_tables import show_card
+    from mvit_cli.report.model_card import show_card
     from mvit_cli.report.tables import write_json
 
     found = find(name)
@@ -71,25 +63,39 @@ def show_command(name: Name, output: Format = "table") -> None:
             f"`mvit summarize --weights {found.name}` describes a checkpoint",
         )
     record = card_record(found.card)
-    show_card(record) if output == "table" else write_json(record)
+    show_card(record, labels_of(found.card)) if output == "table" else write_json(record)
 
 
 @app.command("pull", cls=HelpedCommand)
 def pull_command(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME|URL", help="Name of a card, org/repo, hf://org/repo/file or https://...")
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME|URL...",
+            autocompletion=completed_cards,
+            help="Names of cards, org/repo, hf://org/repo/file or https://...",
+        ),
     ],
     force: Annotated[bool, typer.Option("--force", help="Download it although it is here.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Download, and print the path.
+    """Download one or several, and print their paths.
 
-    What is on this machine already is checked and not downloaded again.
+    What is on this machine already is checked and not downloaded again. What cannot be had does not keep the others.
     """
     from mvit_cli.checkpoints.find import find, obtain
     from mvit_cli.report.tables import write_data
 
-    write_data(f"{obtain(find(name), progress=not quiet, again=force).path}\n")
+    failed: list[MViTError] = []
+    for found in [find(name) for name in names]:
+        try:
+            write_data(f"{obtain(found, progress=not quiet, again=force).path}\n")
+        except DownloadError as error:
+            failed.append(error)
+    for earlier in failed[:-1]:
+        tell(f"error: {earlier.message}")
+    if failed:
+        raise failed[-1]
 
 
 @app.command("verify", cls=HelpedCommand)

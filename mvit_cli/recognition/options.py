@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Auto = Literal["auto"]
 EngineName = Literal["local", "onnx", "openvino"]
+Statistics = tuple[float, float, float]
+"""Of red, green, blue."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,11 @@ class PredictOptions:
         batch_size: views that go through the network together.
         workers: processes that decode; 0: this process.
         reader: library that fetches frames.
+        mean, std: of red, green and blue, values 0 to 1, taken from pixels and what they are divided by; None: as the
+            weights say.
+        frames: of a clip; None: as the weights say, and so are all of these.
+        fps: frames a second that a file is read at.
+        size: pixels of a side of the square that is cut out.
         timeout_s: seconds that one file, or one window, may take to decode; a file in windows that, and a tenth of a
             second for each of its frames.
         fast: run the network's fast path, which gives the same logits; False: the plain network.
@@ -61,6 +68,11 @@ class PredictOptions:
     batch_size: int | Auto = "auto"
     workers: int | Auto = "auto"
     reader: ReaderChoice = "auto"
+    mean: Statistics | None = None
+    std: Statistics | None = None
+    frames: int | None = None
+    fps: float | None = None
+    size: int | None = None
     timeout_s: float = TIMEOUT_S
     fast: bool = True
     compiled: bool = False
@@ -87,6 +99,11 @@ class Arguments(TypedDict, total=False):
     batch_size: int | Auto
     workers: int | Auto
     reader: ReaderChoice
+    mean: Statistics | None
+    std: Statistics | None
+    frames: int | None
+    fps: float | None
+    size: int | None
     timeout_s: float
     fast: bool
     compiled: bool

@@ -35,6 +35,7 @@ from mvit_cli.recognition.recipe import (
     with_views,
 )
 from mvit_cli.recognition.scoring import Scorer, auto_batch_size, free_memory, memory_of_view
+from mvit_cli.recognition.shown import Otherwise
 from mvit_cli.records import DtypeName, Summary
 
 if TYPE_CHECKING:
@@ -76,6 +77,12 @@ class Plan:
     windows: Windows | None
 
     @property
+    def otherwise(self) -> Otherwise:
+        """What was asked otherwise than the weights want it."""
+        asked = self.options
+        return Otherwise(asked.mean, asked.std, asked.frames, asked.fps, asked.size)
+
+    @property
     def identity(self) -> Identity:
         """What the rows will say of themselves; of a file of one's own, what the file alone tells is None."""
         views = self.views
@@ -107,8 +114,9 @@ class Plan:
         import torch
 
         options = self.options
-        recipe = self._recipe(model.config, path)
-        _show_clips_of(model, recipe)
+        wanted = self._wanted(model.config, path)
+        recipe = self.asked_of(wanted, model.config.num_classes)
+        _show_clips_of(model, recipe, asked=bool(self.otherwise.said))
         summary = summarize_config(model.config, self.preset or preset_of(model.config))
         batch_size = options.batch_size
         if batch_size == "auto":
@@ -141,7 +149,8 @@ class Plan:
             options.deterministic,
             recipe.views.over,
         )
-        return self.engine_of(scorer, recipe, summary, (assumed, self.labels.note, slow))
+        notes = (assumed, self.otherwise.note(wanted), self.labels.note, slow)
+        return self.engine_of(scorer, recipe, summary, notes)
 
     def engine_of(
         self, scorer: Scorer, recipe: Recipe, summary: Summary, notes: "tuple[str | None, ...]"
@@ -212,18 +221,20 @@ class Plan:
 
     def _recipe(self, config: MViTConfig, path: Path | None = None) -> Recipe:
         """How files are shown to the network: the weights' protocol, and what was asked otherwise."""
+        return self.asked_of(self._wanted(config, path), config.num_classes)
+
+    def _wanted(self, config: MViTConfig, path: Path | None) -> Recipe:
+        """How the weights want files to be shown."""
         if self.choice.card:
-            recipe = recipe_of_card(self.choice.card)
-        else:
-            preset = self.preset or preset_of(config)
-            name = preset.name if preset else None
-            recipe = (
-                recipe_of_file(path, config, name, self.options.weights_key) if path else assumed_recipe(config, name)
-            )
-        return self.asked_of(recipe, config.num_classes)
+            return recipe_of_card(self.choice.card)
+        preset = self.preset or preset_of(config)
+        name = preset.name if preset else None
+        if path is None:
+            return assumed_recipe(config, name)
+        return recipe_of_file(path, config, name, self.options.weights_key)
 
     def asked_of(self, recipe: Recipe, num_classes: int) -> Recipe:
-        """A recipe with what was asked otherwise: class names, windows, views.
+        """A recipe with what was asked otherwise: class names, windows, views, frames, pixels.
 
         Raises:
             CheckpointError: another number of class names than of classes.
@@ -235,10 +246,11 @@ class Plan:
                     f"but the network tells {num_classes} apart",
                     "give the list that belongs to these weights",
                 )
-            recipe = replace(recipe, labels=names)
+            recipe = replace(recipe, labels=names).without_assuming("labels")
+        recipe = self.otherwise.applied(recipe)
         if self.windows:
             recipe = in_windows(recipe, self.windows)
-        return with_views(recipe, self.views or recipe.views)
+        return with_views(recipe.without_assuming(*["views"] * bool(self.views)), self.views or recipe.views)
 
 
 def plan(options: PredictOptions) -> Plan:
@@ -261,7 +273,10 @@ def plan(options: PredictOptions) -> Plan:
     check_device_name(options.device)
     if options.dtype == INT8 and not options.fast:
         raise UsageError("--dtype int8 is part of the fast path", "leave --no-fast out")
-    return Plan(options, choice, get_preset(choice.preset) if choice.preset else None, labels, views, windows)
+    made = Plan(options, choice, get_preset(choice.preset) if choice.preset else None, labels, views, windows)
+    if made.otherwise.said and choice.card:
+        made.otherwise.applied(recipe_of_card(choice.card))  # refused before anything is fetched
+    return made
 
 
 def _check_threshold(threshold: float | None) -> None:
@@ -275,16 +290,21 @@ def _check_counts(top: int, batch_size: int | Auto) -> None:
             raise UsageError(f"{name} {value} is less than 1", "give a whole number from 1 on")
 
 
-def _show_clips_of(model: "MViT", recipe: Recipe) -> None:
+def _show_clips_of(model: "MViT", recipe: Recipe, *, asked: bool = False) -> None:
     """Gives the network the size of the clips that it is going to be shown; its tables stay those it was trained with.
 
     Raises:
         CheckpointError: its file wants clips that it cannot take.
+        UsageError: such clips were asked for.
     """
     frames, side = recipe.sampling.frames, recipe.transform.crop
     try:
         model.config = config_for_clips(model.config, resized(model.config, frames, side))
     except ValueError as error:
+        if asked:
+            raise UsageError(
+                f"the network cannot take {frames} frames of {side}x{side}: {error}", "try other --frames or --size"
+            ) from error
         raise CheckpointError(
             f"the file wants {frames} frames of {side}x{side}: {error}", "see the test pipeline in its configuration"
         ) from error

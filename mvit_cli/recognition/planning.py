@@ -41,6 +41,8 @@ def planned(options: PredictOptions) -> Plan:
         "--compile": options.compiled,
         "--preset": options.preset is not None,
         "--weights-key": options.weights_key is not None,
+        "--frames": options.frames is not None,
+        "--size": options.size is not None,
     }
     for option, is_given in wrong.items():
         if is_given:
@@ -111,7 +113,8 @@ class _ForeignPlan(Plan):
         scorer = Scorer(network, recipe.transform, torch.device("cpu"), torch.float32, batch_size)
         scorer = replace(scorer, whole_batches=self.batch is not None, activation=recipe.activation)
         scorer = replace(scorer, over_views=recipe.views.over)
-        return self.engine_of(scorer, recipe, summary, (self.labels.note, f"the network runs in {self.engine}"))
+        notes = (self.otherwise.note(self.told), self.labels.note, f"the network runs in {self.engine}")
+        return self.engine_of(scorer, recipe, summary, notes)
 
 
 def _module(path: Any, engine: RuntimeName) -> "nn.Module":

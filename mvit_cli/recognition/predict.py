@@ -17,8 +17,8 @@ def predict(inputs: Inputs, **options: Unpack[PredictArguments]) -> Iterator[Row
     Args:
         inputs: files, folders, globs or `@list.txt`.
         options: `preset`, `weights`, `weights_key`, `labels`, `top`, `threshold`, `views`, `window_s`, `hop_s`,
-            `max_windows`, `device`, `dtype`, `batch_size`, `workers`, `reader`, `timeout_s`, `fast`,
-            `compiled`, `deterministic`: what each is stands at `PredictOptions`.
+            `max_windows`, `device`, `dtype`, `batch_size`, `workers`, `reader`, `mean`, `std`, `frames`, `fps`, `size`,
+            `timeout_s`, `fast`, `compiled`, `deterministic`: what each is stands at `PredictOptions`.
 
     Returns:
         One row for each input or window, in input order.

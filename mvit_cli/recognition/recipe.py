@@ -44,7 +44,10 @@ class Recipe:
     Attributes:
         labels: class names in the order of the outputs; None where nobody names them.
         stills: whether a still image may stand for a video of equal frames.
-        assumed: a sentence on what was taken for granted, or said for another network; empty where a card says all.
+        assumptions: what was taken for granted, by part; empty where a card says all of it.
+        assumed_of: the card, or the papers, after which it was.
+        why: it had to be.
+        unfit: what is said for another network.
         windows: how a video is cut, each part to be recognised by itself; None: it is recognised whole.
         activation: what makes scores of the network's outputs; sigmoid's are independent of each other.
         origins: who says each part: sampling, statistics, channels, resizing, views, activation, labels.
@@ -55,10 +58,26 @@ class Recipe:
     views: Views
     labels: tuple[str, ...] | None
     stills: bool = True
-    assumed: str = ""
+    assumptions: Mapping[str, str] = field(default_factory=dict)
+    assumed_of: str = ""
+    why: str = ""
+    unfit: str = ""
     windows: Windows | None = None
     activation: Activation = "softmax"
     origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def assumed(self) -> str:
+        """A sentence on what was taken for granted, or said for another network; empty where a card says all."""
+        parts = list(self.assumptions.values())
+        if not parts:
+            return self.unfit
+        what = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+        return "; ".join(filter(None, (self.unfit, f"{self.why}: assumed as of {self.assumed_of}: {what}")))
+
+    def without_assuming(self, *parts: str) -> "Recipe":
+        """The recipe after somebody has said these parts."""
+        return replace(self, assumptions={part: text for part, text in self.assumptions.items() if part not in parts})
 
 
 def recipe_of_card(card: Card) -> Recipe:
@@ -103,8 +122,9 @@ def _with_names_assumed(recipe: Recipe, card: Card) -> Recipe:
     """The protocol of a card, for weights made from its file with what may be another classifier."""
     return replace(
         recipe,
-        assumed="the weights were converted by an earlier mvit, which did not keep which classifier they had: assumed"
-        f" as of {card.name}: class names",
+        assumptions={"labels": "class names"},
+        assumed_of=card.name,
+        why="the weights were converted by an earlier mvit, which did not keep which classifier they had",
         origins={**recipe.origins, "labels": f"assumed as of {card.name}"},
     )
 
@@ -156,14 +176,14 @@ def assumed_recipe(
     if resizing:
         transform = replace(transform, **asdict(resizing))
     assumed = {
-        _statistics(transform): not said.statistics,
-        "channels (red, green, blue)": bool(said.statistics) and not said.channels,
-        "resizing": not resizing,
-        _described(sampling): sampling is base.sampling and sampling.method != "image",
-        f"views ({said.views or base.views})": not said.views and sampling.method != "image",
-        "class names": not said.labels and base.labels is not None,
-        "a sigmoid, as there is one output": config.num_classes == 1 and not said.activation,
-        "softmax": config.num_classes > 1 and not said.activation,
+        ("statistics", _statistics(transform)): not said.statistics,
+        ("channels", "channels (red, green, blue)"): bool(said.statistics) and not said.channels,
+        ("resizing", "resizing"): not resizing,
+        ("sampling", _described(sampling)): sampling is base.sampling and sampling.method != "image",
+        ("views", f"views ({said.views or base.views})"): not said.views and sampling.method != "image",
+        ("labels", "class names"): not said.labels and base.labels is not None,
+        ("activation", "a sigmoid, as there is one output"): config.num_classes == 1 and not said.activation,
+        ("activation", "softmax"): config.num_classes > 1 and not said.activation,
     }
     return replace(
         base,
@@ -171,7 +191,10 @@ def assumed_recipe(
         transform=transform,
         views=said.views or base.views,
         labels=said.labels or base.labels,
-        assumed="; ".join(filter(None, (said.unfit, _sentence(_taken(assumed), card, said.missing)))),
+        assumptions=dict(part for part, is_assumed in assumed.items() if is_assumed),
+        assumed_of=card.name if card else "the papers",
+        why=f"the weights have no card{f', and {said.missing}' if said.missing else ''}",
+        unfit=said.unfit,
         activation=_activation(said, config.num_classes),
         origins=_origins(said, card, {"sampling": sampling is not base.sampling, "resizing": bool(resizing)}),
     )
@@ -195,19 +218,6 @@ def _activation(said: Said, num_classes: int) -> Activation:
             "call the model from Python (mvit_cli.load_model), which gives the output itself",
         )
     return said.activation or ("sigmoid" if num_classes == 1 else "softmax")
-
-
-def _taken(assumed: Mapping[str, bool]) -> list[str]:
-    return [part for part, is_assumed in assumed.items() if is_assumed]
-
-
-def _sentence(parts: list[str], card: Card | None, missing: str) -> str:
-    """What was assumed, and after whom; empty if nothing was."""
-    if not parts:
-        return ""
-    what = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
-    why = f"the weights have no card{f', and {missing}' if missing else ''}"
-    return f"{why}: assumed as of {card.name if card else 'the papers'}: {what}"
 
 
 def parse_views(text: str) -> Views:
