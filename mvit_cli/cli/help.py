@@ -35,7 +35,7 @@ GROUPS = {
     ),
     "Output": (
         "format", "output", "columns", "csv-safe", "top", "threshold", "min-score", "on-change", "smooth", "report",
-        "heatmap", "blocks", "explain", "plot", "trace", "log", "save-config", "no-stages", "force",
+        "heatmap", "heatmap-method", "blocks", "explain", "plot", "trace", "log", "save-config", "no-stages", "force",
     ),
 }
 # fmt: on

@@ -22,6 +22,7 @@ from mvit_cli.cli.predict_flags import (
     Deterministic,
     FormatOption,
     Heatmap,
+    HeatmapMethod,
     Labels,
     MinScore,
     NoStages,
@@ -86,6 +87,7 @@ class Arguments(OfInputs, OnEngines):
     smooth: Smooth = None
     page: Report = None
     heatmap: Heatmap = None
+    heatmap_method: HeatmapMethod = None
     resume: Resume = False
     allow_empty: AllowEmpty = False
     compiled: Compile = False
@@ -212,7 +214,7 @@ def _rows(
 
     assert isinstance(recogniser, LocalEngine)
     asked.heatmap.mkdir(parents=True, exist_ok=True)
-    return rows_with_heat(recogniser, sources, asked.heatmap, wanted)
+    return rows_with_heat(recogniser, sources, asked.heatmap, asked.heatmap_method or "gradient", wanted)
 
 
 def _check_heatmap(asked: Arguments) -> None:
@@ -222,6 +224,8 @@ def _check_heatmap(asked: Arguments) -> None:
         UsageError: another engine, a compiled network or integers; a file where the folder is to be.
     """
     if asked.heatmap is None:
+        if asked.heatmap_method:
+            raise UsageError("--heatmap-method says how heat maps are made, and none are", "add --heatmap DIR")
         return
     for option, is_given in (
         (f"--engine {asked.engine}", asked.engine != "local"),

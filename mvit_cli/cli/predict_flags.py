@@ -109,7 +109,15 @@ Smooth = Annotated[
 ]
 Heatmap = Annotated[
     Path | None,
-    typer.Option("--heatmap", metavar="DIR", help="Where the best class was seen: a sheet and numbers of each row."),
+    typer.Option("--heatmap", metavar="DIR", help="Where the best class was seen: pictures and numbers of each row."),
+]
+HeatmapMethod = Annotated[
+    Literal["gradient", "split", "rollout"] | None,
+    typer.Option(
+        "--heatmap-method",
+        help="gradient: exact, by patches; split: of the last tokens' mean; rollout: of a class token.",
+        show_default="gradient",
+    ),
 ]
 Resume = Annotated[
     bool,

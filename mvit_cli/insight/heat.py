@@ -4,31 +4,42 @@ Networks that classify by the mean of their tokens are split exactly: a logit is
 by a class token are followed back: what the token gathered, through every attention and every pooling, to the patches.
 
 Source: the split follows from the head's formula (a linear layer of a mean). Rollout: Abnar and Zuidema 2020, here with
-pooled queries, keys and values, pooled skip connections and residual pooling. Gradient times activation of the residual
-stream is not offered: the norm behind it does not see its scale, and so it sums to about zero.
+pooled queries, keys and values, pooled skip connections and residual pooling. What holds for every head, is exact and
+as fine as the patches, is in `gradient.py`.
 """
 
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.arch.grid import THW
+from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mvit_cli.model import MViT
+    from mvit_cli.model.attention_rows import AttentionRows
     from mvit_cli.model.mvit import Block
-    from mvit_cli.model.pooling_attention import PooledQKV
 
-Method = Literal["split", "rollout"]
-
-ROWS = 2048
-"""Queries at a time: their attention to all keys is in memory at once."""
+Method = Literal["split", "rollout", "gradient"]
 
 
-def method_for(config: MViTConfig) -> Method:
-    """The split where it is exact, else the rollout."""
-    return "rollout" if config.head_pooling == "cls" else "split"
+def check_method(method: Method, config: MViTConfig) -> None:
+    """Refuses what a network has not.
+
+    Raises:
+        UsageError: a split without a mean of tokens, a rollout without a class token.
+    """
+    if method == "split" and config.head_pooling == "cls":
+        raise UsageError(
+            "--heatmap-method split: this network classifies by its class token, which is no sum over places",
+            "use --heatmap-method gradient or rollout",
+        )
+    if method == "rollout" and config.head_pooling != "cls":
+        raise UsageError(
+            "--heatmap-method rollout: this network does not classify by a class token",
+            "use --heatmap-method gradient or split",
+        )
 
 
 def split(model: "MViT", clips: "Tensor", index: int) -> "tuple[Tensor, Tensor]":
@@ -44,8 +55,10 @@ def split(model: "MViT", clips: "Tensor", index: int) -> "tuple[Tensor, Tensor]"
     Raises:
         ValueError: the network classifies by its class token.
     """
+    from mvit_cli.model.linearised import linearised
+
     parts = by_place(model, clips, index)
-    return parts, model(clips)[:, index] - parts.sum(dim=(1, 2, 3))
+    return parts, linearised(model)(clips)[:, index] - parts.sum(dim=(1, 2, 3))
 
 
 def by_place(model: "MViT", clips: "Tensor", index: int) -> "Tensor":
@@ -54,10 +67,12 @@ def by_place(model: "MViT", clips: "Tensor", index: int) -> "Tensor":
     Raises:
         ValueError: the network classifies by its class token.
     """
+    from mvit_cli.model.linearised import linearised  # whose attention takes little memory at a time
+
     config = model.config
     if config.head_pooling == "cls":
         raise ValueError("a network that classifies by its class token is no sum over places")
-    grid = model.features(clips, f"scale{len(config.stage_depths) + 1}")  # (B, C, T, H, W)
+    grid = linearised(model).features(clips, f"scale{len(config.stage_depths) + 1}")  # (B, C, T, H, W)
     tokens = grid.flatten(2).transpose(1, 2)  # (B, N, C)
     head = model.head.projection
     weight = head.weight[index]
@@ -90,27 +105,32 @@ def rollout(model: "MViT", clips: "Tensor") -> "Tensor":
     """
     if not model.config.cls_token:
         raise ValueError("a network without a class token has nothing to roll out")
+    from mvit_cli.model.attention_rows import AttentionRows
+    from mvit_cli.model.linearised import linearised
+
     seen: list[tuple[Tensor, THW]] = []
-    blocks = [cast("Block", block) for block in model.blocks]
-    hooks = [block.register_forward_pre_hook(lambda _, given: seen.append(given)) for block in blocks]
+    runs = linearised(model)
+    hooks = [block.register_forward_pre_hook(lambda _, given: seen.append(given)) for block in runs.blocks]
     try:
-        model(clips)
+        runs(clips)
     finally:
         for hook in hooks:
             hook.remove()
     share: Tensor | None = None
-    for block, (x, thw) in zip(reversed(blocks), reversed(seen), strict=True):
-        qkv = block.attn.pooled_qkv(block.norm1(x), thw)
+    for block in reversed([cast("Block", block) for block in model.blocks]):
+        x, thw = seen.pop()
+        (q, q_thw), (k, k_thw), _ = block.attn.project_and_pool(block.norm1(x), thw)
+        rows = AttentionRows(block.attn, q, k, q_thw, k_thw)
         if share is None:  # all of it stands in the class token
-            share = x.new_zeros(x.shape[0], qkv.q.shape[2])
+            share = x.new_zeros(x.shape[0], q.shape[2])
             share[:, 0] = 1
-        share = _through(block, share, qkv, thw)
+        share = _through(block, share, rows, thw)
     assert share is not None
     heat: Tensor = share[:, 1:].unflatten(1, model.config.patch_thw)
     return heat
 
 
-def _through(block: "Block", share: "Tensor", qkv: "PooledQKV", thw: THW) -> "Tensor":
+def _through(block: "Block", share: "Tensor", rows: "AttentionRows", thw: THW) -> "Tensor":
     """Shares of a block's output `(B, N')` as shares of its input `(B, N)`."""
     import torch
 
@@ -121,22 +141,19 @@ def _through(block: "Block", share: "Tensor", qkv: "PooledQKV", thw: THW) -> "Te
         own = through / 2
         if not attn.residual_pooling_cls:
             own = torch.cat((torch.zeros_like(own[:, :1]), own[:, 1:]), dim=1)
-    keys = _attended(through - own, qkv, attn.scale)
-    parts = _spread(keys, attn.pool_k, qkv.k_thw, thw) + _spread(past, block.pool_skip, qkv.q_thw, thw)
-    return parts + _spread(own, attn.pool_q, qkv.q_thw, thw)
+    keys = _attended(through - own, rows)
+    parts = _spread(keys, attn.pool_k, rows.k_thw, thw) + _spread(past, block.pool_skip, rows.q_thw, thw)
+    return parts + _spread(own, attn.pool_q, rows.q_thw, thw)
 
 
-def _attended(share: "Tensor", qkv: "PooledQKV", scale: float) -> "Tensor":
+def _attended(share: "Tensor", rows: "AttentionRows") -> "Tensor":
     """Shares of queries `(B, N')` as shares of keys `(B, N_k)`: by the attention, mean over the heads."""
     import torch
 
-    total = share.new_zeros(share.shape[0], qkv.k.shape[2])
-    wanted = share.abs().sum(dim=0).nonzero().flatten()  # of the last block the class token alone
-    for rows in wanted.split(ROWS):
-        scores = scale * qkv.q[:, :, rows] @ qkv.k.transpose(2, 3)
-        if qkv.bias is not None:
-            scores = scores + qkv.bias[:, :, rows]
-        total += torch.einsum("bq,bhqk->bk", share[:, rows], scores.softmax(dim=-1)) / qkv.q.shape[1]
+    total = share.new_zeros(share.shape[0], rows.k.shape[2])
+    for part in rows.parts():
+        if bool(share[:, part].any()):  # in the last block the class token alone has some
+            total += torch.einsum("bq,bhqk->bk", share[:, part], rows.weights(part)) / rows.q.shape[1]
     return total
 
 

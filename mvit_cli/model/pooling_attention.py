@@ -145,18 +145,21 @@ class PoolingAttention(nn.Module):
         q, k, v, bias, q_thw, _ = self.pooled_qkv(x, thw)
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=self.scale)
         if self.residual_pooling:
-            x = x + self._residual(q, q_thw)
+            x = x + self.residual(q, q_thw)
         x = x.transpose(1, 2).flatten(2)  # (B, N', C)
         return self.proj(x), q_thw
 
     def pooled_qkv(self, x: Tensor, thw: THW) -> PooledQKV:
         """Queries, keys, values and relative positions of normalised tokens `(B, N, C_in)` on the grid `thw`."""
-        if self.pool_first:
-            (q, q_thw), (k, k_thw), (v, _) = self._project_pooled(x, thw)
-        else:
-            q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, N, D)
-            (q, q_thw), (k, k_thw), (v, _) = self._pool("q", q, thw), self._pool("k", k, thw), self._pool("v", v, thw)
+        (q, q_thw), (k, k_thw), (v, _) = self.project_and_pool(x, thw)
         return PooledQKV(q, k, v, self._bias(q, q_thw, k_thw), q_thw, k_thw)
+
+    def project_and_pool(self, x: Tensor, thw: THW) -> list[tuple[Tensor, THW]]:
+        """The same without the relative positions: Q, K and V, each `(B, H, N, D)`, with its grid."""
+        if self.pool_first:
+            return self._project_pooled(x, thw)
+        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, N, D)
+        return [self._pool("q", q, thw), self._pool("k", k, thw), self._pool("v", v, thw)]
 
     def pooled_as_queries(self, x: Tensor, thw: THW) -> Tensor:
         """`(B, N, C)` -> `(B, N', C)`, each head pooled and normalised by what pools the queries."""
@@ -196,7 +199,7 @@ class PoolingAttention(nn.Module):
         bias = relative_position_bias(tokens.unflatten(0, q.shape[:2]), tables, q_thw, k_thw)
         return F.pad(bias, (num_cls, 0, num_cls, 0))
 
-    def _residual(self, q: Tensor, q_thw: THW) -> Tensor:
+    def residual(self, q: Tensor, q_thw: THW) -> Tensor:
         """The pooled query, without the class token's unless configured. MViTv2 paper, equation 5."""
         if self.residual_pooling_cls:
             return q
