@@ -11,7 +11,11 @@ A wrong value in a call of the library is a `ValueError`. Every error below beco
 `cli/main.py`, and nowhere else.
 """
 
+import importlib.util
+import os
+import shutil
 import sys
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -100,3 +104,21 @@ def printable(text: str, *, in_lines: bool = False) -> str:
 def tell(text: str) -> None:
     """Writes a line for people to stderr; whatever names stand in it, it cannot steer the terminal."""
     print(printable(text), file=sys.stderr, flush=True)
+
+
+def how_to_install(*packages: str) -> str:
+    """The command that adds packages to this installation of mvit: of pipx, of uv, or a plain environment.
+
+    pipx and uv leave a file of their own in the environments that they make; one that uv made has no pip.
+    """
+    prefix, names = Path(sys.prefix), " ".join(packages)
+    if (prefix / "pipx_metadata.json").is_file() or "pipx" in prefix.parts:
+        return f"pipx inject mvit {names}"
+    if (prefix / "uv-receipt.toml").is_file() or {"uv", "tools"} <= set(prefix.parts):
+        return f"uv tool install {' '.join(f'--with {name}' for name in packages)} mvit"
+    if importlib.util.find_spec("pip") is None:
+        here = os.environ.get("VIRTUAL_ENV") == sys.prefix
+        return f"uv pip install {names}" if here else f"uv pip install --python {sys.executable} {names}"
+    on_path = shutil.which("pip")
+    is_ours = on_path is not None and Path(on_path).parent == Path(sys.executable).parent
+    return f"pip install {names}" if is_ours else f"{sys.executable} -m pip install {names}"

@@ -223,3 +223,75 @@ class LiveRow(TypedDict):
     dtype: DtypeName
     model_ms: Annotated[Amount, Rule("What the network took, milliseconds.")]
     warnings: list[str]
+
+
+# --log of mvit predict, embed and eval
+
+LogTime = Annotated[str, Rule("When, in UTC (ISO 8601).")]
+
+
+class LogStarted(TypedDict):
+    """A run begins."""
+
+    time: LogTime
+    event: Annotated[Literal["started"], Rule("What happened.")]
+    command: Annotated[str, Rule("predict, embed or eval.")]
+    options: Annotated[dict[str, str | int | float | bool | list[str] | None], Rule("What is not as usual, by name.")]
+    versions: Annotated[dict[str, str], Rule("Of mvit, Python and the libraries that decide scores.")]
+
+
+class LogWarning(TypedDict):
+    """Something is not as it should be, or was assumed."""
+
+    time: LogTime
+    event: Annotated[Literal["warning"], Rule("What happened.")]
+    path: Annotated[str | None, Rule("The input; null: it holds for all.")]
+    message: Annotated[str, Rule("What is so.")]
+
+
+class LogError(TypedDict):
+    """An input, or a window of it, has no result."""
+
+    time: LogTime
+    event: Annotated[Literal["error"], Rule("What happened.")]
+    path: Annotated[str, Rule("The input.")]
+    kind: Annotated[str, Rule("As of the error rows of `mvit predict`.")]
+    message: Annotated[str, Rule("What was wrong.")]
+
+
+class LogWritten(TypedDict):
+    """A file is complete."""
+
+    time: LogTime
+    event: Annotated[Literal["written"], Rule("What happened.")]
+    path: Annotated[str, Rule("The file.")]
+    bytes: Annotated[Count, Rule("Its size.")]
+
+
+class LogFinished(TypedDict):
+    """The run came to its end."""
+
+    time: LogTime
+    event: Annotated[Literal["finished"], Rule("What happened.")]
+    exit_code: Annotated[Count, Rule("0: every input has its result; 1: some have none.")]
+    inputs: Annotated[Count, Rule("Inputs that were done.")]
+    rows: Annotated[Count, Rule("Rows that were made.")]
+    ok: Annotated[Count, Rule("Rows with a result.")]
+    errors: Annotated[dict[str, Count], Rule("Rows without one, by kind.")]
+    skipped: Annotated[Count, Rule("Inputs that had their row before.")]
+    seconds: Annotated[Amount, Rule("Since the start of the first row.")]
+
+
+class LogStopped(TypedDict):
+    """The run was stopped before its end."""
+
+    time: LogTime
+    event: Annotated[Literal["stopped"], Rule("What happened.")]
+    exit_code: Annotated[Count, Rule("1: something failed; 2: wrong usage; 130: interrupted; 143: terminated.")]
+    message: Annotated[str, Rule("What stopped it.")]
+    inputs: Annotated[Count, Rule("Inputs that were done.")]
+    rows: Annotated[Count, Rule("Rows that were made.")]
+    ok: Annotated[Count, Rule("Rows with a result.")]
+    errors: Annotated[dict[str, Count], Rule("Rows without one, by kind.")]
+    skipped: Annotated[Count, Rule("Inputs that had their row before.")]
+    seconds: Annotated[Amount, Rule("Since the start of the first row.")]

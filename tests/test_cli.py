@@ -83,7 +83,7 @@ class TestStart:
             ),
         ):
             assert f"{option} " in out or f"{option}," in out, option
-        assert "[default: B]" in " ".join(out.split())
+        assert "default: B]" in " ".join(out.split())
 
 
 class TestWrongUsage:
@@ -172,9 +172,10 @@ class TestFormats:
         assert run(["predict", str(folder), "--weights", weights]) == 1
         captured = capsys.readouterr()
         assert [row["status"] for row in lines(captured.out)] == ["ok", "error"]
-        note, summary = captured.err.splitlines()
+        note, summary, failure = captured.err.splitlines()
         assert note.startswith("note: the weights have no card")
         assert summary.startswith("2 inputs: 1 ok, 1 failed (decode 1); ")
+        assert failure.startswith(f"failed: {folder / 'text.mp4'}: ")
 
     def test_quiet_leaves_stderr_empty(self, capsys: Captured, weights: str, folder: Path) -> None:
         assert run(["predict", str(folder), "--weights", weights, "--quiet"]) == 1

@@ -10,7 +10,7 @@ from mvit_cli.arch.presets import preset_names
 from mvit_cli.checkpoints.find import find
 from mvit_cli.cli.flags import dtype_named
 from mvit_cli.cli.main import run
-from mvit_cli.errors import UsageError
+from mvit_cli.errors import UsageError, how_to_install
 
 Captured = pytest.CaptureFixture[str]
 
@@ -99,3 +99,31 @@ def test_a_report_has_versions_and_no_secret(capsys: Captured, monkeypatch: pyte
 def test_help_names_every_exit_code(command: str, capsys: Captured) -> None:
     assert run([command, "--help"]) == 0
     assert "130 interrupted, 143 terminated" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        ("pipx_metadata.json", "pipx inject mvit matplotlib"),
+        ("uv-receipt.toml", "uv tool install --with matplotlib mvit"),
+        ("pyvenv.cfg", "-m pip install matplotlib"),
+    ],
+)
+def test_hints_to_install_fit_the_way_it_was_installed(
+    left: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / left).write_text("")
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert how_to_install("matplotlib").endswith(told)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    if left == "pyvenv.cfg":  # as uv makes them
+        assert how_to_install("matplotlib").startswith("uv pip install --python ")
+        monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path))
+        assert how_to_install("matplotlib", "numpy") == "uv pip install matplotlib numpy"
+
+
+def test_what_is_missing_is_hinted_at_in_that_way(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert run(["summarize", "-p", "camera", "--plot", "a.svg"]) == 1
+    assert f"hint: {how_to_install('matplotlib')} brings it" in capsys.readouterr().err

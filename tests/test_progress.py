@@ -1,10 +1,15 @@
 """Counts of rows, and what a person reads of them."""
 
+import re
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from mvit_cli.report.predict.progress import RunReport, Tally
+from mvit_cli.report.predict import progress
+from mvit_cli.report.predict.progress import RunReport, loading
+from mvit_cli.report.predict.tally import Tally
 
 
 def ok(path: str, clips: int = 5, **changes: object) -> dict:
@@ -89,3 +94,108 @@ class TestRunReport:
         report.tell(["a note"])
         report.finish()
         assert capsys.readouterr().err == ""
+
+    def test_the_end_names_the_first_failures_and_the_files(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        rows = tmp_path / "rows.jsonl"
+        rows.write_text("{}")
+        report = RunReport(quiet=False, rows_are_seen=False, written=[rows, tmp_path / "not_there.html"])
+        for path in "abcde":
+            report.take(failed(path))
+        report.finish()
+        said = capsys.readouterr().err.splitlines()
+        assert said[0].startswith("5 inputs: 0 ok, 5 failed (decode 5)")
+        assert said[1:] == [*(f"failed: {path}: broken" for path in "abc"), "failed: 2 more", f"written: {rows}"]
+
+    @pytest.mark.parametrize(("resumes", "further"), [(True, "; the same command with --resume goes on"), (False, "")])
+    def test_a_run_that_is_broken_off_says_what_is_kept(
+        self, resumes: bool, further: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        report = RunReport(quiet=False, rows_are_seen=False, written=[Path("rows.jsonl")], resumes=resumes)
+
+        def broken_off() -> None:
+            with report.showing():
+                report.take(ok("a"))
+                report.take(ok("b"))
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            broken_off()
+        assert capsys.readouterr().err == f"2 rows of this run are kept in rows.jsonl{further}\n"
+
+
+class TestLog:
+    def test_a_log_gets_a_line_with_the_time_now_and_then(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(progress, "EVERY_S", 0.02)
+        report = RunReport(quiet=False, rows_are_seen=False, count_inputs=lambda: 4)
+        said = ""
+        with report.showing():
+            list(report.watched([Named("a.mp4"), Named("b.mp4")]))
+            report.take(ok("a.mp4"))
+            report.take(failed("b.mp4"))
+            list(report.watched([Named("c.mp4")]))
+            said = until(capsys, "at c.mp4")
+        assert re.search(
+            r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d 2 of 4 done, .* clips/s, .* left, 1 failed, .* gone; at c.mp4$",
+            said,
+            re.M,
+        )
+        report.finish()
+        assert "2 inputs: 1 ok, 1 failed" in capsys.readouterr().err
+
+    def test_loading_that_takes_long_is_said_in_a_log(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(progress, "EVERY_S", 0.02)
+        with loading("mvit_b and torch", quiet=False):
+            assert re.search(r"\d\d:\d\d:\d\d loading mvit_b and torch, 0 s gone", until(capsys, "gone"))
+        with loading("mvit_b and torch", quiet=True):
+            time.sleep(0.1)
+        assert capsys.readouterr().err == ""
+
+    def test_a_quiet_run_says_nothing_in_a_log(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(progress, "EVERY_S", 0.01)
+        report = RunReport(quiet=True, rows_are_seen=False)
+        with report.showing():
+            time.sleep(0.1)
+        assert capsys.readouterr().err == ""
+
+
+class TestLine:
+    def test_a_single_input_says_what_is_done_with_it(self) -> None:
+        report = RunReport(quiet=False, rows_are_seen=False)
+        report._total = 1
+        list(report.watched([Named("clip.mp4")]))
+        assert re.fullmatch(r"decoding, \d s gone  clip.mp4", report.line(80))
+        report.at_view(12, 15)
+        assert re.fullmatch(r"view 12 of 15, \d s gone  clip.mp4", report.line(80))
+
+    @pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+    def test_it_fits_and_both_times_say_what_they_are(self, width: int) -> None:
+        report = RunReport(quiet=False, rows_are_seen=False)
+        report._total = 1000
+        list(report.watched([Named("a/very/long/path/" * 5 + "name.mp4")] * 2))
+        report.take(ok("x"))
+        line = report.line(width)
+        assert len(line) <= width
+        if width >= 80:
+            assert re.search(r"left, \d+ s gone  \.\.\..*name\.mp4$", line)
+
+
+@dataclass
+class Named:
+    path: str
+
+
+def until(capsys: pytest.CaptureFixture[str], text: str) -> str:
+    """What is written to stderr until a text comes."""
+    said, end = "", time.monotonic() + 20
+    while text not in said and time.monotonic() < end:
+        time.sleep(0.01)
+        said += capsys.readouterr().err
+    return said

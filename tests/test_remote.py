@@ -20,7 +20,7 @@ from range_server import RangeServer
 
 from mvit_cli import addresses
 from mvit_cli.cli.main import run
-from mvit_cli.errors import MediaError
+from mvit_cli.errors import MediaError, how_to_install
 from mvit_cli.media import content
 from mvit_cli.media.decode import attempt
 from mvit_cli.media.remote import drivers, http, patience, stores
@@ -558,11 +558,11 @@ def test_a_driver_that_is_missing_says_what_to_install(monkeypatch: pytest.Monke
         (source,) = iter_sources(["s3://bucket/a.mp4"])
         assert source.error is not None
         assert source.error.message == "s3:// needs s3fs, which is not installed"
-        assert source.error.hint == "pip install s3fs"
+        assert source.error.hint == how_to_install("s3fs")
         monkeypatch.setattr(sys, "prefix", "/opt/pipx/venvs/mvit")
-        assert drivers.how_to_install("s3fs") == "pipx inject mvit s3fs"
+        assert how_to_install("s3fs") == "pipx inject mvit s3fs"
         monkeypatch.setattr(sys, "prefix", "/opt/uv/tools/mvit")
-        assert drivers.how_to_install("s3fs") == "uv tool install --with s3fs mvit"
+        assert how_to_install("s3fs") == "uv tool install --with s3fs mvit"
     finally:
         drivers._why_not.cache_clear()
 

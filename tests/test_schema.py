@@ -66,7 +66,18 @@ def test_no_meaning_is_of_a_key_that_is_not_there() -> None:
 
 
 def test_there_is_a_schema_for_each_command_that_writes_json() -> None:
-    assert schema_names() == ("embed", "eval", "export", "predict", "profile", "similar", "summarize", "train", "watch")
+    assert schema_names() == (
+        "embed",
+        "eval",
+        "export",
+        "log",
+        "predict",
+        "profile",
+        "similar",
+        "summarize",
+        "train",
+        "watch",
+    )
 
 
 def test_the_shipped_schemas_are_made_of_the_types() -> None:
@@ -93,7 +104,7 @@ def test_another_name_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None
     assert run(["schema", "weights"]) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert "there are embed, eval, export, predict, profile, similar, summarize" in told.err
+    assert "there are embed, eval, export, log, predict, profile, similar, summarize" in told.err
 
 
 def test_schemas_need_no_torch() -> None:

@@ -65,6 +65,14 @@ class TestTerminal:
         assert "a label that is longer than anybody w..." in text
         assert "error (decode): no video stream" in text
 
+    @pytest.mark.parametrize("columns", [30, 40, 46, 60])
+    def test_the_score_is_never_cut(self, columns: int, screen: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        out = self.shown(screen, None)
+        assert max(map(len, out)) <= columns
+        assert [line.split()[-2:] for line in out if line.endswith(" %")] == [["93.0", "%"], ["0.0", "%"]]
+        assert any(line.split()[:1] == ["arm"] for line in out)
+
     def test_stages_stand_below_where_there_is_no_room(self, screen: Terminal) -> None:
         out = self.shown(screen, summarize("B"))
         (row,) = [line for line in out if line.startswith("scale4")]
@@ -132,6 +140,15 @@ class TestTimeline:
             "0:03.0 – 0:05.0 ██████████ 100.0 % dancing",
         ]
         assert len({line.index("%") for line in out[3:]}) == 1
+
+    def test_the_score_of_a_span_is_never_cut(self, monkeypatch: pytest.MonkeyPatch, screen: Terminal) -> None:
+        monkeypatch.setenv("COLUMNS", "40")
+        timelines = Timelines(Screen(screen), RUN, (), None)
+        timelines.take(piece(0, "a label that is too long for so few columns", 0.875))
+        timelines.close()
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
+        assert "87.5 %  a l..." in lines[-1]
+        assert len(lines[-1]) <= 40
 
     def test_a_span_is_written_as_soon_as_the_class_changes(self, screen: Terminal) -> None:
         timelines = Timelines(Screen(screen), RUN, (), None)

@@ -1,5 +1,6 @@
 """What the user means by weights. `find` tells it from the words alone; fetching and reading come afterwards."""
 
+import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ def find(weights: str | Path) -> Found:
         return Found("none", RANDOM)
     if not isinstance(weights, Path) and is_uri(text):
         return _at_address(text)
-    if path := _file_at(text):
+    if path := _file_at(text) or _in_own_folder(text):
         return Found("file", text if path == Path(text) else str(path), path=path)
     if isinstance(weights, Path) or _is_path(text):
         raise CheckpointError(f"weights {text}: no such file", f"check the path; {_NAMES}")
@@ -184,6 +185,14 @@ def _file_at(text: str) -> Path | None:
             f"weights {text} is {kind}, not a checkpoint file", "write its bytes to a file and name that file"
         )
     return Path(text)
+
+
+def _in_own_folder(text: str) -> Path | None:
+    """The file of that name in the folder of `MVIT_WEIGHTS_DIR`."""
+    folder = os.environ.get("MVIT_WEIGHTS_DIR")
+    if not folder or not _has_checkpoint_suffix(text) or Path(text).name != text:
+        return None
+    return _file_at(str(Path(folder).expanduser() / text))
 
 
 def _index_in(folder: Path) -> Path | None:

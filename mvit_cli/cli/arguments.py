@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar, get_type_hints
 
+from mvit_cli.cli.settings_file import save
+
 Record = TypeVar("Record")
 
 
@@ -18,7 +20,9 @@ def taking(record: type[Record], command: Callable[[Record], None]) -> Callable[
     hints = get_type_hints(record, include_extras=True)
 
     def called(**values: Any) -> None:
-        command(record(**values))
+        asked = record(**values)
+        save(asked)
+        command(asked)
 
     called.__doc__ = command.__doc__
     called.__name__ = command.__name__

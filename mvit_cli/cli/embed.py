@@ -11,6 +11,7 @@ from mvit_cli.cli.arguments import taking
 from mvit_cli.cli.engine import opened_engine
 from mvit_cli.cli.flags import dtype_among
 from mvit_cli.cli.help import exit_codes
+from mvit_cli.cli.log_file import opened_log
 from mvit_cli.cli.outputs import Place, by_option, check_named
 from mvit_cli.cli.recognising import OfInputs, Recognising
 from mvit_cli.errors import UsageError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.local_engine import Sources
     from mvit_cli.recognition.options import PredictOptions
+    from mvit_cli.report.predict.run_log import RunLog
 
 EXAMPLES = f"""\b
 Examples:
@@ -74,6 +76,15 @@ def _embed(asked: Arguments) -> None:
 
     A row for each input, or each window: features, or null and what was wrong with the file.
     """
+    with opened_log(asked.log, "embed", asked, [*asked.inputs, asked.output]) as log:
+        raise typer.Exit(_embedded(asked, log))
+
+
+embed_command = taking(Arguments, _embed)
+
+
+def _embedded(asked: Arguments, log: "RunLog | None") -> int:
+    """Writes the features of all inputs; returns the exit code."""
     from mvit_cli.embedding.embed import embedder_of
     from mvit_cli.embedding.vectors import made_of, part_of
     from mvit_cli.recognition.journal import read_journal
@@ -88,12 +99,9 @@ def _embed(asked: Arguments) -> None:
         journal.check(engine.run)
         _check_same(journal, embedder, part)
         sources = journal.remaining(asked.listing)
-        failed = _run(asked, embedder, journal, sources or (), place)
+        failed = _run(asked, embedder, journal, sources or (), (place, log))
     made_of(part, asked.output, embedder.facts)
-    raise typer.Exit(1 if failed else 0)
-
-
-embed_command = taking(Arguments, _embed)
+    return 1 if failed else 0
 
 
 def _checked(asked: Arguments) -> Place:
@@ -136,7 +144,9 @@ def _check_same(journal: "Journal", embedder: "Embedder", part: Path) -> None:
             return
 
 
-def _run(asked: Arguments, embedder: "Embedder", journal: "Journal", sources: "Sources", place: Place) -> int:
+def _run(
+    asked: Arguments, embedder: "Embedder", journal: "Journal", sources: "Sources", to: "tuple[Place, RunLog | None]"
+) -> int:
     """Writes a row for each input that has none; returns how many rows are errors."""
     from mvit_cli.recognition.written import sparing
     from mvit_cli.report.predict.progress import RunReport
@@ -147,9 +157,14 @@ def _run(asked: Arguments, embedder: "Embedder", journal: "Journal", sources: "S
         rows_are_seen=False,
         count_inputs=asked.listing.counter(),
         skipped=lambda: journal.skipped,
+        written=[journal.path],
+        resumes=True,
+        log=to[1],
     )
+    embedder.engine.scorer.watch = report.at_view
+    spared = report.watched(sparing(by_option([to[0]]), sources))
     report.tell(embedder.engine.notes)
-    with journal.open() as stream, closing(embedder.rows(sparing(by_option([place]), sources))) as rows:
+    with journal.open() as stream, closing(embedder.rows(spared)) as rows:
         lines = JsonLines(stream)
         with report.showing():
             for row in rows:

@@ -65,9 +65,22 @@ def opened_engine(plan: "Plan", cluster: "Cluster | None", *, quiet: bool) -> "I
         return
     share_processors()
     from mvit_cli.recognition.local_engine import LocalEngine, decode_pool
+    from mvit_cli.report.predict.progress import loading
 
     with decode_pool(plan.options) as pool:
         pool.start()  # it loads its libraries while torch is loaded here
-        recogniser = plan.open(progress=not quiet)
+        with loading(f"{plan.choice.name} and torch", quiet=quiet, downloads=_downloads(plan)):
+            recogniser = plan.open(progress=not quiet)
         leave_processors(recogniser.summary["macs"])
         yield replace(recogniser, started=pool) if isinstance(recogniser, LocalEngine) else recogniser
+
+
+def _downloads(plan: "Plan") -> bool:
+    """Whether weights have to be fetched first."""
+    from mvit_cli.checkpoints.find import here
+    from mvit_cli.errors import MViTError
+
+    try:
+        return plan.choice.found is not None and here(plan.choice.found) is None
+    except MViTError:
+        return True

@@ -12,6 +12,7 @@ from mvit_cli.cli.arguments import taking
 from mvit_cli.cli.engine import opened_engine
 from mvit_cli.cli.flags import RunDtype
 from mvit_cli.cli.help import exit_codes
+from mvit_cli.cli.log_file import opened_log
 from mvit_cli.cli.outputs import Place, by_option, check_apart
 from mvit_cli.cli.predict_flags import Labels
 from mvit_cli.cli.recognising import OnEngines
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mvit_cli.records import Row
     from mvit_cli.report.predict.page.frames import Pictures
     from mvit_cli.report.predict.page.writer import Page
+    from mvit_cli.report.predict.run_log import RunLog
 
 EXAMPLES = f"""\b
 Examples:
@@ -102,14 +104,15 @@ def _evaluate(asked: Arguments) -> None:
     """
     from mvit_cli.evaluation.evaluate import is_rows, of_rows
 
-    _check(asked)
-    if is_rows(asked.data):
-        _refuse_with_rows(asked)
-        evaluation = of_rows(asked.data, asked.truth, asked.split, asked.options(), asked.seed)
-    else:
-        evaluation = _of_clips(asked)
-    _tell(evaluation, asked)
-    raise typer.Exit(1 if evaluation["failed"] or evaluation["missing"] else 0)
+    with opened_log(asked.log, "eval", asked, [asked.data, *by_option(asked.places).values()]) as log:
+        _check(asked)
+        if is_rows(asked.data):
+            _refuse_with_rows(asked)
+            evaluation = of_rows(asked.data, asked.truth, asked.split, asked.options(), asked.seed)
+        else:
+            evaluation = _of_clips(asked, log)
+        _tell(evaluation, asked)
+        raise typer.Exit(1 if evaluation["failed"] or evaluation["missing"] else 0)
 
 
 eval_command = taking(Arguments, _evaluate)
@@ -146,7 +149,7 @@ def _refuse_with_rows(asked: Arguments) -> None:
             )
 
 
-def _of_clips(asked: Arguments) -> "Evaluation":
+def _of_clips(asked: Arguments, log: "RunLog | None") -> "Evaluation":
     """Recognises all clips, or those without a row, and judges all rows."""
     from mvit_cli.evaluation.evaluate import Clips, for_judging, judge_of, judged_rows, refuse_truth
     from mvit_cli.evaluation.truth import read_truth
@@ -166,7 +169,7 @@ def _of_clips(asked: Arguments) -> "Evaluation":
         if journal:
             journal.check(engine.run)
         with (
-            _opened_sinks(asked, engine, judge, journal) as sinks,
+            _opened_sinks(asked, engine, judge, (journal, log)) as sinks,
             closing(judged_rows(engine, spared, seed, lambda number: "poster" if asked.page else "none")) as rows,
         ):
             for row, pictures in rows:
@@ -199,18 +202,24 @@ class _Sinks:
 
 
 @contextmanager
-def _opened_sinks(asked: Arguments, engine: "Opened", judge: "Judge", journal: "Journal | None") -> Iterator[_Sinks]:
+def _opened_sinks(
+    asked: Arguments, engine: "Opened", judge: "Judge", kept: "tuple[Journal | None, RunLog | None]"
+) -> Iterator[_Sinks]:
     from mvit_cli.cli.page import opened_page
     from mvit_cli.report.evaluation.wrong_clips import figures_section
     from mvit_cli.report.predict.page.about import Job
     from mvit_cli.report.predict.progress import RunReport
     from mvit_cli.report.predict.writers import JsonLines
 
+    journal, log = kept
     report = RunReport(
         quiet=asked.quiet,
         rows_are_seen=False,
         count_inputs=lambda: len(judge.truth.clips),
         skipped=(lambda: journal.skipped) if journal else (lambda: 0),
+        written=[place.path for place in asked.places],
+        resumes=asked.output is not None,
+        log=log,
     )
     report.tell([*judge.truth.notes, *engine.notes])
     places = {place.option: place for place in asked.places}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mvit_cli.cli.flags import Force, Preset, Quiet, Weights, WeightsKey, dtype_among
+from mvit_cli.cli.flags import Force, Preset, Quiet, Weights, WeightsKey, dtype_among, usual_preset
 from mvit_cli.cli.outputs import Place
 from mvit_cli.errors import tell
 
@@ -69,12 +69,17 @@ def export_command(
     place = Place("--output", output, "network", force)
     place.check([path for path in (weights, labels) if path])
     options = PredictOptions(
-        preset=preset, weights=weights, weights_key=weights_key, labels=labels, device="cpu", dtype=dtype, fast=False
+        preset=usual_preset(preset, weights),
+        weights=weights,
+        weights_key=weights_key,
+        labels=labels,
+        device="cpu",
+        dtype=dtype,
+        fast=False,
     )
     recogniser = plan(options).open(progress=not quiet)
-    if not quiet:
-        for note in recogniser.notes:
-            tell(note)
+    for note in () if quiet else recogniser.notes:
+        tell(note)
     with place.reserved():
         written = export(recogniser, what)
     _tell(written)

@@ -1,5 +1,6 @@
 """Options that commands share, each declared once."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -57,6 +58,11 @@ def completed_dtypes(incomplete: str) -> list[str]:
     return [name for name in get_args(RunDtypeName) if name.startswith(incomplete)]
 
 
+def usual_preset(preset: str | None, weights: object = None) -> str | None:
+    """The preset that was named, else `MVIT_PRESET`; nothing where weights tell it."""
+    return preset or (None if weights else os.environ.get("MVIT_PRESET") or None)
+
+
 Preset = Annotated[
     str | None,
     typer.Option(
@@ -64,7 +70,7 @@ Preset = Annotated[
         "-p",
         metavar="NAME",
         autocompletion=completed_presets,
-        help="Architecture, by name or alias: B, v2-S, camera ...  [default: B]",
+        help="Architecture, by name or alias: B, v2-S, camera ...  [env var: MVIT_PRESET; default: B]",
     ),
 ]
 Weights = Annotated[
@@ -90,6 +96,7 @@ Device = Annotated[
     str,
     typer.Option(
         "--device",
+        envvar="MVIT_DEVICE",
         metavar="DEVICE",
         autocompletion=completed_devices,
         help="Where the network runs: auto, cpu, cuda, cuda:1, mps.",

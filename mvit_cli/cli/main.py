@@ -88,7 +88,8 @@ class Terminated(KeyboardInterrupt):
     "  mvit summarize --preset B\n"
     "  mvit weights list\n\n"
     f"{exit_codes('all is well', 'something failed')}\n\n"
-    "Variables: MVIT_OFFLINE=1 fetches nothing; `mvit COMMAND --help` names those of options.",
+    "Variables: MVIT_PRESET and MVIT_DEVICE stand for --preset and --device; MVIT_WEIGHTS_DIR is a folder where "
+    "weights are looked for, and kept that come from an address; MVIT_OFFLINE=1 fetches nothing.",
 )
 def _root(
     context: typer.Context,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.errors import MViTError, UsageError, how_to_install
 
 if TYPE_CHECKING:
     from mvit_cli.recognition.listing import Listing
@@ -250,4 +250,4 @@ def check_plot(path: Path, read: Iterable[str | Path] = (), *, force: bool = Fal
         raise UsageError(f"--plot {path}: a picture is .svg or .png", f"name it {path.stem or 'picture'}.svg")
     plot_place(path, force=force).check(read)
     if not find_spec("matplotlib"):
-        raise MViTError("--plot needs matplotlib, which is not installed", "pip install 'mvit[plot]' brings it")
+        raise MViTError("--plot needs matplotlib, which is not installed", f"{how_to_install('matplotlib')} brings it")

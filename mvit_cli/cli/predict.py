@@ -12,6 +12,7 @@ from mvit_cli.cli.arguments import taking
 from mvit_cli.cli.engine import opened_engine
 from mvit_cli.cli.flags import Compile, RunDtype
 from mvit_cli.cli.help import exit_codes
+from mvit_cli.cli.log_file import opened_log
 from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
 from mvit_cli.cli.page import job_of, opened_page
 from mvit_cli.cli.parts import part_not_taken
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from mvit_cli.records import Row
     from mvit_cli.report.predict.page.frames import Pictures
     from mvit_cli.report.predict.progress import RunReport
+    from mvit_cli.report.predict.run_log import RunLog
     from mvit_cli.report.predict.writers import Sink
 
 EXAMPLES = f"""\b
@@ -141,6 +143,15 @@ def _predict(asked: Arguments) -> None:
     Each input gives one row: the best classes with their scores, or what was wrong with the file.
     With --window a video gives a row for each window: a timeline.
     """
+    with opened_log(asked.log, "predict", asked, [*asked.read, *by_option(asked.places).values()]) as log:
+        raise typer.Exit(_recognised(asked, log))
+
+
+predict_command = taking(Arguments, _predict)
+
+
+def _recognised(asked: Arguments, log: "RunLog | None") -> int:
+    """Recognises all inputs; returns the exit code."""
     from mvit_cli.recognition.planning import planned
 
     _check_heatmap(asked)
@@ -154,17 +165,14 @@ def _predict(asked: Arguments) -> None:
         sources = _sources(asked, journal)
         if sources is None and journal and not asked.page:
             _repair(journal, parts)
-            report = _report(asked, journal)
+            report = _report(asked, journal, log)
         else:
             with opened_engine(made, asked.cluster, quiet=asked.quiet) as recogniser:
                 if journal and made.identity["views"] is None:  # now the file has told what rows will say of it
                     journal.check(recogniser.run)
-                report = _report(asked, journal)
+                report = _report(asked, journal, log)
                 _run(asked, recogniser, form, journal, report, sources or (), parts)
-    raise typer.Exit(_finished(asked, report, journal))
-
-
-predict_command = taking(Arguments, _predict)
+    return _finished(asked, report, journal)
 
 
 def _run(
@@ -177,12 +185,14 @@ def _run(
     parts: "RowParts | None" = None,
 ) -> None:
     """Gives the rows of all sources to whoever wants them."""
-    from mvit_cli.recognition.local_engine import no_pictures
+    from mvit_cli.recognition.local_engine import LocalEngine, no_pictures
     from mvit_cli.recognition.written import sparing
 
     if form.format != "table":  # whose first lines say it
         report.tell(recogniser.notes)
-    spared = sparing(by_option(asked.places), sources)
+    if isinstance(recogniser, LocalEngine):
+        recogniser.scorer.watch = report.at_view
+    spared = report.watched(sparing(by_option(asked.places), sources))
     settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
     with (
         opened_page(asked.page_place(), recogniser, job_of(asked.inputs), settings, journal) as page,
@@ -258,10 +268,9 @@ def _checked_places(asked: Arguments) -> Form:
         smooth_s=asked.smooth,
         in_windows=asked.window is not None,
     )
-    read = asked.read
     check_resume(asked.resume, asked.retry_errors, asked.output, asked.page, form)
     for place in asked.places:
-        place.check(read)
+        place.check(asked.read)
     check_apart(asked.places)
     check_named(asked.places, asked.listing)
     check_suffix(asked.format, asked.output, asked.page)
@@ -314,7 +323,7 @@ def _sources(asked: Arguments, journal: "Journal | None") -> "Sources | None":
     return asked.listing.sources()
 
 
-def _report(asked: Arguments, journal: "Journal | None") -> "RunReport":
+def _report(asked: Arguments, journal: "Journal | None", log: "RunLog | None") -> "RunReport":
     from mvit_cli.report.predict.progress import RunReport
 
     return RunReport(
@@ -322,6 +331,9 @@ def _report(asked: Arguments, journal: "Journal | None") -> "RunReport":
         rows_are_seen=asked.output is None and sys.stdout.isatty(),
         count_inputs=asked.listing.counter(),
         skipped=(lambda: journal.skipped) if journal else (lambda: 0),
+        written=[place.path for place in asked.places],
+        resumes=asked.output is not None and asked.output.suffix.lower() in (".jsonl", ".ndjson", ".csv", ".tsv"),
+        log=log,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mvit_cli.cli.flags import Compile, Device, Force, NoFast, Plot, Preset, Quiet, dtype_named
+from mvit_cli.cli.flags import Compile, Device, Force, NoFast, Plot, Preset, Quiet, dtype_named, usual_preset
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
 from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.outputs import Place, check_apart, check_plot, plot_place
@@ -92,7 +92,7 @@ def profile_command(
     if no_fast and "int8" in parse_dtypes(dtype):
         raise UsageError("--dtype int8 is part of the fast path", "leave --no-fast out")
     share_processors()
-    setup, dtypes = _setup(preset or "B", frames, parse_size(size), device, parse_dtypes(dtype))
+    setup, dtypes = _setup(usual_preset(preset) or "B", frames, parse_size(size), device, parse_dtypes(dtype))
     from mvit_cli.profiling.measure import profile
 
     setup = replace(setup, threads=counts[0] if counts else None, compiled=compiled, fast=not no_fast)

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mvit_cli.cli.engine import Actors, Address, CpusPerActor, Engine, GpusPerActor, parsed_cluster
-from mvit_cli.cli.flags import Device, Force, NoFast, Preset, Quiet, Weights, WeightsKey, count_or_auto
+from mvit_cli.cli.flags import Device, Force, NoFast, Preset, Quiet, Weights, WeightsKey, count_or_auto, usual_preset
+from mvit_cli.cli.log_file import Log
 from mvit_cli.cli.otherwise import ClipFrames, Fps, Mean, Side, Std, parsed_statistics
 from mvit_cli.cli.parts import parsed_shard
 from mvit_cli.cli.predict_flags import (
@@ -22,6 +23,7 @@ from mvit_cli.cli.predict_flags import (
     Window,
     Workers,
 )
+from mvit_cli.cli.settings_file import Config, SaveConfig
 
 if TYPE_CHECKING:
     from mvit_cli.engines.cluster import Cluster
@@ -50,6 +52,9 @@ class Recognising:
     retry_errors: RetryErrors = False
     force: Force = False
     no_fast: NoFast = False
+    log: Log = None
+    config: Config = None
+    save_config: SaveConfig = None
     quiet: Quiet = False
 
     def options(self) -> "PredictOptions":
@@ -57,7 +62,7 @@ class Recognising:
         from mvit_cli.recognition.options import PredictOptions
 
         return PredictOptions(
-            preset=self.preset,
+            preset=usual_preset(self.preset, self.weights),
             weights=self.weights,
             weights_key=self.weights_key,
             views=self.views,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mvit_cli.cli.flags import Force, Plot, Preset, WeightsKey
+from mvit_cli.cli.flags import Force, Plot, Preset, WeightsKey, usual_preset
 from mvit_cli.cli.geometry import Frames, Size, impossible_geometry, parse_size
 from mvit_cli.cli.outputs import check_plot, plot_place
 from mvit_cli.errors import UsageError, tell
@@ -73,7 +73,7 @@ def summarize_command(
     if weights is not None:
         summary, config = _described(weights, preset, geometry, weights_key)
     else:
-        summary, config = _summarized(preset or "B", geometry, settings or ())
+        summary, config = _summarized(usual_preset(preset) or "B", geometry, settings or ())
     if plot:
         from mvit_cli.report.summarize.pyramid import draw_pyramid
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mvit_cli.cli.arguments import taking
-from mvit_cli.cli.flags import Device, Force, Quiet, Weights, WeightsKey, count_or_auto
+from mvit_cli.cli.flags import Device, Force, Quiet, Weights, WeightsKey, count_or_auto, usual_preset
 from mvit_cli.cli.flags import Preset as PresetOption
 from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.predict_flags import Reader, Timeout, Views, Workers
-from mvit_cli.errors import tell
+from mvit_cli.cli.settings_file import Config, SaveConfig
+from mvit_cli.errors import how_to_install, tell
 from mvit_cli.recognition.processors import share_processors
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class Arguments:
     resume: Resume = False
     force: Force = False
     format: FormatOption = "table"
+    config: Config = None
+    save_config: SaveConfig = None
     quiet: Quiet = False
 
     def options(self) -> "TrainOptions":
@@ -123,7 +126,7 @@ class Arguments:
         return TrainOptions(
             data=self.data,
             output=self.output,
-            preset=self.preset,
+            preset=usual_preset(self.preset, self.weights),
             weights=self.weights,
             weights_key=self.weights_key,
             views=self.views,
@@ -189,7 +192,7 @@ def _draw(diary: "Diary", *, quiet: bool) -> None:
 
     if not find_spec("matplotlib"):
         if not quiet:
-            tell("no pictures: pip install 'mvit[plot]' brings matplotlib")
+            tell(f"no pictures: {how_to_install('matplotlib')} brings them")
         return
     from mvit_cli.report.train.pictures import draw_confusion, draw_curves
 

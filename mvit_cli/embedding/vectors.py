@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from mvit_cli.embedding.checked import array_header, facts_of, numbers_of, read_array
-from mvit_cli.errors import MViTError, UsageError, at_most
+from mvit_cli.errors import MViTError, UsageError, at_most, how_to_install
 from mvit_cli.findings import EmbedderFacts, VectorRow
 from mvit_cli.recognition.kept_rows import json_lines
 
@@ -129,7 +129,7 @@ def need_pyarrow() -> None:
     from importlib.util import find_spec
 
     if not find_spec("pyarrow"):
-        raise MViTError("Parquet needs pyarrow, which is not installed", "pip install 'mvit[parquet]' brings it")
+        raise MViTError("Parquet needs pyarrow, which is not installed", f"{how_to_install('pyarrow')} brings it")
 
 
 def _umask() -> int:

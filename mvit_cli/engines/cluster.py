@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from mvit_cli.errors import MViTError, UsageError, first_line
+from mvit_cli.errors import MViTError, UsageError, first_line, how_to_install
 
 PROBE_S = 2.0
 """For a connection to the head of a cluster, which Ray itself would wait for 100 s."""
@@ -39,7 +39,7 @@ def connected(cluster: Cluster) -> Any:
     try:
         import ray
     except ImportError as error:
-        raise MViTError("--engine ray needs ray", "pip install ray (the extra `ray` of mvit)") from error
+        raise MViTError("--engine ray needs ray", f"{how_to_install('ray')} (the extra `ray` of mvit)") from error
     address = cluster.address
     if address not in ("local", "auto"):
         _probe(address)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.errors import MViTError, UsageError, how_to_install
 from mvit_cli.recognition.runtimes import INPUT, KEY, OUTPUT, open_onnx, open_openvino
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def check_installed(name: FormatName) -> None:
     if missing:
         raise MViTError(
             f"--format {name} needs {' and '.join(missing)}",
-            f"pip install {' '.join(format.modules)} (the extra `{format.extra}` of mvit)",
+            f"{how_to_install(*format.modules)} (the extra `{format.extra}` of mvit)",
         )
 
 

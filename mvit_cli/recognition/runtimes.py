@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mvit_cli.errors import CheckpointError, MViTError, first_line
+from mvit_cli.errors import CheckpointError, MViTError, first_line, how_to_install
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,7 @@ def check_runtime(name: RuntimeName) -> None:
 
     if find_spec(_MODULES[name]) is None:
         raise MViTError(
-            f"--engine {name} needs {_MODULES[name]}", f"pip install {_MODULES[name]} (the extra `{name}` of mvit)"
+            f"--engine {name} needs {_MODULES[name]}", f"{how_to_install(_MODULES[name])} (the extra `{name}` of mvit)"
         )
 
 

@@ -90,6 +90,7 @@ class Scorer:
             GPU takes only kernels that repeat to the bit.
         over_views: what becomes of the scores of a file's views; of what is read out always the mean.
         readout: the network and normalised clips -> what is taken instead of scores, see `recognition/readout.py`.
+        watch: told after each batch how many views of how many are done.
         lock: of the network, which computes for one caller at a time.
     """
 
@@ -104,6 +105,7 @@ class Scorer:
     deterministic: bool = False
     over_views: OverViews = "mean"
     readout: "Callable[[nn.Module, Tensor], Tensor] | None" = None
+    watch: "Callable[[int, int], None] | None" = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     _news: list[str] = field(default_factory=list)
 
@@ -179,6 +181,8 @@ class Scorer:
                 with self.lock, self._kernels():
                     parts.append(self._one_batch(pixels[start : start + self.batch_size]))
                 start += self.batch_size
+                if self.watch:
+                    self.watch(min(start, len(pixels)), len(pixels))
                 continue
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):

@@ -81,7 +81,9 @@ def delete_cached(path: Path) -> None:
 
 
 def url_cache_dir() -> Path:
-    """Where `torch.hub` keeps files from URLs: `$TORCH_HOME` or `~/.cache/torch`, then `hub/checkpoints`."""
+    """`$MVIT_WEIGHTS_DIR`, else where `torch.hub` keeps files from URLs: `$TORCH_HOME` or `~/.cache/torch`."""
+    if own := os.environ.get("MVIT_WEIGHTS_DIR"):
+        return _expanded(own)
     home = os.environ.get("TORCH_HOME")
     return (_expanded(home) if home else cache_home() / "torch") / "hub" / "checkpoints"
 

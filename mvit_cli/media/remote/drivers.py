@@ -1,15 +1,13 @@
 """Drivers of fsspec: which one reads an address, what it needs of the environment, and what its failures mean."""
 
 import os
-import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from mvit_cli.addresses import scheme_of
-from mvit_cli.errors import MediaError
+from mvit_cli.errors import MediaError, how_to_install
 from mvit_cli.media.remote.patience import LATER, PassingError
 
 WEB = ("http", "https")
@@ -94,16 +92,6 @@ def _why_not(scheme: str) -> MediaError | None:
         known = "https://, s3://, gs://, hf://datasets/ and others of fsspec are"
         return MediaError("unsupported", f"addresses of {scheme}:// are not read", known)
     return None
-
-
-def how_to_install(package: str) -> str:
-    """The command that adds a package to this installation."""
-    parts = Path(sys.prefix).parts
-    if "pipx" in parts:
-        return f"pipx inject mvit {package}"
-    if "uv" in parts and "tools" in parts:
-        return f"uv tool install --with {package} mvit"
-    return f"pip install {package}"
 
 
 def driver(address: str) -> tuple[Any, str]:

@@ -17,6 +17,10 @@ BAR_WIDTH = 10
 MAX_WARNINGS = 5
 
 
+WITH_BARS = 60
+"""Columns from which on bars have room beside times, scores and labels."""
+
+
 @dataclass
 class Span:
     """Neighbouring windows with the same best class.
@@ -89,9 +93,11 @@ class Timelines:
             return
         span, self._span = self._span, None
         score = span.scores / span.windows
-        line = f"  {self._period(span.start_s, min(span.end_s, until_s))}  {bar(score, BAR_WIDTH):{BAR_WIDTH}}"
+        line = f"  {self._period(span.start_s, min(span.end_s, until_s))}"
+        if self._screen.console.width >= WITH_BARS:
+            line += f"  {bar(score, BAR_WIDTH):{BAR_WIDTH}}"
         line += f"  {percent(score):>7}  "
-        line += shortened(printable(span.label), max(self._screen.console.width - len(line), 10))
+        line += shortened(printable(span.label), max(self._screen.console.width - len(line), 6))
         self._screen.show(Text(ascii_text(line) if self._screen.is_ascii else line, no_wrap=True, overflow="crop"))
 
     def _write_error(self, row: ErrorRow) -> None:

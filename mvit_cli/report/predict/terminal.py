@@ -17,6 +17,10 @@ SIDE_BY_SIDE = 110
 
 BAR_WIDTH = 16
 MAX_LABEL = 40
+LEAST_LABEL = 16
+"""Letters of a label for which the bars go, where there is no room for both."""
+AROUND_LABEL = 15
+"""Columns of indent, gaps and the score."""
 
 
 class Screen:
@@ -116,14 +120,21 @@ class PredictionBlocks:
         from rich.text import Text
 
         columns = (Column("label", numeric=False), Column("bar", numeric=False), Column("score"))
+        room = self._screen.console.width - AROUND_LABEL
+        has_bars = room >= LEAST_LABEL + BAR_WIDTH
+        longest = max(min(MAX_LABEL, room - BAR_WIDTH * has_bars), 4)
         cells = tuple(
-            (shortened(printable(entry["label"])), bar(entry["score"], BAR_WIDTH), percent(entry["score"]))
+            (
+                shortened(printable(entry["label"]), longest),
+                bar(entry["score"], BAR_WIDTH) if has_bars else "",
+                percent(entry["score"]),
+            )
             for entry in predictions
         )
         table = Table(columns, cells)
         grid = RichTable.grid(padding=(0, 2, 0, 0))
         grid.add_column(no_wrap=True)
-        grid.add_column(no_wrap=True, style="green", width=BAR_WIDTH)
+        grid.add_column(no_wrap=True, style="green", width=BAR_WIDTH if has_bars else 0)
         grid.add_column(no_wrap=True, justify="right")
         for row in (in_ascii(table) if self._screen.is_ascii else table).rows:
             grid.add_row(*(Text(cell) for cell in row))

@@ -36,6 +36,17 @@ _ROOTS: dict[str, tuple[str, dict[str, Any]]] = {
     "eval": ("mvit eval --format json", {"evaluation": findings.Evaluation}),
     "export": ("mvit export, in a pipe", {"exported": findings.Exported}),
     "watch": ("mvit watch --format jsonl (a row)", {"watched": findings.LiveRow}),
+    "log": (
+        "mvit predict --log FILE (a line); embed and eval write the same",
+        {
+            "started": findings.LogStarted,
+            "warning": findings.LogWarning,
+            "failed": findings.LogError,
+            "written": findings.LogWritten,
+            "finished": findings.LogFinished,
+            "stopped": findings.LogStopped,
+        },
+    ),
 }
 _NAMES = {kind: name for _, roots in _ROOTS.values() for name, kind in roots.items()} | {
     records.DescribedWeights: "weights"

@@ -14,7 +14,7 @@ from mvit_cli.report.predict.page.entries import Entry, entry_html, entry_of, en
 from mvit_cli.report.predict.page.frames import Pictures
 from mvit_cli.report.predict.page.overview import Overview
 from mvit_cli.report.predict.page.timeline import Key, Timeline
-from mvit_cli.report.predict.progress import Tally
+from mvit_cli.report.predict.tally import Tally
 from mvit_cli.report.predict.writers import begins_input, encoded, ends_input
 
 if TYPE_CHECKING:
