@@ -20,6 +20,7 @@ from mvit_cli.media.sources import iter_sources
 from mvit_cli.media.video import av_reader
 from mvit_cli.media.video.decord_reader import decord_is_installed
 from mvit_cli.media.video.index import index_video
+from mvit_cli.media.video.orientation import Orientation
 from mvit_cli.media.windows import outcomes_of
 from mvit_cli.protocol import Sampling, Transform
 
@@ -363,7 +364,7 @@ def test_colours_that_cannot_be_converted_are_an_error_of_the_file(tmp_path, mon
     path = square(tmp_path / "a.mp4", 2)
     for refusal in (ValueError("no context"), av.error.FFmpegError(errno.EIO, "Input/output error")):
         convert = raises(refusal)
-        monkeypatch.setattr(av_reader._Playback, "_converted", lambda *_, convert=convert: convert())
+        monkeypatch.setattr(Orientation, "upright", lambda *_, convert=convert: convert())
         failure = attempt(request(path, reader="av"))
         assert failure.kind == "decode"
         assert "cannot be converted to RGB" in failure.message

@@ -99,6 +99,14 @@ def test_what_cannot_be_watched_is_one_line_and_a_way_out(
     assert hint.startswith("hint: ")
 
 
+HEARING_CTRL_C = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in whose background the tests run ignores it
+from mvit_cli.__main__ import main
+main()
+"""
+
+
 @pytest.mark.parametrize(
     ("number", "code", "word"),
     [
@@ -109,7 +117,7 @@ def test_what_cannot_be_watched_is_one_line_and_a_way_out(
 def test_it_ends_cleanly_when_it_is_told_to(number: int, code: int, word: str) -> None:
     show = Path(clip("h264.ts")).read_bytes()
     with tcp_sender(show, hold=True) as port:
-        command = [sys.executable, "-m", "mvit_cli", "watch", f"tcp://127.0.0.1:{port}", "--preset", "camera"]
+        command = [sys.executable, "-c", HEARING_CTRL_C, "watch", f"tcp://127.0.0.1:{port}", "--preset", "camera"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
             assert running.stdout
             assert running.stderr

@@ -50,6 +50,7 @@ field nobody knows is an error that names the file and the key. "?" marks what m
     [views]                              # test protocol: clips x crops
     clips = 5
     crops = 1
+    over = "mean"                        # ? or "max": of the scores of the views
 
     [reported]                           # ? figures of the publisher; may lack any but `dataset` and `source`
     dataset = "kinetics400"
