@@ -145,6 +145,14 @@ def test_what_is_not_complete_or_too_much_is_refused(tmp_path: Path, content: st
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="a device of Unix")
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("line", [",", "a, ", "1 ", "1:", "item {", "id: 1 "])
+def test_a_line_of_a_million_signs_is_a_name_soon(tmp_path: Path, line: str) -> None:
+    """No pattern goes back over what it has seen: that would take hours."""
+    (tmp_path / "list.txt").write_text(line * (1_000_000 // len(line)) + "x")
+    assert len(read_label_list(tmp_path / "list.txt").names) == 1
+
+
 def test_a_device_is_no_list() -> None:
     with pytest.raises(CheckpointError, match="a device, not a file"):
         read_label_list("/dev/zero")

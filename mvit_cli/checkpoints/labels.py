@@ -35,7 +35,8 @@ _EVERY_OUTPUT = (
 )
 _NUMBERED = re.compile(r"(\d{1,6})\s*(?:[,;:\t]|\s)\s*(\S.*)")
 _NUMBERED_BY_SIGN = re.compile(r"\d{1,6}\s*[,;:\t]")
-_NUMBERED_BEHIND = re.compile(r"(.*\S)[,;:\t ]+(\d{1,6})")
+_NUMBERED_BEHIND = re.compile(r"(.*[^\s,;:])[,;:\t ]+(\d{1,6})")
+"""What stands before the signs is none of them: each character is looked at once, of a line of a million commas too."""
 _ITEM = re.compile(r"item\s*\{([^{}]*)\}")
 _OF_ITEM = re.compile(r"""(id|name|display_name)\s*:\s*(?:"([^"\n]*)"|'([^'\n]*)'|(\d+))""")
 """TensorFlow's and AVA's `label_map.pbtxt`."""
@@ -225,7 +226,7 @@ def _from_lines(lines: list[str]) -> LabelList:
             if _is_complete([index for index, _ in entries]) or all(map(_NUMBERED_BY_SIGN.match, lines)):
                 return _ordered(entries)
     matched = _all_matched(_NUMBERED_BEHIND, lines)
-    behind = [(int(match[2]), _name_of_cell(match[1].rstrip(" ,;:\t"))) for match in matched]
+    behind = [(int(match[2]), _name_of_cell(match[1])) for match in matched]
     if len(behind) > 1 and _is_complete([i for i, _ in behind]) and len({name for _, name in behind}) == len(behind):
         return _ordered(behind)
     synsets = _all_matched(_SYNSET, lines)
