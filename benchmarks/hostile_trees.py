@@ -136,6 +136,10 @@ def mutated(tree: Tree, rng: random.Random, most: int = 3) -> Tree:
     return tree
 
 
+MOST_TEXT = 20 << 20
+"""Characters; attacks have at most 10 MB."""
+
+
 def json_text(tree: Tree) -> str:
     """A tree as JSON; what could not be encoded is text."""
     try:
@@ -158,14 +162,18 @@ def _literal(value: Tree) -> str:
 
 
 def _deepened(text: str) -> str:
-    while (start := text.find('"@deep')) >= 0:
+    """Marks become lists in lists; of a text that is larger than any attack may be by then, the rest stay marks."""
+    parts, place, written = [], 0, 0
+    while (start := text.find('"@deep', place)) >= 0 and written < MOST_TEXT:
         end = text.find("@", start + 2)
         if end < 0:  # of a longer text, cut off
             break
         digits = text[start + 6 : end]
         depth = int(digits) if digits.isdigit() and len(digits) < 7 else 3
-        text = text[:start] + "[" * depth + "]" * depth + text[end + 2 :]
-    return text
+        parts += [text[place:start], "[" * depth, "]" * depth]
+        written += start - place + 2 * depth
+        place = end + 2
+    return "".join([*parts, text[place:]])
 
 
 _YAML = (
