@@ -1,9 +1,10 @@
-"""What `mvit eval`, `embed`, `similar`, `export` and `watch` give, as types, like those of `records.py`."""
+"""What other commands and `predict --events` give, as types, like those of `records.py`."""
 
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 from mvit_cli.protocol import Activation, ViewsText
 from mvit_cli.records import (
+    Counts,
     DtypeName,
     ErrorRow,
     Prediction,
@@ -11,6 +12,7 @@ from mvit_cli.records import (
     RowError,
     RowTiming,
     Span,
+    Summary,
     WindowSpan,
 )
 from mvit_cli.rules import Amount, Count, Rule, Share, Size
@@ -186,6 +188,30 @@ class Exported(TypedDict):
     largest_difference: Annotated[
         float | None, Rule("With --check: between its logits and ours, on three clips.", minimum=0)
     ]
+
+
+# mvit predict --events
+
+
+class EventRow(TypedDict):
+    """What a video shows from when to when: neighbouring windows of one best class, with --events."""
+
+    path: Annotated[str, Rule("As the user named it, or as found below a folder.")]
+    path_bytes: NotRequired[Annotated[str, Rule("Of a name that is no Unicode, the exact bytes in base64.")]]
+    status: Annotated[Literal["ok"], Rule("Windows that were not recognised are rows with an error.")]
+    start_s: Annotated[float, Rule("Of its first window, in seconds of the video.")]
+    end_s: Annotated[float, Rule("Of its last window; where the next event begins before that, its start.")]
+    label: Annotated[str, Rule("Of the best class; its index where nobody names it.")]
+    score: Annotated[Share, Rule("Of this class, the mean over the windows; with --smooth of the smoothed ones.")]
+    windows: Annotated[Size, Rule("That were merged.")]
+
+
+class EventDocument(TypedDict):
+    """The events of a run, with --events --format json."""
+
+    model: Annotated[Summary, Rule("The network.")]
+    results: Annotated[list[EventRow | ErrorRow], Rule("In the order of the inputs and of their time.")]
+    counts: Annotated[Counts, Rule("Of the results.")]
 
 
 # mvit watch

@@ -69,6 +69,7 @@ def test_there_is_a_schema_for_each_command_that_writes_json() -> None:
     assert schema_names() == (
         "embed",
         "eval",
+        "events",
         "export",
         "log",
         "predict",
@@ -104,7 +105,7 @@ def test_another_name_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None
     assert run(["schema", "weights"]) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert "there are embed, eval, export, log, predict, profile, similar, summarize" in told.err
+    assert "there are embed, eval, events, export, log, predict, profile, similar, summarize" in told.err
 
 
 def test_schemas_need_no_torch() -> None:

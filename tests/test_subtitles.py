@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from mvit_cli.cli.main import run
 from mvit_cli.errors import UsageError
-from mvit_cli.report.predict.subtitles import Event, Events, SubtitleFormat, Subtitles
+from mvit_cli.report.predict.events import Event, Events
+from mvit_cli.report.predict.subtitles import SubtitleFormat, Subtitles
 
 CLIP = Path(__file__).parent / "data" / "clips" / "vfr_freeze.mp4"
 
@@ -127,8 +128,8 @@ def test_the_command_writes_what_a_player_reads(tmp_path: Path) -> None:
     ("more", "message"),
     [
         (["--format", "srt"], "--format srt is a timeline, which needs windows"),
-        (["--format", "jsonl", "--min-score", "0.5"], "--min-score is about subtitles, not about jsonl"),
-        (["--format", "csv", "--smooth", "3"], "--smooth is about subtitles, not about csv"),
+        (["--format", "jsonl", "--min-score", "0.5"], "--min-score is about events and subtitles, not about jsonl"),
+        (["--format", "csv", "--smooth", "3"], "--smooth is about events and subtitles, not about csv"),
         (["-o", "x.srt", "--window", "2", "--resume"], "--resume cannot go on with --format srt"),
         (["--format", "vtt", "--window", "2", "--columns", "path"], "--columns is about csv and tsv"),
     ],

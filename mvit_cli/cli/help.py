@@ -34,9 +34,9 @@ GROUPS = {
         "fail-fast", "config", "quiet",
     ),
     "Output": (
-        "format", "output", "output-parts", "columns", "csv-safe", "top", "threshold", "min-score", "on-change",
-        "smooth", "report", "heatmap", "heatmap-method", "blocks", "explain", "plot", "trace", "log", "save-config",
-        "no-stages", "force",
+        "format", "output", "output-parts", "columns", "csv-safe", "top", "threshold", "events", "min-score",
+        "on-change", "smooth", "report", "heatmap", "heatmap-method", "blocks", "explain", "plot", "trace", "log",
+        "save-config", "no-stages", "force",
     ),
 }
 # fmt: on

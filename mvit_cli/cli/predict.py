@@ -21,6 +21,7 @@ from mvit_cli.cli.predict_flags import (
     Columns,
     CsvSafe,
     Deterministic,
+    EventsOption,
     FormatOption,
     Heatmap,
     HeatmapMethod,
@@ -36,7 +37,7 @@ from mvit_cli.cli.predict_flags import (
     Top,
 )
 from mvit_cli.cli.recognising import OfInputs, OnEngines
-from mvit_cli.cli.sink import Form, check_resume, check_suffix, chosen_form, opened_writer
+from mvit_cli.cli.sink import Form, check_events, check_resume, check_suffix, chosen_form, opened_writer
 from mvit_cli.errors import MViTError, UsageError, tell
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ Examples:
   mvit predict clip.mp4
   mvit predict clip.mp4 --preset camera                 weights included, works offline
   mvit predict film.mp4 --window 2 --hop 1              a timeline
+  mvit predict film.mp4 --window 2 -o events.csv --events
   mvit predict film.mp4 --window 2 -o film.srt --min-score 0.5 --smooth 4
   mvit predict videos/ --weights mvitv2_s_16x4.tv_k400 > rows.jsonl
   mvit predict 'shots/**/*.mov' --format csv --output shots.csv
@@ -85,6 +87,7 @@ class Arguments(OfInputs, OnEngines):
     csv_safe: CsvSafe = False
     output: Output = None
     output_parts: OutputParts = None
+    events: EventsOption = False
     min_score: MinScore = None
     smooth: Smooth = None
     page: Report = None
@@ -267,7 +270,9 @@ def _checked_places(asked: Arguments) -> Form:
         min_score=asked.min_score,
         smooth_s=asked.smooth,
         in_windows=asked.window is not None,
+        events=asked.events,
     )
+    check_events(form, resume=asked.resume, is_in_parts=asked.output is not None and asked.rows_place() is None)
     check_resume(asked.resume, asked.retry_errors, asked.output, asked.page, form)
     for place in asked.places:
         place.check(asked.read)

@@ -99,13 +99,21 @@ Report = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE", help="Write a page too: frames, classes, timings, network (HTML)."),
 ]
+EventsOption = Annotated[
+    bool,
+    typer.Option("--events", help="With --window: a row for neighbouring windows of one class, not for each window."),
+]
 MinScore = Annotated[
     float | None,
-    typer.Option("--min-score", metavar="P", min=0, max=1, help="Of subtitles: what scores less is left out."),
+    typer.Option(
+        "--min-score", metavar="P", min=0, max=1, help="Of events and subtitles: what scores less is left out."
+    ),
 ]
 Smooth = Annotated[
     float | None,
-    typer.Option("--smooth", metavar="S", min=0, help="Of subtitles: scores are means over S seconds around."),
+    typer.Option(
+        "--smooth", metavar="S", min=0, help="Of events and subtitles: scores are means over S seconds around."
+    ),
 ]
 Heatmap = Annotated[
     Path | None,

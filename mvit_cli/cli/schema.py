@@ -9,7 +9,10 @@ from mvit_cli.errors import UsageError
 
 def schema_command(
     command: Annotated[
-        str, typer.Argument(metavar="COMMAND", help="A command that writes JSON, as predict.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="COMMAND", help="A command that writes JSON, as predict; or events.", show_default=False
+        ),
     ],
 ) -> None:
     """Print the JSON Schema of what a command writes."""

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from mvit_cli.cli.outputs import Place
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.local_engine import Opened
-    from mvit_cli.records import Row
+    from mvit_cli.records import Row, Summary
+    from mvit_cli.report.predict.events import EventWriter
     from mvit_cli.report.predict.page.frames import Pictures
     from mvit_cli.report.predict.separated import SeparatedFile
     from mvit_cli.report.predict.subtitles import SubtitleFormat
@@ -34,13 +35,15 @@ class Form:
     Attributes:
         columns: of separated values; none: the usual ones.
         safe: no cell of separated values is a formula for a spreadsheet.
-        min_score: of subtitles; what scores less is left out.
-        smooth_s: of subtitles; scores are means over windows that begin within half of this.
+        events: rows are events instead of windows.
+        min_score: of events and subtitles; what scores less is left out.
+        smooth_s: of events and subtitles; scores are means over windows that begin within half of this.
     """
 
     format: Format
     columns: tuple[str, ...] = ()
     safe: bool = False
+    events: bool = False
     min_score: float | None = None
     smooth_s: float = 0.0
 
@@ -62,6 +65,7 @@ def chosen_form(
     min_score: float | None = None,
     smooth_s: float | None = None,
     in_windows: bool = False,
+    events: bool = False,
 ) -> Form:
     """The format asked for; else that of the file's suffix; else a table on a terminal and JSON lines elsewhere.
 
@@ -69,6 +73,8 @@ def chosen_form(
         UsageError: columns that there are not, or what belongs to another format.
     """
     format = named or _format_of(output)
+    if events:
+        return _form_of_events(format, columns, safe=safe, in_windows=in_windows, scores=(min_score, smooth_s))
     if format in SUBTITLES:
         if not in_windows:
             raise UsageError(f"--format {format} is a timeline, which needs windows", "add --window 2")
@@ -76,7 +82,10 @@ def chosen_form(
             return Form(format, min_score=min_score, smooth_s=smooth_s or 0.0)
     for option, given in (("--min-score", min_score), ("--smooth", smooth_s)):
         if given is not None and format not in SUBTITLES:
-            raise UsageError(f"{option} is about subtitles, not about {format}", f"add --format srt, or drop {option}")
+            raise UsageError(
+                f"{option} is about events and subtitles, not about {format} of windows",
+                f"add --events or --format srt, or drop {option}",
+            )
     if format in ("csv", "tsv"):
         from mvit_cli.report.predict.separated import named_columns
 
@@ -87,6 +96,37 @@ def chosen_form(
                 f"{option} is about csv and tsv, not about {format}", f"add --format csv, or drop {option}"
             )
     return Form(format)
+
+
+def _form_of_events(
+    format: Format, columns: str | None, *, safe: bool, in_windows: bool, scores: tuple[float | None, float | None]
+) -> Form:
+    """How events are written; `scores` are the least one and the seconds of smoothing."""
+    for wrong, what, hint in (
+        (not in_windows, "--events are of windows of a video", "add --window 2"),
+        (format in SUBTITLES, f"--events: the cues of {format} are events anyway", "drop --events"),
+        (format == "table", "--events: a table shows windows of one class as one line anyway", "add --format jsonl"),
+        (columns is not None, "--columns chooses among those of windows, and events have their own", "drop --columns"),
+        (safe and format not in ("csv", "tsv"), f"--csv-safe is about csv and tsv, not about {format}", "drop it"),
+    ):
+        if wrong:
+            raise UsageError(what, hint)
+    return Form(format, safe=safe, events=True, min_score=scores[0], smooth_s=scores[1] or 0.0)
+
+
+def check_events(form: Form, *, resume: bool, is_in_parts: bool) -> None:
+    """Refuses events where only rows of windows can be written.
+
+    Raises:
+        UsageError: a run that goes on, several files of rows, Parquet or an address.
+    """
+    if form.events and resume:
+        raise UsageError(
+            "--resume cannot go on with events: which windows were seen does not stand in them",
+            "drop --resume, or write rows of windows and drop --events",
+        )
+    if form.events and (is_in_parts or form.format == "parquet"):
+        raise UsageError("--events go into one file here, not into parts, Parquet or an address", "-o events.jsonl")
 
 
 def _format_of(output: Path | None) -> Format:
@@ -156,6 +196,7 @@ def opened_writer(
         journal: of the rows that `output` has and keeps.
         around: entered around each row that is written.
     """
+    from mvit_cli.report.predict.events import EventRows
     from mvit_cli.report.predict.spans import Timelines
     from mvit_cli.report.predict.subtitles import Subtitles
     from mvit_cli.report.predict.terminal import PredictionBlocks, Screen
@@ -170,6 +211,8 @@ def opened_writer(
         if format == "table":
             blocks = Timelines if in_windows else PredictionBlocks
             writer = blocks(Screen(stream), recogniser.run, recogniser.notes, model if stages else None)
+        elif form.events:
+            writer = EventRows(_event_writer(data, form, model), form.min_score, form.smooth_s)
         elif format == "json":
             writer = JsonDocument(data, model)
         elif format == "jsonl":
@@ -187,6 +230,17 @@ def opened_writer(
             with suppress(OSError):  # the first failure is the one to tell
                 writer.close()
             raise
+
+
+def _event_writer(data: "BinaryIO", form: Form, model: "Summary") -> "EventWriter":
+    from mvit_cli.report.predict.separated import EVENT_COLUMNS, SEPARATORS, SeparatedValues
+    from mvit_cli.report.predict.writers import JsonDocument, JsonLines
+
+    if form.format == "json":
+        return JsonDocument(data, model)
+    if form.format == "jsonl":
+        return JsonLines(data)
+    return SeparatedValues(data, SEPARATORS[form.format], EVENT_COLUMNS, safe=form.safe)
 
 
 def _separated(

@@ -15,6 +15,7 @@ from mvit_cli.records import Row
 from mvit_cli.report.predict.writers import encoded, in_unicode, path_bytes
 
 if TYPE_CHECKING:
+    from mvit_cli.findings import EventRow
     from mvit_cli.report.predict.page.frames import Pictures
 
 SEPARATORS = {"csv": ",", "tsv": "\t"}
@@ -32,6 +33,8 @@ ON_DEMAND = ("reader", "device", "dtype", "activation", "decode_ms", "model_ms",
 ALL_COLUMNS = (*FIRST, *BOUNDS, *RUN, *LAST, *ON_DEMAND)
 FOR_RESUME = (*FIRST, *RUN, "path_bytes")
 """Columns without which nobody knows what the rows of a file are about."""
+EVENT_COLUMNS = (*FIRST, *BOUNDS, "label", "score", "windows", "error_kind", "error_message", "path_bytes")
+"""Of events: always these."""
 BETWEEN_WARNINGS = " | "
 LONGEST_CELL = 1 << 26
 
@@ -96,7 +99,7 @@ class SeparatedValues:
         if heading:
             self._write(columns)
 
-    def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
+    def take(self, row: "Row | EventRow", pictures: "Pictures | None" = None) -> None:
         """Writes and flushes a line."""
         values = _values(row)
         self._write([values.get(column, "") for column in self._columns])
@@ -128,8 +131,12 @@ def _safe(text: str) -> str:
     return MARK + text if text.startswith((MARK, *BEGINS_FORMULA)) else text
 
 
-def _values(row: Row) -> dict[str, object]:
+def _values(row: "Row | EventRow") -> dict[str, object]:
     """What the columns have of a row; a column without a value is empty."""
+    if "windows" in row:
+        event = cast("EventRow", row)
+        exact = path_bytes(event["path"]) or ""
+        return {**event, "path": in_unicode(event["path"]), "label": in_unicode(event["label"]), "path_bytes": exact}
     values: dict[str, object] = {
         "path": in_unicode(row["path"]),
         "status": row["status"],

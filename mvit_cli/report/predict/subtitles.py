@@ -3,14 +3,12 @@
 Source: WebVTT, W3C, section 4 (cue timings, escapes); SubRip as players read it.
 """
 
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from mvit_cli.errors import UsageError
-from mvit_cli.records import OkRow, Row
+from mvit_cli.records import Row
 from mvit_cli.report.formats import percent
+from mvit_cli.report.predict.events import Event, Events
 from mvit_cli.report.predict.writers import encoded
 from mvit_cli.report.tables import printable
 
@@ -18,85 +16,6 @@ if TYPE_CHECKING:
     from mvit_cli.report.predict.page.frames import Pictures
 
 SubtitleFormat = Literal["srt", "vtt"]
-
-
-@dataclass
-class Event:
-    """What a video shows from when to when.
-
-    Attributes:
-        scores: of the class, one a window.
-    """
-
-    label: str
-    start_s: float
-    end_s: float
-    scores: list[float] = field(default_factory=list)
-
-    @property
-    def score(self) -> float:
-        """The mean over its windows."""
-        return sum(self.scores) / len(self.scores)
-
-
-@dataclass
-class Events:
-    """Merges the windows of one video into events; of windows that overlap the later one counts where it begins.
-
-    Attributes:
-        smooth_s: a class's score is its mean over the windows that begin within half of this before and after.
-    """
-
-    smooth_s: float = 0.0
-    _near: deque[OkRow] = field(default_factory=deque)  # from half of `smooth_s` before the next to be told, on
-    _told: int = 0  # of these
-    _event: Event | None = None
-
-    def add(self, row: OkRow) -> Iterator[Event]:
-        """Takes in the next window; yields what is complete."""
-        self._near.append(row)
-        while self._told < len(self._near) and self._is_past(row["window"]["start_s"]):
-            yield from self._tell()
-
-    def end(self) -> Iterator[Event]:
-        """Yields what is left of the video, or of the part before a window that gave no scores."""
-        while self._told < len(self._near):
-            yield from self._tell()
-        self._near.clear()
-        self._told = 0
-        if self._event:
-            yield self._event
-            self._event = None
-
-    def _is_past(self, start_s: float) -> bool:
-        """Whether all windows that count for the next to be told are there when one begins at `start_s`."""
-        return not self.smooth_s or start_s > self._near[self._told]["window"]["start_s"] + self.smooth_s / 2
-
-    def _tell(self) -> Iterator[Event]:
-        row = self._near[self._told]
-        window, (label, score) = row["window"], self._best(row)
-        if self._event and self._event.label != label:
-            self._event.end_s = min(self._event.end_s, window["start_s"])
-            yield self._event
-            self._event = None
-        self._event = self._event or Event(label, window["start_s"], window["end_s"])
-        self._event.end_s = window["end_s"]
-        self._event.scores.append(score)
-        self._told += 1
-        while self._near and self._near[0]["window"]["start_s"] < window["start_s"] - self.smooth_s / 2:
-            self._near.popleft()
-            self._told -= 1
-
-    def _best(self, row: OkRow) -> tuple[str, float]:
-        """Label and score of the best class, smoothed; a class that a window does not list counts as 0 there."""
-        here = row["window"]["start_s"]
-        near = [other for other in self._near if abs(other["window"]["start_s"] - here) <= self.smooth_s / 2]
-        sums: dict[str, float] = {}
-        for other in near:
-            for prediction in other["predictions"]:
-                sums[prediction["label"]] = sums.get(prediction["label"], 0.0) + prediction["score"]
-        label = max(sums, key=lambda name: sums[name])
-        return label, sums[label] / len(near)
 
 
 class Subtitles:

@@ -11,6 +11,7 @@ from mvit_cli.records import Row, Summary
 from mvit_cli.report.tables import printable_lines, write
 
 if TYPE_CHECKING:
+    from mvit_cli.findings import EventRow
     from mvit_cli.report.predict.page.frames import Pictures
 
 _STRAY = re.compile("[\ud800-\udfff]")
@@ -80,7 +81,7 @@ def to_json(value: Any, indent: int | None = None) -> bytes:
     return _STRAY.sub(lambda found: "\\" + _shown(found[0]), text).encode("utf-8")
 
 
-def row_json(row: Row) -> bytes:
+def row_json(row: "Row | EventRow") -> bytes:
     """A row as JSON text; of a path that is no Unicode the exact bytes stand beside it."""
     exact = path_bytes(row["path"])
     return to_json({"path": row["path"], "path_bytes": exact, **row} if exact else row)
@@ -117,7 +118,7 @@ class JsonLines:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
-    def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
+    def take(self, row: "Row | EventRow", pictures: "Pictures | None" = None) -> None:
         """Writes and flushes a line."""
         self._stream.write(row_json(row) + b"\n")
         self._stream.flush()
@@ -134,7 +135,7 @@ class JsonDocument:
         self._counts = {"ok": 0, "error": 0}
         self._stream.write(b'{"model": ' + to_json(model) + b',\n"results": [')
 
-    def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
+    def take(self, row: "Row | EventRow", pictures: "Pictures | None" = None) -> None:
         """Writes and flushes one element of `results`."""
         self._stream.write((b",\n" if sum(self._counts.values()) else b"\n") + row_json(row))
         self._stream.flush()

@@ -23,6 +23,10 @@ _ROOTS: dict[str, tuple[str, dict[str, Any]]] = {
         "mvit predict --format jsonl (a row) and json (the document)",
         {"ok": records.OkRow, "error": records.ErrorRow, "document": records.PredictDocument},
     ),
+    "events": (
+        "mvit predict --window S --events --format jsonl (a row) and json (the document)",
+        {"event": findings.EventRow, "error": records.ErrorRow, "event_document": findings.EventDocument},
+    ),
     "profile": ("mvit profile --format json", {"profile": records.Profile}),
     "train": ("mvit train --format json", {"trained": trained.Trained}),
     "embed": (
