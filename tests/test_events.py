@@ -52,7 +52,7 @@ def merged(windows: list[dict[str, Any]], smooth: float, least: float) -> list[d
     return [one for one in found if "error" in one or sum(one["scores"]) / len(one["scores"]) >= least]
 
 
-@pytest.mark.parametrize(("smooth", "least"), [(0.0, 0.0), (8.0, 0.0), (0.0, 0.9)])
+@pytest.mark.parametrize(("smooth", "least"), [(0.0, 0.0), (8.0, 0.0), (0.0, 0.95)])
 def test_events_are_the_windows_merged(smooth: float, least: float, capsys: pytest.CaptureFixture[str]) -> None:
     windows = rows_of(capsys, CLIP, "nowhere.mp4", SHORT, "--top", "9", code=1)
     options = ("--events", "--top", "9", "--smooth", str(smooth), "--min-score", str(least))
