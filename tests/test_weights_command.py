@@ -114,6 +114,7 @@ def test_list_shows_what_is_here_and_for_what(capsys: pytest.CaptureFixture[str]
     found = parsed(capsys, "list", "--cached", "--use", "video", "--dataset", "k400")
     assert [(entry["name"], entry["path"]) for entry in found] == [(TORCHVISION, str(path))]
     assert parsed(capsys, "list", "--cached", "--use", "images") == []
+    assert parsed(capsys, "list", "--dataset", "k400", "--layout", "timm") == []  # either alone has some
     assert {entry["classes"] for entry in parsed(capsys, "list", "--use", "images")} >= {1000}
 
 

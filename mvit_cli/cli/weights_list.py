@@ -46,11 +46,12 @@ def list_command(
     from mvit_cli.report.card_tables import show_list
     from mvit_cli.report.tables import write_json
 
-    entries: list[dict[str, Any]] = inventory()
+    entries = known = inventory()
     if dataset is not None:
-        entries = _of_dataset(dataset, entries)
+        entries = _of_dataset(dataset, known)
     if layout is not None:
-        entries = _of_layout(layout, entries)
+        of_layout = _of_layout(layout, known)
+        entries = [entry for entry in entries if entry in of_layout]
     if preset is not None:
         from mvit_cli.arch.presets import resolve_preset
 
