@@ -285,6 +285,6 @@ def test_python_gives_the_same_and_has_the_same_options(train: Train, tmp_path: 
     asked = {field.name: field.default for field in fields(TrainOptions)}
     assert set(TrainArguments.__annotations__) == set(asked) - {"data", "output"}
     options = {field.name: field.default for field in fields(Arguments)}
-    assert set(options) - {"format", "quiet", "timeout"} == set(asked) - {"timeout_s"}
+    assert set(options) - {"format", "quiet", "timeout", "config", "save_config"} == set(asked) - {"timeout_s"}
     assert all(options[name] == asked[name] for name in set(options) & set(asked))
     assert inspect.signature(mvit_cli.train).parameters["output"].default is inspect.Parameter.empty
