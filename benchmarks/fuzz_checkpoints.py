@@ -171,7 +171,7 @@ def costliest(found: list[Answer], most: int = 10) -> str:
 
 def document(found: list[Answer], arguments: argparse.Namespace, wall_s: float) -> dict[str, Any]:
     """The result as JSON can carry it."""
-    from startup import commit, cpu_name
+    from startup import commit, machine
 
     runs = [told for answer in found for told in answer.told]
     return {
@@ -186,7 +186,7 @@ def document(found: list[Answer], arguments: argparse.Namespace, wall_s: float) 
         "longest_cpu_s": round(max(told.cpu_s for told in runs), 2),
         "most_grown_bytes": max(told.grown_bytes for told in runs),
         "wall_s": round(wall_s, 1),
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": machine(),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in ("torch", "safetensors")},
         "commit": commit(),
     }

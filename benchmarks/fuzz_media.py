@@ -359,7 +359,7 @@ def table(batches: list[Batch]) -> str:
 
 def document(batches: list[Batch], arguments: argparse.Namespace) -> dict[str, Any]:
     """The result as JSON can carry it."""
-    from startup import commit, cpu_name
+    from startup import commit, machine
 
     outcomes = Counter[str]()
     for batch in batches:
@@ -382,7 +382,7 @@ def document(batches: list[Batch], arguments: argparse.Namespace) -> dict[str, A
             "worker_peak_bytes": max(batch.worker_bytes for batch in batches),
         },
         "wall_s": round(sum(batch.wall_s for batch in batches), 1),
-        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()},
+        "machine": machine(),
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("av", "decord2", "pillow", "torch")},
         "commit": commit(),
