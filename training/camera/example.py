@@ -7,12 +7,15 @@ held-out photographs: the network has not been trained on it.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
-from photos import unpack_debian
+
+sys.path.append(str(Path(__file__).parents[1]))
+from packages import unpack_debian
 
 PACKAGE, PHOTOGRAPH = "lomiri-wallpapers-16.04", "aitzgorri_by_Aitzol_Berasategi.jpg"
 WIDTH, HEIGHT, FPS, SECONDS = 480, 270, 25, 3.0

@@ -26,7 +26,9 @@ import av
 import cv2
 import numpy as np
 from motion import CLIP_S, NUM_FRAMES
-from photos import unpack_debian
+
+sys.path.append(str(Path(__file__).parents[1]))
+from packages import unpack_debian
 
 MAX_SIDE_PX = 384
 

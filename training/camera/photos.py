@@ -11,13 +11,16 @@ copies) share a group, and a group is either trained on or held out, by a hash o
 
 import argparse
 import hashlib
-import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+sys.path.append(str(Path(__file__).parents[1]))
+from packages import unpack_debian
 
 LONG_SIDE_PX = 800
 MIN_SIDE_PX = 64
@@ -61,22 +64,6 @@ def fetch(data: Path) -> None:
     """Downloads and unpacks the packages that are missing under `data`."""
     for package in PACKAGES:
         unpack_debian(package.name, data)
-
-
-def unpack_debian(name: str, data: Path) -> Path:
-    """The unpacked Debian package `name` under `data`, downloaded with apt when it is not there."""
-    target = data / "packages" / name
-    if target.exists():
-        return target
-    downloads = data / "downloads"
-    downloads.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["apt-get", "-q", "download", name], cwd=downloads, check=True)
-    archive = max(downloads.glob(f"{name}_*.deb"))
-    partial = target.with_suffix(".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["dpkg", "-x", archive, partial], check=True)
-    partial.rename(target)
-    return target
 
 
 def load(data: Path, held_out: bool) -> list[Photo]:
