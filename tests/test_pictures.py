@@ -77,7 +77,7 @@ def test_what_is_no_picture_is_wrong_usage(tmp_path: Path, capsys: pytest.Captur
     assert run(["summarize", "--plot", str(tmp_path / "pyramid.jpg")]) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert "pyramid.jpg: a picture is .svg or .png" in told.err
+    assert "pyramid.jpg: a picture is .svg, .png or .pdf" in told.err
     (tmp_path / "folder.svg").mkdir()
     assert run(["summarize", "--plot", str(tmp_path / "folder.svg")]) == 2
     assert run(["summarize", "--plot", str(tmp_path / "nowhere" / "a.svg")]) == 1

@@ -117,7 +117,7 @@ Plot = Annotated[
     typer.Option(
         "--plot",
         metavar="FILE",
-        help="Draw a picture too, .svg or .png (NAME.dark.svg: on dark ground); needs matplotlib (mvit[plot]).",
+        help="Draw a picture too, .svg, .png or .pdf (NAME.dark.svg: on dark ground); needs matplotlib (mvit[plot]).",
     ),
 ]
 NoFast = Annotated[bool, typer.Option("--no-fast", help="Run the plain network: same scores, more time and memory.")]

@@ -26,7 +26,9 @@ EXAMPLES: dict[Kind, str] = {
 # How a file of ours begins that a later run may replace unasked. Rows and networks never are: they took long.
 _MARKS: dict[Kind, re.Pattern[bytes]] = {
     "page": re.compile(rb'<!doctype html>.{0,4000}<meta name="generator" content="mvit">', re.DOTALL),
-    "picture": re.compile(rb"\x89PNG.{0,200}Software\0mvit|<\?xml.{0,2000}<dc:title>mvit</dc:title>", re.DOTALL),
+    "picture": re.compile(
+        rb"\x89PNG.{0,200}Software\0mvit|<\?xml.{0,2000}<dc:title>mvit</dc:title>|%PDF-.*/Creator \(mvit\)", re.DOTALL
+    ),
     "trace": re.compile(rb'\s*\{\s*"schemaVersion": '),
 }
 _BEGINS_ROWS = re.compile(rb'\{"path": |"?path"?[,\t]"?status"?[,\t\n]')
@@ -141,11 +143,11 @@ class Place:
         """Refuses to lose what the file has, unless it is asked for or can be made again. Leaves it at its start."""
         from mvit_cli.recognition.written import is_media_name
 
-        head = stream.read(HEAD_BYTES)
+        head = _telling(stream)
         stream.seek(0)
         if self.force:
             return
-        if self.kind in _MARKS and _MARKS[self.kind].match(_unpacked(head)):
+        if self.kind in _MARKS and _MARKS[self.kind].match(head):
             return
         if was_there and is_media_name(self.path):
             raise UsageError(
@@ -168,20 +170,25 @@ class Place:
             return False
         try:
             with self.path.open("rb") as stream:
-                head = stream.read(HEAD_BYTES)
+                head = _telling(stream)
         except OSError:
             return True
-        return bool(head) and not (_BEGINS_ROWS if self.kind == "rows" else _MARKS[self.kind]).match(_unpacked(head))
+        return bool(head) and not (_BEGINS_ROWS if self.kind == "rows" else _MARKS[self.kind]).match(head)
 
     def overwrites(self, path: str | Path) -> UsageError:
         """What is said where the file is one that the command reads."""
         return UsageError(f"{self} would overwrite {path}, which this run reads", "name another file")
 
 
-def _unpacked(head: bytes) -> bytes:
-    """The beginning of a file, without gzip around it."""
+def _telling(stream: BinaryIO) -> bytes:
+    """What says who wrote a file: its beginning, without gzip around it; of a PDF the end too."""
     import zlib
 
+    head = stream.read(HEAD_BYTES)
+    if head.startswith(b"%PDF-") and len(head) == HEAD_BYTES:
+        rest = stream.seek(0, os.SEEK_END) - HEAD_BYTES
+        stream.seek(-min(rest, HEAD_BYTES), os.SEEK_END)
+        return head + stream.read(HEAD_BYTES)
     if not head.startswith(b"\x1f\x8b"):
         return head
     try:
@@ -241,13 +248,15 @@ def check_plot(path: Path, read: Iterable[str | Path] = (), *, force: bool = Fal
     """Refuses a picture that could not be written or must not be, before anything is measured; touches nothing.
 
     Raises:
-        UsageError: neither SVG nor PNG by its suffix, or as `Place.check`.
+        UsageError: neither SVG, PNG nor PDF by its suffix, or as `Place.check`.
         MViTError: not writable, or matplotlib is not installed.
     """
     from importlib.util import find_spec
 
-    if path.suffix.lower() not in (".svg", ".png"):
-        raise UsageError(f"--plot {path}: a picture is .svg or .png", f"name it {path.stem or 'picture'}.svg")
+    from mvit_cli.report.figures import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--plot {path}: a picture is .svg, .png or .pdf", f"name it {path.stem or 'picture'}.svg")
     plot_place(path, force=force).check(read)
     if not find_spec("matplotlib"):
         raise MViTError("--plot needs matplotlib, which is not installed", f"{how_to_install('matplotlib')} brings it")

@@ -13,9 +13,10 @@ from mvit_cli.cli.engine import opened_engine
 from mvit_cli.cli.flags import Compile, RunDtype
 from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.log_file import opened_log
-from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named
+from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named, check_plot, plot_place
 from mvit_cli.cli.page import job_of, opened_page
 from mvit_cli.cli.parts import part_not_taken
+from mvit_cli.cli.picture import opened_picture
 from mvit_cli.cli.predict_flags import (
     AllowEmpty,
     Columns,
@@ -34,6 +35,7 @@ from mvit_cli.cli.predict_flags import (
     Resume,
     Smooth,
     Threshold,
+    Timeline,
     Top,
 )
 from mvit_cli.cli.recognising import OfInputs, OnEngines
@@ -61,6 +63,7 @@ Examples:
   mvit predict clip.mp4 --preset camera                 weights included, works offline
   mvit predict film.mp4 --window 2 --hop 1              a timeline
   mvit predict film.mp4 --window 2 -o events.csv --events
+  mvit predict film.mp4 --window 2 --hop 1 --plot film.svg
   mvit predict film.mp4 --window 2 -o film.srt --min-score 0.5 --smooth 4
   mvit predict videos/ --weights mvitv2_s_16x4.tv_k400 > rows.jsonl
   mvit predict 'shots/**/*.mov' --format csv --output shots.csv
@@ -93,6 +96,7 @@ class Arguments(OfInputs, OnEngines):
     page: Report = None
     heatmap: Heatmap = None
     heatmap_method: HeatmapMethod = None
+    plot: Timeline = None
     resume: Resume = False
     allow_empty: AllowEmpty = False
     compiled: Compile = False
@@ -111,6 +115,15 @@ class Arguments(OfInputs, OnEngines):
         """The file of the page."""
         return Place("--report", self.page, "page", self.force) if self.page else None
 
+    def picture_place(self) -> Place | None:
+        """The file of the timeline's picture."""
+        return plot_place(self.plot, force=self.force) if self.plot else None
+
+    @property
+    def shown(self) -> list[Place]:
+        """Files for people."""
+        return [place for place in (self.page_place(), self.picture_place()) if place]
+
     @property
     def listing(self) -> "Listing":
         """What is to be recognised."""
@@ -124,7 +137,8 @@ class Arguments(OfInputs, OnEngines):
     @property
     def places(self) -> list[Place]:
         """All files that are written."""
-        return [place for place in (self.rows_place(), self.page_place()) if place]
+        rows = self.rows_place()
+        return [rows, *self.shown] if rows else self.shown
 
     def options(self) -> "PredictOptions":
         """What is asked of recognition."""
@@ -166,7 +180,7 @@ def _recognised(asked: Arguments, log: "RunLog | None") -> int:
     with _row_parts(asked, form) as parts:
         journal = _journal(asked, made, form, parts)
         sources = _sources(asked, journal)
-        if sources is None and journal and not asked.page:
+        if sources is None and journal and not asked.shown:
             _repair(journal, parts)
             report = _report(asked, journal, log)
         else:
@@ -199,6 +213,9 @@ def _run(
     settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
     with (
         opened_page(asked.page_place(), recogniser, job_of(asked.inputs), settings, journal) as page,
+        opened_picture(
+            asked.picture_place(), recogniser, (asked.min_score, asked.smooth), journal, report.tell
+        ) as picture,
         opened_writer(
             form,
             asked.rows_place(),
@@ -212,7 +229,7 @@ def _run(
         closing(_rows(asked, recogniser, spared, page.wanted if page else no_pictures)) as rows,
         report.showing(),
     ):
-        sinks: tuple[Sink, ...] = (page, writer, report) if page else (writer, report)
+        sinks: list[Sink] = [sink for sink in (page, picture, writer, report) if sink]
         _give_out(rows, sinks, asked.fail_fast)
 
 
@@ -271,9 +288,14 @@ def _checked_places(asked: Arguments) -> Form:
         smooth_s=asked.smooth,
         in_windows=asked.window is not None,
         events=asked.events,
+        drawn=asked.plot is not None,
     )
+    if asked.plot:
+        if asked.window is None:
+            raise UsageError("--plot draws a timeline, which needs windows", "add --window 2")
+        check_plot(asked.plot, asked.read, force=asked.force)
     check_events(form, resume=asked.resume, is_in_parts=asked.output is not None and asked.rows_place() is None)
-    check_resume(asked.resume, asked.retry_errors, asked.output, asked.page, form)
+    check_resume(asked.resume, asked.retry_errors, asked.output, form, asked.shown)
     for place in asked.places:
         place.check(asked.read)
     check_apart(asked.places)

@@ -106,13 +106,20 @@ EventsOption = Annotated[
 MinScore = Annotated[
     float | None,
     typer.Option(
-        "--min-score", metavar="P", min=0, max=1, help="Of events and subtitles: what scores less is left out."
+        "--min-score",
+        metavar="P",
+        min=0,
+        max=1,
+        help="Of events, subtitles and pictures: what scores less is left out.",
     ),
 ]
 Smooth = Annotated[
     float | None,
     typer.Option(
-        "--smooth", metavar="S", min=0, help="Of events and subtitles: scores are means over S seconds around."
+        "--smooth",
+        metavar="S",
+        min=0,
+        help="Of events, subtitles and pictures: scores are means over S seconds around.",
     ),
 ]
 Heatmap = Annotated[
@@ -125,6 +132,14 @@ HeatmapMethod = Annotated[
         "--heatmap-method",
         help="gradient: exact, by patches; split: of the last tokens' mean; rollout: of a class token.",
         show_default="gradient",
+    ),
+]
+Timeline = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        metavar="FILE",
+        help="With --window: draw the timeline, .svg, .png or .pdf (NAME.dark.svg: on dark ground); needs mvit[plot].",
     ),
 ]
 Resume = Annotated[

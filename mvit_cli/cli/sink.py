@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +66,12 @@ def chosen_form(
     smooth_s: float | None = None,
     in_windows: bool = False,
     events: bool = False,
+    drawn: bool = False,
 ) -> Form:
     """The format asked for; else that of the file's suffix; else a table on a terminal and JSON lines elsewhere.
+
+    Args:
+        drawn: whether events go into a picture too, so that `min_score` and `smooth_s` have a sense with any format.
 
     Raises:
         UsageError: columns that there are not, or what belongs to another format.
@@ -81,10 +85,10 @@ def chosen_form(
         if columns is None and not safe:
             return Form(format, min_score=min_score, smooth_s=smooth_s or 0.0)
     for option, given in (("--min-score", min_score), ("--smooth", smooth_s)):
-        if given is not None and format not in SUBTITLES:
+        if given is not None and format not in SUBTITLES and not drawn:
             raise UsageError(
-                f"{option} is about events and subtitles, not about {format} of windows",
-                f"add --events or --format srt, or drop {option}",
+                f"{option} is about events, subtitles and pictures, not about {format} of windows",
+                f"add --events, --format srt or --plot FILE, or drop {option}",
             )
     if format in ("csv", "tsv"):
         from mvit_cli.report.predict.separated import named_columns
@@ -156,12 +160,17 @@ def _stem(path: Path) -> str:
     return path.name.partition(".")[0]
 
 
-def check_resume(resume: bool, retry_errors: bool, output: Path | None, page: Path | None, form: Form) -> None:
+def check_resume(
+    resume: bool, retry_errors: bool, output: Path | None, form: Form, shown: "Sequence[Place]" = ()
+) -> None:
     """Refuses what a run cannot go on with.
+
+    Args:
+        shown: page and picture, which need all of a row.
 
     Raises:
         UsageError: no file, a format in which rows cannot be found again, errors to retry without a run to resume, or a
-            page of rows of which only a part is known.
+            page or picture of rows of which only a part is known.
     """
     format = form.format
     if retry_errors and not resume:
@@ -172,11 +181,12 @@ def check_resume(resume: bool, retry_errors: bool, output: Path | None, page: Pa
         raise UsageError(
             f"--resume cannot go on with --format {format}", "write JSON lines: --format jsonl --output rows.jsonl"
         )
-    if resume and page and format not in ("jsonl", "parquet"):
-        raise UsageError(
-            f"--report shows all of a row, and {format} has a part of those of earlier runs",
-            "leave --report out, or write JSON lines",
-        )
+    for place in shown:
+        if resume and format not in ("jsonl", "parquet"):
+            raise UsageError(
+                f"{place.option} shows all of a row, and {format} has a part of those of earlier runs",
+                f"leave {place.option} out, or write JSON lines",
+            )
 
 
 @contextmanager

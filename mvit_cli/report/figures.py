@@ -1,5 +1,7 @@
-"""Pictures: one look, readable in grey and by all eyes, on white or dark ground, as SVG or PNG by matplotlib."""
+"""Pictures: one look, readable in grey and by all eyes, on white or dark ground, as SVG, PNG or PDF by matplotlib."""
 
+import io
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +15,15 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-SUFFIXES = (".svg", ".png")
+SUFFIXES = (".svg", ".png", ".pdf")
 DARK = ".dark"
 """A picture `NAME.dark.svg` is drawn on dark ground."""
 # No date: the same picture is the same bytes. A name: a later run knows its own pictures, and replaces no other.
-MARKS: dict[str, dict[str, Any]] = {".svg": {"Date": None, "Creator": "mvit"}, ".png": {"Software": "mvit"}}
+MARKS: dict[str, dict[str, Any]] = {
+    ".svg": {"Date": None, "Creator": "mvit"},
+    ".png": {"Software": "mvit"},
+    ".pdf": {"CreationDate": None, "Creator": "mvit"},
+}
 COUNTED = "counted from the formulas: the same on every device and in every number format"
 """What pictures of the architecture say in the place where those of a measurement name device and number format."""
 
@@ -52,6 +58,7 @@ def _style(ground: palette.Ground, lines: Sequence[str]) -> dict[Any, Any]:
         "patch.force_edgecolor": True,
         "svg.fonttype": "none",  # text stays text: it can be searched, and read aloud
         "svg.hashsalt": "mvit",  # the same picture is the same file
+        "pdf.fonttype": 42,  # text stays text there too
     }
 
 
@@ -67,6 +74,11 @@ def paper() -> str:
     from matplotlib import rcParams
 
     return str(rcParams["figure.facecolor"])
+
+
+def track() -> str:
+    """The colour behind bars in the picture that is drawn."""
+    return palette.DARK.track if paper() == palette.DARK.paper else palette.LIGHT.track
 
 
 def colours_of_shares() -> "Colormap":
@@ -92,10 +104,10 @@ def line(number: int) -> dict[str, Any]:
 
 @contextmanager
 def picture(path: Path, title: str, notes: Sequence[str] = (), *, width: float, height: float) -> "Iterator[Figure]":
-    """An empty figure in the house style; what was drawn on it is written at the end.
+    """An empty figure in the house style; what was drawn on it is written at the end, whole or not at all.
 
     Args:
-        path: `.svg` or `.png`; with `.dark` before it on dark ground.
+        path: `.svg`, `.png` or `.pdf`; with `.dark` before it on dark ground.
         title: what is shown; names preset, device and number format where they matter.
         notes: lines below the title.
         width, height: in inches.
@@ -112,9 +124,24 @@ def picture(path: Path, title: str, notes: Sequence[str] = (), *, width: float, 
         figure = Figure(figsize=(width, height), layout="constrained")
         figure.suptitle("\n".join((title, *notes)), x=0.01, horizontalalignment="left", fontsize=9.5)
         yield figure
-        try:
-            with warnings.catch_warnings():  # letters that the font lacks, names that leave no room
-                warnings.simplefilter("ignore")
-                figure.savefig(path, dpi=150, metadata=MARKS[path.suffix.lower()])
-        except OSError as error:
-            raise MViTError(f"--plot {path}: {error.strerror or error}", "make room, or name another place") from error
+        suffix, drawn = path.suffix.lower(), io.BytesIO()
+        with warnings.catch_warnings():  # letters that the font lacks, names that leave no room
+            warnings.simplefilter("ignore")
+            figure.savefig(drawn, dpi=150, format=suffix[1:], metadata=MARKS[suffix])
+        _put(path, drawn.getbuffer())
+
+
+def _put(path: Path, data: memoryview) -> None:
+    """Writes beside the file and gives it its name.
+
+    Raises:
+        MViTError: it could not be written.
+    """
+    unfinished = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    except OSError as error:
+        raise MViTError(f"--plot {path}: {error.strerror or error}", "make room, or name another place") from error
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -57,6 +57,11 @@ def bar(share: float, width: int) -> str:
     return "█" * full + (_EIGHTHS[rest] if rest else "")
 
 
+def counted(number: int, what: str) -> str:
+    """`2, "video"` -> `2 videos`."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def listed(words: Sequence[str]) -> str:
     """`a, b and c`."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""

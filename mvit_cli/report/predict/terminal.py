@@ -53,12 +53,7 @@ class Screen:
 
     def show_heading(self, run: Run, notes: tuple[str, ...]) -> None:
         """Writes what all rows share: see `Recogniser.run`, and warnings."""
-        weights = "random weights" if run["weights"] == "none" else f"weights {printable(run['weights'])}"
-        name = run["preset"] or "architecture of its own"
-        line = f"{name}, {weights}, {run['views']} views, {run['device']} {run['dtype']}"
-        if run["activation"] == "sigmoid":
-            line += ", scores by sigmoid: each class for itself"
-        self.show(paragraphs((line, "dim"), *((f"warning: {printable(note)}", "yellow") for note in notes)))
+        self.show(paragraphs((run_line(run), "dim"), *((f"warning: {printable(note)}", "yellow") for note in notes)))
 
     def drawn_stages(self, model: Summary) -> "RenderableType":
         """The table of stages, from the object of `mvit summarize`, as it fits."""
@@ -166,3 +161,11 @@ def _facts(row: OkRow) -> str:
 def shortened(label: str, most: int = MAX_LABEL) -> str:
     """A label of at most so many letters."""
     return label if len(label) <= most else label[: most - 3] + "..."
+
+
+def run_line(run: Run) -> str:
+    """What all rows of a run share, in words."""
+    weights = "random weights" if run["weights"] == "none" else f"weights {printable(run['weights'])}"
+    name = run["preset"] or "architecture of its own"
+    line = f"{name}, {weights}, {run['views']} views, {run['device']} {run['dtype']}"
+    return line + ", scores by sigmoid: each class for itself" * (run["activation"] == "sigmoid")
