@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -98,6 +99,27 @@ def test_separated_values_have_the_same_rows_and_always_one_heading(
     assert run([*COMMAND, SHORT, "-o", str(output), "--resume"]) == 2  # rows of windows do not go behind events
 
 
+@pytest.mark.parametrize("asked", [["--events"], []])
+def test_a_table_shows_events(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """On a terminal as --format table: of windows it shows events, said or not."""
+    chosen = ("--smooth", "8", "--min-score", "0.6", "--top", "9")
+    events = rows_of(capsys, CLIP, "nowhere.mp4", SHORT, "--events", *chosen, code=1)
+    assert len(rows_of(capsys, CLIP, "--events")) > len([one for one in events if one["path"] == CLIP])
+    assert run([*COMMAND, CLIP, "nowhere.mp4", SHORT, *asked, *chosen, "--format", "table", "--no-stages"]) == 1
+    printed = capsys.readouterr().out
+    times = r"^ +(\d+):(\d\d\.\d) – +(\d+):(\d\d\.\d)  [^\d%]* +([\d.]+) %  (.+)$"
+    lines = [
+        (60 * int(m1) + float(s1), 60 * int(m2) + float(s2), float(score), label)
+        for m1, s1, m2, s2, score, label in re.findall(times, printed, re.MULTILINE)
+    ]
+    assert lines == [
+        (one["start_s"], round(one["end_s"], 1), round(100 * one["score"], 1), one["label"])
+        for one in events
+        if one["status"] == "ok"
+    ]
+    assert "no file or folder of this name" in printed or "nowhere.mp4" in printed
+
+
 def test_one_path_named_twice_is_two_inputs_and_events_come_when_they_are_over() -> None:
     stream = io.BytesIO()
     writer = EventRows(JsonLines(stream), smooth_s=100.0)
@@ -124,7 +146,6 @@ def test_one_path_named_twice_is_two_inputs_and_events_come_when_they_are_over()
     [
         (["--format", "csv"], "--events are of windows of a video", "add --window 2"),
         (["--window", "2", "--format", "srt"], "the cues of srt are events anyway", "drop --events"),
-        (["--window", "2", "--format", "table"], "shows windows of one class as one line", "add --format jsonl"),
         (["--window", "2", "-o", "x.csv", "--columns", "path"], "events have their own", "drop --columns"),
         (["--window", "2", "-o", "x.jsonl", "--csv-safe"], "--csv-safe is about csv and tsv", "drop it"),
         (["--window", "2", "-o", "x.jsonl", "--resume"], "--resume cannot go on with events", "drop --events"),

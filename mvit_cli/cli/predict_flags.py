@@ -110,7 +110,7 @@ MinScore = Annotated[
         metavar="P",
         min=0,
         max=1,
-        help="Of events, subtitles and pictures: what scores less is left out.",
+        help="Of events, tables, subtitles and pictures of windows: what scores less is left out.",
     ),
 ]
 Smooth = Annotated[
@@ -119,7 +119,7 @@ Smooth = Annotated[
         "--smooth",
         metavar="S",
         min=0,
-        help="Of events, subtitles and pictures: scores are means over S seconds around.",
+        help="Of the same: scores are means over S seconds around.",
     ),
 ]
 Heatmap = Annotated[

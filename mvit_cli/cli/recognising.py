@@ -1,4 +1,4 @@
-"""Options of every command that recognises files: which network, how it is shown them, where and how it runs."""
+"""Options of every command that recognises: which network, how it is shown files or streams, where and how it runs."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -32,27 +32,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recognising:
-    """What `predict`, `embed` and `eval` share: each field is an option, with its default."""
+class OfNetwork:
+    """What `predict`, `embed`, `eval` and `watch` share: each field is an option, with its default."""
 
     preset: Preset = None
     weights: Weights = None
     weights_key: WeightsKey = None
     views: Views = None
     device: Device = "auto"
-    batch_size: BatchSize = "auto"
-    workers: Workers = "auto"
-    timeout: Timeout = 60.0
-    reader: Reader = "auto"
     mean: Mean = None
     std: Std = None
     frames: ClipFrames = None
     fps: Fps = None
     size: Side = None
-    retry_errors: RetryErrors = False
     force: Force = False
     no_fast: NoFast = False
-    log: Log = None
     config: Config = None
     save_config: SaveConfig = None
     quiet: Quiet = False
@@ -67,16 +61,34 @@ class Recognising:
             weights_key=self.weights_key,
             views=self.views,
             device=self.device,
-            batch_size=count_or_auto(self.batch_size, "--batch-size"),
-            workers=count_or_auto(self.workers, "--workers"),
-            timeout_s=self.timeout,
-            reader=self.reader,
             mean=parsed_statistics(self.mean, "--mean"),
             std=parsed_statistics(self.std, "--std"),
             frames=self.frames,
             fps=self.fps,
             size=self.size,
             fast=not self.no_fast,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognising(OfNetwork):
+    """What `predict`, `embed` and `eval` share: the same, of files."""
+
+    batch_size: BatchSize = "auto"
+    workers: Workers = "auto"
+    timeout: Timeout = 60.0
+    reader: Reader = "auto"
+    retry_errors: RetryErrors = False
+    log: Log = None
+
+    def options(self) -> "PredictOptions":
+        """What is asked of recognition."""
+        return replace(
+            super().options(),
+            batch_size=count_or_auto(self.batch_size, "--batch-size"),
+            workers=count_or_auto(self.workers, "--workers"),
+            timeout_s=self.timeout,
+            reader=self.reader,
         )
 
 

@@ -84,8 +84,9 @@ def chosen_form(
             raise UsageError(f"--format {format} is a timeline, which needs windows", "add --window 2")
         if columns is None and not safe:
             return Form(format, min_score=min_score, smooth_s=smooth_s or 0.0)
+    has_events = drawn or format in SUBTITLES or (format == "table" and in_windows)
     for option, given in (("--min-score", min_score), ("--smooth", smooth_s)):
-        if given is not None and format not in SUBTITLES and not drawn:
+        if given is not None and not has_events:
             raise UsageError(
                 f"{option} is about events, subtitles and pictures, not about {format} of windows",
                 f"add --events, --format srt or --plot FILE, or drop {option}",
@@ -99,7 +100,7 @@ def chosen_form(
             raise UsageError(
                 f"{option} is about csv and tsv, not about {format}", f"add --format csv, or drop {option}"
             )
-    return Form(format)
+    return Form(format, min_score=min_score, smooth_s=smooth_s or 0.0)
 
 
 def _form_of_events(
@@ -109,7 +110,6 @@ def _form_of_events(
     for wrong, what, hint in (
         (not in_windows, "--events are of windows of a video", "add --window 2"),
         (format in SUBTITLES, f"--events: the cues of {format} are events anyway", "drop --events"),
-        (format == "table", "--events: a table shows windows of one class as one line anyway", "add --format jsonl"),
         (columns is not None, "--columns chooses among those of windows, and events have their own", "drop --columns"),
         (safe and format not in ("csv", "tsv"), f"--csv-safe is about csv and tsv, not about {format}", "drop it"),
     ):
@@ -219,8 +219,8 @@ def opened_writer(
         # Exact in a pipe and in a file; a name must not steer a terminal.
         data = cast("BinaryIO", OnTerminal(stream)) if stream.isatty() else stream.buffer
         if format == "table":
-            blocks = Timelines if in_windows else PredictionBlocks
-            writer = blocks(Screen(stream), recogniser.run, recogniser.notes, model if stages else None)
+            told = Screen(stream), recogniser.run, recogniser.notes, model if stages else None
+            writer = Timelines(*told, form.min_score, form.smooth_s) if in_windows else PredictionBlocks(*told)
         elif form.events:
             writer = EventRows(_event_writer(data, form, model), form.min_score, form.smooth_s)
         elif format == "json":

@@ -4,15 +4,16 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import typer
 
 from mvit_cli.cli.arguments import taking
-from mvit_cli.cli.flags import Device, NoFast, Preset, Quiet, RunDtype, Weights, WeightsKey
+from mvit_cli.cli.flags import RunDtype
 from mvit_cli.cli.help import exit_codes
-from mvit_cli.cli.predict_flags import Labels, Threshold, Top, Views
+from mvit_cli.cli.predict_flags import Labels, Threshold, Top
+from mvit_cli.cli.recognising import OfNetwork
 from mvit_cli.errors import UsageError, printable, tell
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ LiveFormat = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class WatchArguments:
+class WatchArguments(OfNetwork):
     """What stands behind `mvit watch`: each field is an option, with its default."""
 
     source: SourceArgument
@@ -99,35 +100,21 @@ class WatchArguments:
     timeout: LiveTimeout = 30.0
     raw: Raw = None
     realtime: Realtime = False
-    preset: Preset = None
-    weights: Weights = None
-    weights_key: WeightsKey = None
     labels: Labels = None
     top: Top = 5
     threshold: Threshold = None
-    views: Views = None
-    device: Device = "auto"
     dtype: RunDtype = "auto"
     format: LiveFormat = None
-    no_fast: NoFast = False
-    quiet: Quiet = False
 
     def options(self) -> "PredictOptions":
         """What is asked of recognition: each row is a window."""
-        from mvit_cli.recognition.options import PredictOptions
-
-        return PredictOptions(
-            preset=self.preset,
-            weights=self.weights,
-            weights_key=self.weights_key,
+        return replace(
+            super().options(),
             labels=self.labels,
             top=self.top,
             threshold=self.threshold,
-            views=self.views,
             window_s=self.window or self.every,
-            device=self.device,
             dtype=self.dtype,
-            fast=not self.no_fast,
         )
 
 

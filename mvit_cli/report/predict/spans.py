@@ -1,11 +1,12 @@
 """A long video for a person at a terminal: which class it is from when to when."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from mvit_cli.records import ErrorRow, OkRow, Row, Run, Summary
+from mvit_cli.records import ErrorRow, Row, Run, Summary
 from mvit_cli.report.formats import bar, clock, percent
+from mvit_cli.report.predict.events import Event, Events
 from mvit_cli.report.predict.terminal import Screen, error_lines, paragraphs, shortened
 from mvit_cli.report.predict.writers import begins_input, ends_input
 from mvit_cli.report.tables import ascii_text, printable
@@ -21,36 +22,30 @@ WITH_BARS = 60
 """Columns from which on bars have room beside times, scores and labels."""
 
 
-@dataclass
-class Span:
-    """Neighbouring windows with the same best class.
-
-    Attributes:
-        end_s: end of the last window.
-        scores: sum of the scores of the best class.
-    """
-
-    label: str
-    start_s: float
-    end_s: float
-    scores: float = 0.0
-    windows: int = 0
-
-
 class Timelines:
-    """Writes a line on the run, then for each input its best class over time; a line as soon as the class changes.
-
-    A span ends where the next begins: of windows that overlap the later one counts.
+    """Writes a line on the run, then for each input its events, each as soon as it is complete.
 
     It is told what `PredictionBlocks` is told; the stages come below.
+
+    Args:
+        min_score: events with less are left out.
+        smooth_s: as of `Events`.
     """
 
-    def __init__(self, screen: Screen, run: Run, notes: tuple[str, ...], model: Summary | None) -> None:
+    def __init__(
+        self,
+        screen: Screen,
+        run: Run,
+        notes: tuple[str, ...],
+        model: Summary | None,
+        min_score: float | None = None,
+        smooth_s: float = 0.0,
+    ) -> None:
         self._screen = screen
         self._notes = notes
         self._model = model
         self._previous: Row | None = None
-        self._span: Span | None = None
+        self._min_score, self._events = min_score or 0.0, Events(smooth_s)
         self._warnings: Counter[str] = Counter()
         screen.show_heading(run, notes)
 
@@ -62,10 +57,11 @@ class Timelines:
             self._screen.show(paragraphs((printable(row["path"]), "bold")))
         self._previous = row
         if row["status"] == "error":
-            self._write_span()
+            self._write(self._events.end())
             self._write_error(row)
         else:
-            self._add(row)
+            self._write(self._events.add(row))
+            self._warnings.update(text for text in row["warnings"] if text not in self._notes)
         if ends_input(row):
             self._end_input()
 
@@ -76,28 +72,19 @@ class Timelines:
             self._screen.show("")
             self._screen.show(self._screen.drawn_stages(self._model))
 
-    def _add(self, row: OkRow) -> None:
-        best, window = row["predictions"][0], row["window"]
-        if self._span and self._span.label != best["label"]:
-            self._write_span(until_s=window["start_s"])
-        self._span = self._span or Span(best["label"], window["start_s"], window["end_s"])
-        self._span.end_s = window["end_s"]
-        self._span.scores += best["score"]
-        self._span.windows += 1
-        self._warnings.update(text for text in row["warnings"] if text not in self._notes)
+    def _write(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if event.score >= self._min_score:
+                self._write_event(event)
 
-    def _write_span(self, until_s: float = float("inf")) -> None:
+    def _write_event(self, event: Event) -> None:
         from rich.text import Text
 
-        if self._span is None:
-            return
-        span, self._span = self._span, None
-        score = span.scores / span.windows
-        line = f"  {self._period(span.start_s, min(span.end_s, until_s))}"
+        line = f"  {self._period(event.start_s, event.end_s)}"
         if self._screen.console.width >= WITH_BARS:
-            line += f"  {bar(score, BAR_WIDTH):{BAR_WIDTH}}"
-        line += f"  {percent(score):>7}  "
-        line += shortened(printable(span.label), max(self._screen.console.width - len(line), 6))
+            line += f"  {bar(event.score, BAR_WIDTH):{BAR_WIDTH}}"
+        line += f"  {percent(event.score):>7}  "
+        line += shortened(printable(event.label), max(self._screen.console.width - len(line), 6))
         self._screen.show(Text(ascii_text(line) if self._screen.is_ascii else line, no_wrap=True, overflow="crop"))
 
     def _write_error(self, row: ErrorRow) -> None:
@@ -108,7 +95,7 @@ class Timelines:
         self._screen.show(paragraphs((what, style), *hint, indent=2))
 
     def _end_input(self) -> None:
-        self._write_span()
+        self._write(self._events.end())
         most = self._warnings.most_common(MAX_WARNINGS)
         told = [(f"warning: {printable(text)} ({count} window{'s' * (count > 1)})", "yellow") for text, count in most]
         if len(self._warnings) > MAX_WARNINGS:
