@@ -1,0 +1,99 @@
+"""The whole demonstration, from nothing to `RESULTS.md`:
+
+    python training/flare/run.py --data DIR
+
+Fetches the package, films the clips, measures what is reached without a network, then trains, evaluates and writes the
+results. Everything of the network goes through `mvit train` and `mvit eval`, as anybody would type them. What is done
+already under DIR is not done again: a run that was stopped goes on with the same command.
+
+Needed beside the package: Debian's apt, `pip install scikit-learn`.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from clips import PARTS, scaled, write_set
+from results import write_results
+
+MVIT = (sys.executable, "-m", "mvit_cli")
+SEEDS = (0, 1, 2)
+PROBE = ("--preset", "camera")
+FULL = ("--preset", "camera", "--method", "full")
+"""As anybody would type it; defaults by the number of clips."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder for the package, clips and weights")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the clips, to try it out")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "RESULTS.md")
+    parser.add_argument("full", nargs="*", help="further options of `mvit train --method full`, after --")
+    args = parser.parse_args()
+    folder = write_set(args.data, scaled(args.scale))
+    runs = args.data / f"runs-{folder.name}"
+    runs.mkdir(exist_ok=True)
+    found: dict[str, Any] = {"baselines": once(runs / "baselines.json", lambda: _baselines(folder))}
+    found["probe"] = learned(runs / "probe", folder, PROBE)
+    found["full"] = [
+        learned(runs / f"full-{seed}", folder, (*FULL, "--seed", str(seed), *args.full)) for seed in args.seeds
+    ]
+    write_results(args.results, args.data, folder, found)
+    print(args.results)
+
+
+def _baselines(folder: Path) -> dict[str, Any]:
+    from baselines import baselines
+
+    begun = time.perf_counter()
+    rows = [asdict(one) for one in baselines(folder, PARTS)]
+    return {"rows": rows, "seconds": time.perf_counter() - begun}
+
+
+def learned(stem: Path, folder: Path, options: tuple[str, ...]) -> dict[str, Any]:
+    """Trains and evaluates with the command line: options, what `train` and `eval` said, seconds of the training."""
+    weights = stem.with_suffix(".safetensors")
+    seconds = stem.with_suffix(".seconds")
+
+    def train() -> dict[str, Any]:
+        resumed = ("--resume",) if stem.is_dir() else ()
+        begun = time.perf_counter()
+        try:
+            said = mvit("train", str(folder), "-o", str(weights), *options, *resumed)
+        finally:
+            before = float(seconds.read_text()) if seconds.exists() else 0.0
+            seconds.write_text(str(before + time.perf_counter() - begun))
+        return said
+
+    trained = once(stem.with_suffix(".train.json"), train)
+    judged = once(
+        stem.with_suffix(".test.json"), lambda: mvit("eval", str(folder), "--split", "test", "--weights", str(weights))
+    )
+    return {"options": options, "train": trained, "test": judged, "seconds": float(seconds.read_text())}
+
+
+def mvit(*arguments: str) -> dict[str, Any]:
+    """Runs `mvit`, whose progress goes to this terminal, and reads the document that it prints."""
+    done = subprocess.run([*MVIT, *arguments, "--format", "json"], stdout=subprocess.PIPE, text=True, check=True)
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def once(path: Path, make: Any) -> dict[str, Any]:
+    """What is written at a path, made when it is not there."""
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(make(), indent=1), encoding="utf-8")
+        partial.rename(path)
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+if __name__ == "__main__":
+    main()
