@@ -1,37 +1,110 @@
-"""The pictures in `docs/`: `python scripts/docs_pictures.py`. Needs Chromium and ffmpeg's libx264 in PyAV.
+"""The pictures in `docs/`, all made by the tool itself: `python scripts/docs_pictures.py [NAME...]`.
 
-Trains a probe on the tiny labelled set of the tests, recognises the clips and a film made of some of them, and takes
-pictures of the pages in a headless browser, and one of the pyramid: `docs/pictures/`.
+Trains a probe on the tiny labelled set of the tests, recognises the clips and a film made of some of them, and keeps
+what the commands draw: `docs/pictures/`. Pages need Chromium, the film libx264 in PyAV, drawings matplotlib. Each name
+of `MAKERS` makes the files that stand beside it; without a name all are made.
 """
 
+import argparse
 import base64
 import io
+import os
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
-
-import av
-from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 MOVES = ROOT / "tests" / "data" / "moves"
 PICTURES = ROOT / "docs" / "pictures"
 FILM = ("bounce/00", "bounce/01", "swing/02", "spin/03", "swing/04", "bounce/05", "spin/06", "spin/07")
+CLIP_S = "2.27"
+"""Each of these."""
 MOST_BYTES = 150_000
+LINES, COLUMNS = 17, 80
 sys.path.insert(0, str(ROOT / "tests"))
-from browser import Browser  # noqa: E402  (the tests' own)
+
+TERMINAL = """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}">
+<style>
+.{unique_id}-matrix {{ font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
+font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asian: full-width; }}
+{styles}
+</style>
+<rect fill="#111315" width="{width}" height="{height}" rx="8"/>
+<g transform="translate(12, 8)" class="{unique_id}-matrix">
+{backgrounds}
+{matrix}
+</g>
+</svg>
+"""
+"""A terminal on its own dark ground, which is read on light pages too; no font is fetched from anywhere."""
 
 
-def mvit(folder: Path, *arguments: str) -> None:
-    """Runs the command there; inputs that fail are part of the picture."""
-    done = subprocess.run([sys.executable, "-m", "mvit_cli", *arguments], cwd=folder, stdout=subprocess.DEVNULL)
-    assert done.returncode in (0, 1), arguments
+class Workshop:
+    """A folder with what pictures are made of: each thing is made when it is first asked for.
+
+    Attributes:
+        folder: `videos/` are clips that are alike, `odd/` some that are broken.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "videos").symlink_to(MOVES)
+        (folder / "odd").symlink_to(ROOT / "tests" / "data" / "clips")
+
+    @cached_property
+    def film(self) -> str:
+        """Some clips one after the other."""
+        write_film(self.folder / "film.mp4")
+        return "film.mp4"
+
+    @cached_property
+    def weights(self) -> tuple[str, str]:
+        """A probe that knows what the clips show, as options."""
+        self.mvit("train", "videos/", "-o", "moves.safetensors", "--preset", "camera")
+        return "--weights", "moves.safetensors"
+
+    def mvit(self, *arguments: str) -> None:
+        """Runs the command; inputs that fail are part of the picture."""
+        command = [sys.executable, "-m", "mvit_cli", *arguments]
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, stdout=subprocess.DEVNULL)
+        assert done.returncode in (0, 1), arguments
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The package of this checkout, whatever is installed; a terminal of one size."""
+        size = {"COLUMNS": str(COLUMNS), "LINES": str(LINES), "TERM": "xterm-256color"}
+        return {**os.environ, "PYTHONPATH": str(ROOT), "MVIT_PRESET": "", **size}
+
+    def seen(self, *arguments: str) -> str:
+        """What the command leaves on a terminal, with its colours."""
+        import pty
+
+        controller, terminal = pty.openpty()
+        command = [sys.executable, "-m", "mvit_cli", *arguments]
+        with subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=terminal, stderr=terminal) as run:
+            os.close(terminal)
+            parts = []
+            try:
+                while part := os.read(controller, 1 << 16):
+                    parts.append(part)
+            except OSError:  # as Linux says that nobody writes any more
+                pass
+        os.close(controller)
+        assert run.returncode == 0, arguments
+        return b"".join(parts).decode()
 
 
 def write_film(target: Path) -> None:
     """Some clips one after the other."""
+    import av
+
     rate, number = 15, 0
     with av.open(str(target), "w") as film:
         stream = None
@@ -48,35 +121,90 @@ def write_film(target: Path) -> None:
         film.mux(stream.encode(None))
 
 
-def shot(browser: Browser, page: Path, target: Path, *, dark: bool, code: str) -> None:
-    """A picture of a page, of few colours so that it stays small."""
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    browser.do("Emulation.setEmulatedMedia", features=[scheme])
-    browser.open(page, 1100)
-    browser.ask(code)
-    browser.ask("new Promise(resolve => setTimeout(resolve, 500))", wait=True)
-    data = base64.b64decode(browser.do("Page.captureScreenshot", format="png")["data"])
-    Image.open(io.BytesIO(data)).convert("RGB").quantize(128).save(target, optimize=True)
-    assert target.stat().st_size < MOST_BYTES, f"{target} has {target.stat().st_size} bytes"
+def shots(page: Path, code: str, light: str, dark: str) -> None:
+    """Pictures of a page, of few colours so that they stay small; an empty name: none."""
+    from browser import Browser
+    from PIL import Image
+
+    with Browser() as browser:
+        for scheme, name in (("light", light), ("dark", dark)):
+            if not name:
+                continue
+            browser.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+            browser.open(page, 1100)
+            browser.ask(code)
+            browser.ask("new Promise(resolve => setTimeout(resolve, 500))", wait=True)
+            data = base64.b64decode(browser.do("Page.captureScreenshot", format="png")["data"])
+            Image.open(io.BytesIO(data)).convert("RGB").quantize(128).save(PICTURES / name, optimize=True)
+
+
+def page(shop: Workshop) -> None:
+    """The page of many inputs, some of them broken."""
+    shop.mvit("predict", "videos/", "odd/", *shop.weights, "--report", "many.html")
+    shots(shop.folder / "many.html", "scrollTo(0, 0)", "page.png", "page.dark.png")
+
+
+def page_windows(shop: Workshop) -> None:
+    """The page of a film in windows."""
+    shop.mvit("predict", shop.film, *shop.weights, "--window", CLIP_S, "--report", "film.html")
+    code = "document.querySelector('#results').scrollIntoView()"
+    shots(shop.folder / "film.html", code, "", "page-windows.png")
+
+
+def pyramid(shop: Workshop) -> None:
+    """What `summarize` draws."""
+    for name in ("pyramid.svg", "pyramid.dark.svg"):
+        shop.mvit("summarize", "--preset", "B", "--plot", str(PICTURES / name), "--format", "csv")
+
+
+def timeline(shop: Workshop) -> None:
+    """What `predict` draws of a film in windows."""
+    for name in ("timeline.svg", "timeline.dark.svg"):
+        windows = ("--window", "2", "--hop", "0.5", "--plot", str(PICTURES / name))
+        shop.mvit("predict", shop.film, *shop.weights, *windows)
+
+
+def watch(shop: Workshop) -> None:
+    """The table of `watch` as the terminal has it at the end, of a real run."""
+    from rich.console import Console
+    from rich.text import Text
+
+    command = ("watch", shop.film, "--realtime", *shop.weights, "--every", "2")
+    shown = shop.seen(*command)
+    last = re.split(r"\x1b\[2K(?:\x1b\[1A\x1b\[2K)*", shown)[-1]
+    text = re.sub(r"\x1b\[[?0-9;]*[A-Zac-ln-z]", "", last).replace("\r", "").strip("\n")
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
+    console.print(Text.from_ansi(f"$ {shlex.join(('mvit', *command))}\n\n{text}"))
+    svg = console.export_svg(code_format=TERMINAL, unique_id="watch", font_aspect_ratio=0.602)
+    (PICTURES / "watch.svg").write_text(svg, encoding="utf-8")
+
+
+MAKERS: dict[str, tuple[Callable[[Workshop], None], tuple[str, ...]]] = {
+    "page": (page, ("page.png", "page.dark.png")),
+    "page-windows": (page_windows, ("page-windows.png",)),
+    "pyramid": (pyramid, ("pyramid.svg", "pyramid.dark.svg")),
+    "timeline": (timeline, ("timeline.svg", "timeline.dark.svg")),
+    "watch": (watch, ("watch.svg",)),
+}
 
 
 def main() -> None:
+    """Makes what is named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MAKERS)}")
+    names = parser.parse_args().names or list(MAKERS)
+    if unknown := [name for name in names if name not in MAKERS]:
+        parser.error(f"no picture is called {', '.join(unknown)}")
     PICTURES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as name, Browser() as browser:
-        folder = Path(name)
-        (folder / "videos").symlink_to(MOVES)
-        (folder / "odd").symlink_to(ROOT / "tests" / "data" / "clips")
-        write_film(folder / "film.mp4")
-        mvit(folder, "train", "videos/", "-o", "moves.safetensors", "--preset", "camera")
-        weights = ("--weights", "moves.safetensors")
-        mvit(folder, "predict", "videos/", "odd/", *weights, "--report", "many.html")
-        mvit(folder, "predict", "film.mp4", *weights, "--window", "2.27", "--report", "film.html")
-        shot(browser, folder / "many.html", PICTURES / "page.png", dark=False, code="scrollTo(0, 0)")
-        timeline = "document.querySelector('#results').scrollIntoView()"
-        shot(browser, folder / "film.html", PICTURES / "page-windows.png", dark=True, code=timeline)
-    mvit(ROOT, "summarize", "--preset", "B", "--plot", str(PICTURES / "pyramid.svg"), "--format", "csv")
-    for picture in sorted(PICTURES.iterdir()):
-        print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size:,} bytes")
+    with tempfile.TemporaryDirectory() as folder:
+        shop = Workshop(Path(folder))
+        for name in names:
+            make, files = MAKERS[name]
+            make(shop)
+            for file in files:
+                size = (PICTURES / file).stat().st_size
+                print(f"docs/pictures/{file}: {size:,} bytes")
+                assert size < MOST_BYTES, f"{file} is too large"
 
 
 if __name__ == "__main__":

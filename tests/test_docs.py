@@ -1,15 +1,17 @@
 """The pages of docs/: the tutorial runs as printed, the recipes work, no link is dead, no page is forgotten."""
 
+import importlib.util
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 import yaml
@@ -20,6 +22,7 @@ from mvit_cli.records import ErrorKind
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 TUTORIAL = (DOCS / "tutorial.md").read_text(encoding="utf-8")
 CLIP = ROOT / "tests" / "data" / "pan_left.mp4"
@@ -151,13 +154,53 @@ def test_no_link_is_dead(page: Path) -> None:
     assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
 
 
-def test_pictures_are_small_and_shown() -> None:
+def makers() -> dict[str, Any]:
+    """What `scripts/docs_pictures.py` makes, by name: a function and its files."""
+    spec = importlib.util.spec_from_file_location("docs_pictures", ROOT / "scripts" / "docs_pictures.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return cast("dict[str, Any]", module.MAKERS)
+
+
+def test_every_picture_is_made_by_the_tool_and_shown() -> None:
     pictures = sorted((DOCS / "pictures").iterdir())
-    assert pictures
+    assert [picture.name for picture in pictures] == sorted(name for _, files in makers().values() for name in files)
     told = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     for picture in pictures:
         assert picture.stat().st_size < 150_000
-        assert f"(pictures/{picture.name})" in told
+        assert f"pictures/{picture.name}" in told
+
+
+def test_the_readme_shows_little_and_says_it_in_words() -> None:
+    images = re.findall(r"<img [^>]*>", README)
+    assert images
+    for image in images:
+        assert re.search(r'alt="[^"]{30,}"', image), image
+    names = set(re.findall(r'(?:src|srcset)="([^"]+)"', README))
+    assert sum((ROOT / name).stat().st_size for name in names) < 300_000
+    light = {name for name in names if ".dark." not in name}
+    assert {name for name in names if ".dark." in name} <= {name.replace(".", ".dark.") for name in light}
+
+
+def looks() -> list[str]:
+    return next(block.splitlines() for block in re.findall(r"<!-- ci:looks -->\n```sh\n(.*?)```", README, re.DOTALL))
+
+
+@pytest.mark.parametrize("command", looks(), ids=lambda command: command.partition("--")[0])
+def test_what_the_readme_draws_is_drawn(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    words = shlex.split(command, comments=True)
+    assert run(words[1:]) == 0
+    assert capsys.readouterr().out
+    drawn = [word for word in words if word.endswith((".svg", ".html", ".mp4", "/"))]
+    assert all((tmp_path / name).exists() for name in drawn)
+    if "watch" not in words:
+        assert len(list(tmp_path.iterdir())) > 1
 
 
 def test_every_page_is_in_the_menu() -> None:

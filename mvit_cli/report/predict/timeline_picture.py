@@ -30,6 +30,8 @@ MOST_LETTERS_OF_NAMES = 80
 HEIGHT = 0.8
 """Of a lane of 1: what is left keeps it apart from the next."""
 FAINT = 0.35
+OUTLINE = 0.4
+"""Points: so that the lightest and the darkest colours are seen on any ground."""
 WIDTH_IN, LANE_IN, AROUND_IN, HEADING_IN = 9.0, 0.27, 0.62, 0.75
 """Inches: the picture, a lane, what stands around the lanes of a video, the lines on top."""
 MOST_TICKS = 10
@@ -146,13 +148,13 @@ def _draw_video(axes: "Axes", video: Lanes, labels: Sequence[str]) -> None:
         _steps(axes, edges, seen, place, **fill)
         if label in video.seen:
             total = video.seen[label]
-            text = f"{clock(total.seconds)}  {percent(total.score)}"
+            text = f"{clock(total.seconds)}, {percent(total.score)}"
             axes.annotate(text, (1, place + HEIGHT / 2), (5, 0), **_BESIDE)
     for label in video.seen:
         is_best = np.where([other == label for other in best], 1.0, np.nan)
         _steps(axes, edges, is_best, len(labels), **_fill(label, labels))
     failed = np.where(video.columns.of("failed") > 0, 1.0, np.nan)
-    _steps(axes, edges, failed, len(labels), facecolor="none", hatch="////", linewidth=0.6)
+    _steps(axes, edges, failed, len(labels), facecolor="none", hatch="////")
     if video.failures:
         text = f"{video.failures:,} failed"
         axes.annotate(text, (1, len(labels) + HEIGHT / 2), (5, 0), **_BESIDE)
@@ -192,7 +194,7 @@ def _steps(axes: "Axes", edges: "NDArray[np.float64]", shares: "NDArray[np.float
     tops = base + HEIGHT * heights[begins]
     if np.isfinite(tops).any():
         where = np.append(edges[begins], edges[-1])
-        axes.stairs(tops, where, baseline=base, fill=True, **({"linewidth": 0} | style))
+        axes.stairs(tops, where, baseline=base, fill=True, **({"linewidth": OUTLINE} | style))
 
 
 def _name_events(axes: "Axes", video: Lanes, labels: Sequence[str]) -> None:
