@@ -358,7 +358,8 @@ def _report(asked: Arguments, journal: "Journal | None", log: "RunLog | None") -
         rows_are_seen=asked.output is None and sys.stdout.isatty(),
         count_inputs=asked.listing.counter(),
         skipped=(lambda: journal.skipped) if journal else (lambda: 0),
-        written=[place.path for place in asked.places],
+        written=[place.path for place in asked.places if place.kind != "picture"],
+        pictures=[asked.plot] if asked.plot else [],
         resumes=asked.output is not None and asked.output.suffix.lower() in (".jsonl", ".ndjson", ".csv", ".tsv"),
         log=log,
     )

@@ -39,7 +39,7 @@ class Event:
             "start_s": self.start_s,
             "end_s": self.end_s,
             "label": self.label,
-            "score": self.score,
+            "score": float(f"{self.score:.7g}"),  # as many digits as that of a window
             "windows": len(self.scores),
         }
 

@@ -47,7 +47,8 @@ class RunReport:
         rows_are_seen: rows appear on a terminal too: the progress makes way for each.
         count_inputs: counts the inputs that are named, in a thread of its own; None where they can be read only once.
         skipped: tells how many inputs were left out so far because they had their row before.
-        written: files that the run writes, that of the rows first.
+        written: files that the run writes row by row, that of the rows first.
+        pictures: files that it writes when it has come to its end.
         resumes: whether --resume goes on with that file.
         log: is told the same, quiet or not.
 
@@ -63,6 +64,7 @@ class RunReport:
         count_inputs: Callable[[], int] | None = None,
         skipped: Callable[[], int] = lambda: 0,
         written: Sequence[Path] = (),
+        pictures: Sequence[Path] = (),
         resumes: bool = False,
         log: "RunLog | None" = None,
     ) -> None:
@@ -71,7 +73,7 @@ class RunReport:
         self._rows_are_seen = rows_are_seen
         self._count_inputs = count_inputs
         self._skipped = skipped
-        self._written = tuple(written)
+        self._written, self._pictures = tuple(written), tuple(pictures)
         self._resumes = resumes
         self._log = log
         self._total: int | None = None
@@ -148,14 +150,14 @@ class RunReport:
         tally = self.tally
         tally.skipped = self._skipped()
         if self._log:
-            self._log.sum_up(tally, self._written)
+            self._log.sum_up(tally, (*self._written, *self._pictures))
         if self._quiet:
             return
         looked_at = sys.stderr.isatty() or self._has_spoken
         if tally.skipped or (tally.rows > 1 and (tally.errors or looked_at)):
             tell(tally.summary())
             self._tell_failures()
-            there = [str(path) for path in self._written if path.exists()]
+            there = [str(path) for path in (*self._written, *self._pictures) if path.exists()]
             if there:
                 tell(f"written: {', '.join(there)}")
         elif tally.first_failed and not self._rows_are_seen:
