@@ -87,7 +87,7 @@ def test_all_presets_of_the_contract_are_there() -> None:
         "camera_motion",
         "mvit_tiny_16x4",
     }
-    ours = {"camera_motion", "mvit_tiny_16x4"}
+    ours = {"camera_motion", "mvit_tiny_16x4", "mvitv2_pico_28"}
     video_v2 = {"mvitv2_s_16x4", "mvitv2_b_32x3", "mvitv2_l_40x3"}
     image = {"mvit_b_in1k", "mvit_b24_in1k", "mvit_b24_wide_in1k"}
     image_v2 = {f"mvitv2_{size}" for size in ("tiny", "small", "base", "large")}

@@ -99,6 +99,16 @@ def test_the_preset_to_start_from_is_small() -> None:
     assert [stage["sequence_length"] for stage in summary["stages"][:-1]] == [6273, 6273, 1569, 393, 129]
 
 
+def test_the_preset_for_small_pictures_is_smaller() -> None:
+    """By hand: 48 x 3 x 7 x 7 weights and 48 biases of its patches; grids of 7, 4 and 2 tokens a side; 10 classes."""
+    summary = summarize("pico")
+    assert summary["params"] == 669_946
+    assert summary["macs"] == 8_804_352
+    assert summary["stages"][0]["params"] == 48 * 3 * 7 * 7 + 48
+    assert summary["stages"][-1]["params"] == 192 * 10 + 10 + 2 * 192
+    assert [block["thw_out"] for block in summary["blocks"]] == [[1, 7, 7], [1, 4, 4], [1, 4, 4], [1, 2, 2]]
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_known_again_from_its_configuration(name: str) -> None:
     config = get_preset(name).config

@@ -130,7 +130,7 @@ def test_defaults_follow_the_number_of_clips() -> None:
     asked = TrainOptions(data="", output="", method="full")
     few_, many = (schedule_of(clips, asked) for clips in (20, 5000))
     assert (few_.epochs, few_.batch_size, few_.steps) == (40, 8, 3)
-    assert (many.epochs, many.steps) == (20, 625)
+    assert (many.epochs, many.batch_size, many.steps) == (20, 32, 157)
     assert schedule_of(3, asked).batch_size == 3
     assert settings_of(20, few_, asked).steps == 120
     assert schedule_of(20, TrainOptions(data="", output="", epochs=2, batch_size=5)).steps == 4

@@ -150,3 +150,14 @@ def test_planted_copies_are_found_and_nothing_else() -> None:
     assert [leak.bits is not None for leak in found] == [False, True, True]
     assert [leak.distance < 0.05 for leak in found] == [True, False, True]
     assert leaks_between((), range(30), features, hashes) == []
+
+
+def test_many_clips_are_looked_at_through_one_map_of_the_file(tmp_path: Path) -> None:
+    """A process has 65,530 of them on Linux: with one a clip, features of more clips could not be read."""
+    with FeatureCache(tmp_path, "x", 4) as kept:
+        kept.add("one", np.zeros((2, 4), np.float32), "")
+        first = kept.rows()
+        assert kept.rows() is first
+        kept.add("two", np.ones((2, 4), np.float32), "")
+        assert np.array_equal(kept.rows()[:, 0], [0, 0, 1, 1])
+        assert np.array_equal(first[:, 0], [0, 0])

@@ -98,6 +98,21 @@ def _v2_image(depths: tuple[int, ...], channels: int = 96, heads: int = 1, **cha
     return MViTConfig(**{**_IMAGE, **_MVITV2, **_stages(depths, channels, heads, _IMAGE_KV), **without_cls, **changes})
 
 
+def _v2_image_pico() -> MViTConfig:
+    """Pictures of 28 x 28: 7 x 7 tokens, halved twice."""
+    small = {"height": 28, "width": 28, "num_classes": 10}
+    return MViTConfig(
+        **{
+            **_IMAGE,
+            **_MVITV2,
+            **_stages((1, 2, 1), 48, 1, HALVE_SPACE),
+            "cls_token": False,
+            "head_pooling": "mean",
+            **small,
+        }
+    )
+
+
 def _v2_image_cls(depths: tuple[int, ...], channels: int = 96, heads: int = 1) -> MViTConfig:
     return _v2_image(depths, channels, heads, cls_token=True, head_pooling="cls")
 
@@ -259,6 +274,14 @@ _PRESETS = (
     Preset("mvitv2_huge_cls", _v2_image_cls(_H, 192, 3), 1, (), _in1k(120.6, 667.0, 88.0, f"{V2} Table 3 (IN-21K)")),
     Preset(
         "mvit_tiny_16x4", _TINY, 4, ("tiny",), None, "Ours: an MViTv2 to start from, small enough to train on a CPU."
+    ),
+    Preset(
+        "mvitv2_pico_28",
+        _v2_image_pico(),
+        1,
+        ("pico",),
+        None,
+        "Ours: an MViTv2 for pictures of a few dozen pixels, without published weights, to be trained on a CPU.",
     ),
     Preset(
         "rev_mvit_b_16x4",

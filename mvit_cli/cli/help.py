@@ -27,7 +27,7 @@ GROUPS = {
         "preset", "weights", "weights-key", "labels", "stage", "set", "dtype", "no-fast", "compile", "method",
     ),
     "Sampling": ("views", "every", "window", "hop", "max-windows", "reader", "frames", "fps", "size", "mean", "std"),
-    "Training": ("epochs", "lr", "mixup", "cutmix", "rand-augment", "mirror"),
+    "Training": ("epochs", "lr", "mixup", "cutmix", "rand-augment", "least-area", "mirror"),
     "Running": (
         "device", "engine", "address", "actors", "gpus-per-actor", "cpus-per-actor", "batch-size", "workers", "timeout",
         "reconnect", "rows", "duration", "runs", "threads", "seed", "deterministic", "resume", "retry-errors",

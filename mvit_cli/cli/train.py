@@ -62,7 +62,7 @@ Group = Annotated[
 ]
 Epochs = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Of full.  [default: by number of clips]")]
 BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", metavar="N", help="Clips per step of full.  [default: 8]")
+    int | None, typer.Option("--batch-size", metavar="N", help="Clips per step of full.  [default: by number of clips]")
 ]
 LearningRate = Annotated[
     float | None, typer.Option("--lr", metavar="RATE", help="Highest rate of full.  [default: by --batch-size]")
@@ -77,6 +77,10 @@ RandAugment = Annotated[
         help="Change the frames of a clip of full, all alike, by N operations of magnitude M of 30, as 2,9.",
         show_default=False,
     ),
+]
+LeastArea = Annotated[
+    float,
+    typer.Option("--least-area", metavar="P", help="Share of a frame that a random look of full shows at least."),
 ]
 Mirror = Annotated[
     bool | None,
@@ -106,6 +110,7 @@ class Arguments:
     mixup: Mixup = 0.0
     cutmix: Cutmix = 0.0
     rand_augment: RandAugment = None
+    least_area: LeastArea = 0.35
     mirror: Mirror = None
     seed: Seed = 0
     device: Device = "auto"
@@ -139,6 +144,7 @@ class Arguments:
             mixup=self.mixup,
             cutmix=self.cutmix,
             rand_augment=self.rand_augment,
+            least_area=self.least_area,
             mirror=self.mirror,
             seed=self.seed,
             resume=self.resume,

@@ -33,6 +33,9 @@ ANY_CLIP = ("mmaction2",)
 PARTS = ("sampling", "statistics", "channels", "resizing", "views", "activation", "labels")
 """Of a protocol, each of which has somebody who says it."""
 
+SMALL_SIDE = 64
+"""Of so few pixels none is cut off: pictures of that size are made to be filled."""
+
 NEEDS_MOTION = frozenset({"camera_motion"})
 """Presets for which a still image has no meaning."""
 
@@ -301,7 +304,8 @@ def _borrowed(card: Card, config: MViTConfig) -> Recipe:
 def _from_papers(config: MViTConfig, preset: str | None) -> Recipe:
     image = config.frames == 1
     mean, std = IMAGE_MEAN_STD if image else VIDEO_MEAN_STD
-    transform = Transform(mean, std, round(config.height * 256 / 224), config.height)
+    resize = config.height if config.height <= SMALL_SIDE else round(config.height * 256 / 224)
+    transform = Transform(mean, std, resize, config.height)
     stride = get_preset(preset).frame_stride if preset else 4
     sampling = Sampling("image", 1) if image else Sampling("clip", config.frames, stride, 30.0)
     return Recipe(sampling, transform, Views(1, 1) if image else Views(5, 1), None, preset not in NEEDS_MOTION)

@@ -90,24 +90,43 @@ def leaks_between(
     """
     if not (kept and learned):
         return []
+    import numpy as np
+
     measure = _Measure(features[list(learned)])
-    codes = [int(text, 16) if text else None for text in hashes]
+    codes, told = _codes(hashes)
+    learned_codes, learned_told = codes[list(learned)], told[list(learned)]
     found = []
     for start in range(0, len(kept), ROWS_AT_ONCE):
         some = kept[start : start + ROWS_AT_ONCE]
         for place, distances in zip(some, measure.distances(features[list(some)]), strict=True):
-            near = int(distances.argmin())
-            alike = [
-                (bits, n)
-                for n, i in enumerate(learned)
-                if distances[n] <= NOT_FAR and (bits := _differing(codes[place], codes[i])) <= MOST_BITS
-            ]
-            if alike:
-                bits, near = min(alike)
-                found.append(Leak(place, learned[near], bits, round(float(distances[near]), 4)))
+            near, least = int(distances.argmin()), BITS
+            close = np.flatnonzero((distances <= NOT_FAR) & learned_told) if told[place] else ()
+            if len(close):
+                bits = _differing(learned_codes[close], codes[place])
+                least = int(bits.min())
+            if least <= MOST_BITS:
+                near = int(close[bits.argmin()])
+                found.append(Leak(place, learned[near], least, round(float(distances[near]), 4)))
             elif distances[near] <= NEAR:
                 found.append(Leak(place, learned[near], None, round(float(distances[near]), 4)))
     return found
+
+
+def _codes(hashes: Sequence[str]) -> "tuple[NDArray[np.uint8], NDArray[np.bool_]]":
+    """The bytes of hashes, `(clips, 24)`, and which of them there are."""
+    import numpy as np
+
+    told = np.array([bool(text) for text in hashes])
+    whole = "".join(text or "0" * (BITS // 4) for text in hashes)
+    return np.frombuffer(bytes.fromhex(whole), np.uint8).reshape(-1, BITS // 8), told
+
+
+def _differing(some: "NDArray[np.uint8]", one: "NDArray[np.uint8]") -> "NDArray[Any]":
+    """How many bits of each row differ from those of one."""
+    import numpy as np
+
+    bits: NDArray[Any] = np.unpackbits(some ^ one, axis=1).sum(axis=1, dtype=np.int64)
+    return bits
 
 
 class _Measure:
@@ -135,10 +154,6 @@ class _Measure:
     def _standard(self, rows: "NDArray[Any]") -> "NDArray[Any]":
         standard: NDArray[Any] = (rows - self._mean) / self._spread
         return standard
-
-
-def _differing(one: int | None, other: int | None) -> int:
-    return BITS if one is None or other is None else (one ^ other).bit_count()
 
 
 def _typical(rows: "NDArray[Any]") -> float:

@@ -8,6 +8,7 @@ from mvit_cli.errors import UsageError
 from mvit_cli.media.request import TIMEOUT_S, ReaderChoice
 from mvit_cli.recognition.options import Auto, PredictOptions
 from mvit_cli.training.augment import RandAugment
+from mvit_cli.training.looks import LEAST_AREA
 from mvit_cli.training.split import VAL_SHARE
 
 Method = Literal["probe", "full"]
@@ -29,6 +30,7 @@ class TrainOptions:
         epochs, batch_size, lr: of `full`; None: by the number of clips.
         mixup, cutmix: of `full`: clips are mixed; 0: they are not.
         rand_augment: of `full`: "operations,magnitude", see `augment.RandAugment`; None: pictures stay as they are.
+        least_area: of `full`: a random look at a clip shows so much of its frames at least, up to 1, all of them.
         mirror: of `full`: clips are mirrored at random; None: unless a label speaks of left or right.
         seed: of the split and of all that is drawn.
         resume: go on with a run that was stopped.
@@ -51,6 +53,7 @@ class TrainOptions:
     mixup: float = 0.0
     cutmix: float = 0.0
     rand_augment: str | None = None
+    least_area: float = LEAST_AREA
     mirror: bool | None = None
     seed: int = 0
     resume: bool = False
@@ -117,10 +120,13 @@ class TrainOptions:
         full |= {"--mixup": self.mixup or None, "--cutmix": self.cutmix or None, "--mirror": self.mirror}
         given = [name for name, value in full.items() if value is not None]
         given += ["--rand-augment"] if self.rand_augment is not None else []
+        given += ["--least-area"] if self.least_area != LEAST_AREA else []
         if self.method == "probe" and given:
             raise UsageError(f"{given[0]} is of --method full", "a probe is solved to the end, there is nothing to set")
         for name, value in (("--epochs", self.epochs), ("--batch-size", self.batch_size)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} {value} is less than 1", "give a whole number from 1 on")
+        if not 0 < self.least_area <= 1:
+            raise UsageError(f"--least-area {self.least_area:g} is no share of a frame", "give one above 0, up to 1")
         if self.rand_augment is not None:
             RandAugment.of(self.rand_augment)

@@ -52,6 +52,7 @@ class FeatureCache:
         self._lines: BinaryIO = self.path.with_suffix(".jsonl").open("ab")
         self._known = dict(self._read())
         self._rows = self._whole_rows()
+        self._seen: NDArray[np.float32] | None = None
 
     def __enter__(self) -> "FeatureCache":
         return self
@@ -96,12 +97,16 @@ class FeatureCache:
         return kept
 
     def rows(self) -> "NDArray[np.float32]":
-        """All numbers, `(rows, dims)`, in the file: nothing is read before it is looked at."""
+        """All numbers, `(rows, dims)`, in the file: nothing is read before it is looked at.
+
+        A process may look at so many files at once (65,530 on Linux): what has not grown is looked at through one.
+        """
         import numpy as np
 
-        if not self._rows:
-            return np.empty((0, self.dims), np.float32)
-        return np.memmap(self.path, "<f4", "r", shape=(self._rows, self.dims))
+        if self._seen is None or len(self._seen) < self._rows:
+            shape = (self._rows, self.dims)
+            self._seen = np.memmap(self.path, "<f4", "r", shape=shape) if self._rows else np.empty(shape, np.float32)
+        return self._seen
 
 
 def digest_of(path: str) -> str:

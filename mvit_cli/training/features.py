@@ -11,7 +11,7 @@ from mvit_cli.recognition.labelled import LabelledClip
 from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.scoring import Scorer, Started
 from mvit_cli.training.alike import perceptual_hash
-from mvit_cli.training.feature_cache import FeatureCache, digest_of
+from mvit_cli.training.feature_cache import FeatureCache, Kept, digest_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,15 +29,24 @@ class Features:
     """What is known of one clip.
 
     Attributes:
-        rows: float32 `(views, dims)`: the means after each block but the last, then what the classifier sees; None:
-            it could not be read.
-        hashes: perceptual hash; empty where its pictures say nothing.
+        cache: where its numbers lie.
+        kept: which of them; None: it could not be read.
         error: why it could not.
     """
 
-    rows: "NDArray[np.float32] | None"
-    hashes: str = ""
+    cache: FeatureCache
+    kept: Kept | None = None
     error: MediaError | None = None
+
+    @property
+    def rows(self) -> "NDArray[np.float32] | None":
+        """float32 `(views, dims)`: the means after each block but the last, then what the classifier sees."""
+        return None if self.kept is None else self.cache.rows()[self.kept.at : self.kept.at + self.kept.views]
+
+    @property
+    def hashes(self) -> str:
+        """Perceptual hash; empty where its pictures say nothing."""
+        return self.kept.hashes if self.kept else ""
 
 
 class FeatureScorer(Scorer):
@@ -140,10 +149,10 @@ def features_of(
 
 def _found(cache: FeatureCache, failed: dict[int, MediaError], place: int, key: str | None) -> Features:
     if place in failed:
-        return Features(None, error=failed[place])
+        return Features(cache, error=failed[place])
     kept = cache.find(key or "")
     assert kept is not None
-    return Features(cache.rows()[kept.at : kept.at + kept.views], kept.hashes)
+    return Features(cache, kept)
 
 
 def _key(clip: LabelledClip) -> str | None:

@@ -22,8 +22,10 @@ from mvit_cli.training.linear import log_loss
 from mvit_cli.training.looks import is_sided, look_of
 from mvit_cli.training.loop import Batch, Stepped, Trainer, generator_of, place_of_process, shares
 from mvit_cli.training.objective import losses_of, mixed
-from mvit_cli.training.opened import Learned, Opened, Seen, with_head
+from mvit_cli.training.opened import Learned, Opened, Seen, with_head, with_new_head
 from mvit_cli.training.probe import probe
+from mvit_cli.training.step_memory import clips_at_once
+from mvit_cli.training.stills import kept_stills
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +42,14 @@ PATIENCE = 8
 """Epochs without a better figure on validation after which it ends."""
 
 
+LR, ANEW_LR = 5e-4, 2e-3
+"""Highest learning rate at 32 clips a step: of a network that has learned already, and of one of random weights."""
+
+
+AVERAGED = 0.05
+"""Share of all steps whose weights are averaged; of a long training two epochs."""
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How long is trained, and on how many clips at a time.
@@ -54,8 +64,9 @@ class Schedule:
 
 
 def schedule_of(clips: int, options: TrainOptions, world: int = 1, on_gpu: bool = False) -> Schedule:
-    """What was asked for; else by the number of clips: the fewer, the more often each is seen."""
-    batch_size = options.batch_size or max(world, min(32 if on_gpu else 8, clips))
+    """What was asked for; else by the number of clips: the fewer, the more often each is seen, in smaller batches."""
+    usual = 64 if clips > 10_000 else 32 if on_gpu or clips > 1000 else 8
+    batch_size = options.batch_size or max(world, min(usual, clips) // world * world)
     if batch_size % world:
         raise MViTError(
             f"a batch of {batch_size} clips is not shared by {world} processes", "give a multiple, as --batch-size"
@@ -64,19 +75,25 @@ def schedule_of(clips: int, options: TrainOptions, world: int = 1, on_gpu: bool 
     return Schedule(epochs, batch_size, -(-clips // batch_size))
 
 
-def settings_of(clips: int, schedule: Schedule, options: TrainOptions) -> Settings:
-    """The numbers of the training; the fewer clips, the more is done against learning them by heart."""
+def settings_of(clips: int, schedule: Schedule, options: TrainOptions, *, anew: bool = False) -> Settings:
+    """The numbers of the training; the fewer clips, the more is done against learning them by heart.
+
+    Args:
+        anew: the network starts from random weights: its first blocks have as much to learn as its last, and of many
+            clips it learns none by heart.
+    """
     few = clips <= 1000
+    averaged = max(1.0, min(2 * schedule.steps, AVERAGED * schedule.epochs * schedule.steps))
     return Settings(
         steps=schedule.epochs * schedule.steps,
         batch_size=schedule.batch_size,
-        lr=options.lr or 5e-4 * (schedule.batch_size / 32) ** 0.5,
-        layer_decay=0.75,
-        drop_path=0.1 if few else 0.2,
+        lr=options.lr or (ANEW_LR if anew else LR) * (schedule.batch_size / 32) ** 0.5,
+        layer_decay=1.0 if anew else 0.75,
+        drop_path=0.1 if few else 0.0 if anew else 0.2,
         label_smoothing=0.1,
         mixup=options.mixup,
         cutmix=options.cutmix,
-        ema=min(0.9998, max(0.9, 1 - 1 / (2 * schedule.steps))),
+        ema=min(0.9998, max(0.9, 1 - 1 / averaged)),
         seed=options.seed,
     )
 
@@ -87,6 +104,9 @@ def finetune(opened: Opened, lesson: Lesson, seen: Seen, options: TrainOptions, 
     Raises:
         MViTError: a batch that is not shared by the processes, or memory for not even one clip.
     """
+    if opened.path is None:
+        model = with_new_head(opened.model, len(lesson.labels))
+        return _Run(opened, lesson, options, diary, model.to(opened.device)).go()
     last = [None if rows is None else rows[:, -seen.last :] for rows in seen.features]
     head = probe(lesson, last, seen.last, diary)
     diary.history.clear()
@@ -106,12 +126,14 @@ class _Run:
 
         self.lesson, self.options, self.diary, self.model = lesson, options, diary, model
         recipe = replace(opened.engine.recipe, labels=lesson.labels, activation=lesson.activation)
-        self.engine = replace(opened.engine, recipe=recipe)
+        own = [lesson.clips[i] for part in (lesson.split.train, lesson.split.val, lesson.split.test) for i in part]
+        self.engine = replace(opened.engine, recipe=recipe, started=kept_stills(own) or opened.engine.started)
         world = place_of_process()[1]
         clips = len(lesson.split.train)
         self.schedule = schedule_of(clips, options, world, on_gpu=opened.device.type == "cuda")
-        self.settings = settings_of(clips, self.schedule, options)
+        self.settings = settings_of(clips, self.schedule, options, anew=opened.path is None)
         self.trainer = Trainer(model, self.settings, self._losses)
+        self.trainer.micro_batch = clips_at_once(model.config, opened.device, self.trainer.micro_batch)
         self.targets = torch.from_numpy(lesson.targets()).float()
         self.augment = RandAugment.of(options.rand_augment) if options.rand_augment else None
         self.mirror = not any(map(is_sided, lesson.labels)) if options.mirror is None else options.mirror
@@ -201,7 +223,8 @@ class _Run:
         return (order * -(-wanted // len(order)))[:wanted]
 
     def _request(self, place: int, epoch: int) -> DecodeRequest:
-        look: Look = look_of(generator_of(self.settings.seed, "views", epoch, place), mirror=self.mirror)
+        generator = generator_of(self.settings.seed, "views", epoch, place)
+        look: Look = look_of(generator, mirror=self.mirror, least_area=self.options.least_area)
         single = replace(self.engine.recipe, views=Views(1, 1))
         request = request_for(single, self.lesson.clips[place].source, self.options.reader)
         return replace(request, look=look)

@@ -20,12 +20,16 @@ def is_sided(label: str) -> bool:
     return bool(_SIDED.search(label.replace("_", " ")))
 
 
-def look_of(generator: "Generator", *, mirror: bool) -> Look:
-    """A random look: area and aspect of the crop as in Inception's recipe, arXiv:1409.4842, section 6."""
+def look_of(generator: "Generator", *, mirror: bool, least_area: float = LEAST_AREA) -> Look:
+    """A random look: area and aspect of the crop as in Inception's recipe, arXiv:1409.4842, section 6.
+
+    Args:
+        least_area: share of the frame that is seen at least.
+    """
     import torch
 
     start, area, aspect, x, y, side = torch.rand(6, generator=generator, dtype=torch.float64).tolist()
-    area = LEAST_AREA + area * (1 - LEAST_AREA)
+    area = least_area + area * (1 - least_area)
     stretch = math.exp((2 * aspect - 1) * math.log(MOST_ASPECT) / 2)
     width, height = min(1.0, math.sqrt(area) * stretch), min(1.0, math.sqrt(area) / stretch)
     left, top = x * (1 - width), y * (1 - height)

@@ -69,3 +69,13 @@ def with_head(model: "MViT", found: Probe, classes: int) -> "tuple[dict[str, Ten
     tensors["head.projection.bias"] = torch.from_numpy(found.linear.bias).float()
     inputs: Literal["last", "blocks"] = "blocks" if found.inputs == "blocks" else model.config.head_inputs
     return tensors, replace(model.config, num_classes=classes, head_inputs=inputs)
+
+
+def with_new_head(model: "MViT", classes: int) -> "MViT":
+    """The network with a classifier of random weights, on the CPU."""
+    from mvit_cli.model.mvit import MViT
+
+    other = MViT(replace(model.config, num_classes=classes))
+    body = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("head.")}
+    other.load_state_dict(body, strict=False)
+    return other.float()

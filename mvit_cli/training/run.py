@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mvit_cli.arch.blocks import head_width
+from mvit_cli.arch.config import MViTConfig
 from mvit_cli.checkpoints.fetch.caches import cache_home
 from mvit_cli.checkpoints.fetch.integrity import sha256_of_checkpoint
 from mvit_cli.checkpoints.load import config_to_json
@@ -55,7 +56,7 @@ def _trained(
         diary.note(note)
     with place.one_after_the_other():
         opened = _opened(planned, options.seed, progress)
-        seen, failed = _look(opened, lesson, diary)
+        seen, failed = _look(opened, lesson, options.seed, diary)
     lesson = lesson.without(failed)
     if options.method == "probe":
         learned = _probe(opened, lesson, seen, diary)
@@ -80,23 +81,28 @@ def _opened(planned: Plan, seed: int, progress: bool) -> Opened:
     return Opened(planned, model, device, dtype, path, planned.around(model, device, dtype, path))
 
 
-def _look(opened: Opened, lesson: Lesson, diary: Diary) -> tuple[Seen, list[tuple[int, MediaError]]]:
+def _look(opened: Opened, lesson: Lesson, seed: int, diary: Diary) -> tuple[Seen, list[tuple[int, MediaError]]]:
     """Shows all clips to the network, once, and says which could not be read."""
     config = opened.model.config
-    digest = sha256_of_checkpoint(opened.path) if opened.path else f"random {diary.folder} {config_to_json(config)}"
+    digest = sha256_of_checkpoint(opened.path) if opened.path else _digest_of_random(config, seed)
     engine = extracting(opened.engine, opened.model)
     dims = head_width(replace(config, head_inputs="blocks"))
-    features: list[Any] = []
-    hashes, failed = [], []
+    all_found, failed = [], []
     with FeatureCache(cache_home() / "mvit" / "features", identity_of(engine, digest), dims) as cache:
         for place, found in enumerate(features_of(engine, lesson.clips, cache)):
-            features.append(found.rows)
-            hashes.append(found.hashes)
+            all_found.append(found)
             if found.error:
                 failed.append((place, found.error))
                 diary.write("failed", path=lesson.clips[place].path, kind=found.error.kind, message=found.error.message)
             diary.told(Moment("features", place + 1, len(lesson.clips)))
-    return Seen(features, hashes, head_width(config)), failed
+    return Seen([found.rows for found in all_found], [found.hashes for found in all_found], head_width(config)), failed
+
+
+def _digest_of_random(config: MViTConfig, seed: int) -> str:
+    """What tells one network of random weights from another."""
+    import torch
+
+    return f"random {seed} {torch.__version__} {config_to_json(config)}"
 
 
 def _probe(opened: Opened, lesson: Lesson, seen: Seen, diary: Diary) -> Learned:

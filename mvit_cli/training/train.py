@@ -27,6 +27,7 @@ class TrainArguments(TypedDict, total=False):
     mixup: float
     cutmix: float
     rand_augment: str | None
+    least_area: float
     mirror: bool | None
     seed: int
     resume: bool
