@@ -30,7 +30,7 @@ FAMILIES = {
     "test": ("minotaur", "zombie"),
 }
 PARTS = tuple(FAMILIES)
-PER_CLASS = {"train": 400, "val": 40, "test": 50}
+PER_CLASS = {"train": 300, "val": 40, "test": 50}
 HEROES = 200
 
 

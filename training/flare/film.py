@@ -48,10 +48,10 @@ class Shot:
         hue = [rng.uniform(0.7, 1.3) * rng.uniform(0.88, 1.12, 3) for _ in range(2)]
         return cls(
             direction=int(rng.integers(8)),
-            size=float(rng.uniform(0.38, 0.6)),
-            dwell_s=float(rng.uniform(0.1, 0.19)),
+            size=float(rng.uniform(0.55, 0.8)),
+            dwell_s=float(rng.uniform(0.13, 0.22)),
             stretch=float(math.exp(rng.uniform(-0.2, 0.2))),
-            centre=(float(rng.uniform(-0.1, 0.1)), float(rng.uniform(-0.02, 0.16))),
+            centre=(float(rng.uniform(-0.06, 0.06)), float(rng.uniform(0, 0.1))),
             light=(tuple(hue[0].tolist()), tuple(hue[1].tolist())),
         )
 
@@ -134,9 +134,9 @@ def _world(creature: Creature, shown: Shown, standing: Animation, shot: Shot, fl
 def _camera(rng: np.random.Generator) -> np.ndarray:
     """`(FRAMES, 6)`: where in the world each pixel of a frame lies, as PIL's affine transforms want it."""
     time = np.linspace(-0.5, 0.5, FRAMES)
-    drift = rng.uniform(-0.2, 0.2, (2, 1)) * VIEW * time
+    drift = rng.uniform(-0.1, 0.1, (2, 1)) * VIEW * time
     trembling = sum(
-        rng.uniform(0, 0.012) * VIEW * np.sin(2 * np.pi * (rng.uniform(1, 9) * time + rng.uniform(0, 1, (2, 1))))
+        rng.uniform(0, 0.006) * VIEW * np.sin(2 * np.pi * (rng.uniform(1, 9) * time + rng.uniform(0, 1, (2, 1))))
         for _ in range(4)
     )
     zoom = np.exp(rng.uniform(-0.12, 0.12) * time)

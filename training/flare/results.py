@@ -39,7 +39,8 @@ def _parts(data: Path, folder: Path, found: dict[str, Any]) -> list[str]:
         _verdict(found),
         "Of each action the share that is right on test, mean of the seeds of `full`, and what it is mostly taken for:",
         _classes(found),
-        f"Commands:\n\n```\n{commands}\nmvit eval CLIPS --split test --weights mine.safetensors\n```",
+        f"Commands:\n\n```\n{commands}\nmvit predict CLIPS/test --weights mine.safetensors -o rows.jsonl\n"
+        "mvit eval rows.jsonl --truth CLIPS/test\n```",
         f"Commit {commit()}; {told['cpu']}, {told['cores']} cores, {told['system']}, flags {told['flags']}. "
         f"Other programs ran beside, so seconds say little: {_seconds(found)}.",
     ]
