@@ -1,7 +1,7 @@
 """Features that were computed once, kept on disk: a file of numbers, and a line of JSON for each clip of it.
 
 The name of the cache is the digest of all that features depend on but the clip: weights, protocol, number format. A
-clip is known by the digest of its file, not by its name. A run that is killed loses the clip it was at.
+clip is known by the digest of its file, not by its name. A run that is killed loses the batch it was at.
 """
 
 import hashlib

@@ -77,7 +77,7 @@ def seeing_all_blocks(model: "MViT") -> "MViT":
 
 
 def extracting(engine: LocalEngine, model: "MViT") -> LocalEngine:
-    """The engine, giving features of all blocks instead of scores."""
+    """The engine, giving features of all blocks instead of scores, by full batches: nobody waits for a single clip."""
     from mvit_cli.model.fast.network import FastMViT
 
     scorer = engine.scorer
@@ -85,7 +85,7 @@ def extracting(engine: LocalEngine, model: "MViT") -> LocalEngine:
     each_view = FeatureScorer(
         runs, scorer.transform, scorer.device, scorer.dtype, scorer.batch_size, readout=readout.Features()
     )
-    return replace(engine, scorer=each_view)
+    return replace(engine, scorer=each_view, options=replace(engine.options, deterministic=True))
 
 
 def identity_of(engine: LocalEngine, weights: str) -> dict[str, Any]:
