@@ -151,6 +151,13 @@ class WindowSpan(Span):
     last: NotRequired[Annotated[bool, Rule("No window follows, although the video goes on: --hop is longer.")]]
 
 
+class PartSpan(TypedDict):
+    """Seconds of the file that a row is about, as a list of clips says."""
+
+    start_s: Amount
+    end_s: Annotated[Amount | None, Rule("Null: to its end.")]
+
+
 class Prediction(TypedDict):
     """A class and how sure the network is of it."""
 
@@ -172,6 +179,7 @@ class OkRow(TypedDict):
     path: Annotated[str, Rule("As the user named it, or as found below a folder.")]
     path_bytes: NotRequired[Annotated[str, Rule("Of a name that is no Unicode, the exact bytes in base64.")]]
     status: Literal["ok"]
+    part: NotRequired[Annotated[PartSpan, Rule("Of a list with start_s or end_s: the part that was looked at.")]]
     window: NotRequired[Annotated[WindowSpan, Rule("The part of the video, with --window.")]]
     preset: Annotated[str | None, Rule("Null for an architecture that is no preset.")]
     weights: str
@@ -201,6 +209,7 @@ class ErrorRow(TypedDict):
     path: Annotated[str, Rule("As the user named it, or as found below a folder.")]
     path_bytes: NotRequired[Annotated[str, Rule("Of a name that is no Unicode, the exact bytes in base64.")]]
     status: Literal["error"]
+    part: NotRequired[Annotated[PartSpan, Rule("Of a list with start_s or end_s: the part that was looked at.")]]
     window: NotRequired[Annotated[WindowSpan | None, Rule("With --window; null: the file gave no window at all.")]]
     error: RowError
     duration_s: NotRequired[Annotated[Amount, Rule("Of the file, beside a window.")]]

@@ -113,7 +113,7 @@ class Judge:
 
     def take(self, row: Row) -> LabelledClip | None:
         """Judges one row; gives its clip back where the best class is wrong."""
-        clip = self._pairing.take(row["path"])
+        clip = self._pairing.take(row["path"], row.get("part"))
         if clip is None:
             self.unknown += 1
             return None

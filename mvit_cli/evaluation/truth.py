@@ -11,6 +11,7 @@ from typing import Literal
 
 from mvit_cli.errors import MViTError, UsageError
 from mvit_cli.recognition.labelled import LabelledClip, LabelledData, read_labelled
+from mvit_cli.records import PartSpan
 
 Split = Literal["train", "val", "test", "all"]
 SHOWN = 5
@@ -112,7 +113,7 @@ def _few(names: Sequence[str]) -> str:
 
 @dataclass
 class Pairing:
-    """Finds the clip that a row is about: of clips with one path the first that has no row yet.
+    """Finds the clip that a row is about: of clips with one path that of the same part, else the first without a row.
 
     A path is the same as named, else where it leads, else by the file's name where that is the only one.
 
@@ -133,8 +134,8 @@ class Pairing:
             self._places[os.path.realpath(clip.path)] = clip.path
             self._names[Path(clip.path).name].add(clip.path)
 
-    def take(self, path: str) -> LabelledClip | None:
-        """The clip of the next row with this path; None: the truth has none."""
+    def take(self, path: str, part: PartSpan | None = None) -> LabelledClip | None:
+        """The clip of the next row with this path, and of this part of it; None: the truth has none."""
         clips = self._by_path.get(path)
         if clips is None:
             named = self._places.get(os.path.realpath(path))
@@ -144,5 +145,9 @@ class Pairing:
             clips = self._by_path[named] if named is not None else None
         if not clips:
             return None
-        self.left -= 1
-        return clips.popleft()
+        wanted = (part["start_s"], part["end_s"]) if part else None
+        same = next((clip for clip in clips if clip.source.part == wanted), None if part else clips[0])
+        if same is not None:
+            self.left -= 1
+            clips.remove(same)
+        return same

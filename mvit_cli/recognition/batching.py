@@ -25,6 +25,7 @@ class Item:
     """One outcome of decoding on its way to a row.
 
     Attributes:
+        part: seconds of the file from which, and up to which, it was looked at; None: it was not cut.
         scores: float32 `(classes,)`; an error where there are none.
         model_ms: its part of the time the network took, milliseconds.
         news: what happened while it was scored.
@@ -32,6 +33,7 @@ class Item:
 
     path: str
     outcome: Outcome
+    part: tuple[float, float | None] | None = None
     scores: "Tensor | MediaError | None" = None
     model_ms: float = 0.0
     news: list[str] = field(default_factory=list)

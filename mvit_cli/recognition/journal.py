@@ -115,7 +115,7 @@ class Journal:
         for source in sources:
             error = source.error
             told = error and (error.kind, error.message, error.hint)
-            stored.write(json.dumps([source.path, told, source.address, source.member]) + "\n")
+            stored.write(json.dumps([source.path, told, source.address, source.member, source.part]) + "\n")
             if (digest := digest_of(source.path)) in self._kept.failing:
                 self._retried.add(digest)
         self.read()
@@ -276,8 +276,9 @@ def read_journal(
 def _restored(stored: IO[str]) -> Iterator[Source]:
     with stored:
         for line in stored:
-            path, error, address, member = json.loads(line)
-            yield Source(path, MediaError(*error) if error else None, address=address, member=member and tuple(member))
+            path, error, address, member, part = json.loads(line)
+            failed = MediaError(*error) if error else None
+            yield Source(path, failed, 0, part and tuple(part), address, member and tuple(member))
 
 
 def lock(stream: BinaryIO) -> bool:

@@ -26,7 +26,7 @@ from mvit_cli.media.sources import Source, iter_sources
 from mvit_cli.recognition.batching import Item, groups, scored
 from mvit_cli.recognition.options import PredictOptions
 from mvit_cli.recognition.recipe import Recipe
-from mvit_cli.recognition.rows import error_row, ok_row, prediction_list
+from mvit_cli.recognition.rows import about_part, error_row, ok_row, prediction_list
 from mvit_cli.recognition.scoring import Scorer
 from mvit_cli.records import Row, Run, Summary
 
@@ -133,11 +133,11 @@ class LocalEngine(Opened):
             wanted: which pictures to make of a source, numbered from 0; asked by that thread.
             pool: workers of the caller's, which stay; none: started for this, and ended with it.
         """
-        paths: deque[str] = deque()  # of what the pool has taken and not given back yet
+        taken: deque[Source] = deque()  # what the pool has taken and not given back yet
 
         def jobs() -> Iterator[DecodeRequest | MediaError]:
             for number, source in enumerate(sources):
-                paths.append(source.path)
+                taken.append(source)
                 yield source.error or self.request_for(source, wanted(number))
 
         def items(outcomes: Iterable[Outcome | Lull]) -> Iterator[Item | Lull]:
@@ -145,7 +145,8 @@ class LocalEngine(Opened):
                 if outcome is LULL:
                     yield LULL
                 else:
-                    yield Item(paths.popleft() if is_last(outcome) else paths[0], outcome)
+                    source = taken.popleft() if is_last(outcome) else taken[0]
+                    yield Item(source.path, outcome, source.part)
 
         with (
             nullcontext(pool) if pool else self.decode_pool() as workers,
@@ -164,6 +165,9 @@ class LocalEngine(Opened):
 
     def row_of(self, item: Item) -> Row:
         """What is said of one outcome."""
+        return about_part(self._row_of(item), item.part)
+
+    def _row_of(self, item: Item) -> Row:
         if isinstance(item.outcome, MediaError):
             return self._error_row(item.path, item.outcome, window_of(item.outcome))
         if isinstance(item.scores, MediaError):

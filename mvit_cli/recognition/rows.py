@@ -4,7 +4,18 @@ from typing import TYPE_CHECKING, cast
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.request import Decoded, Window
-from mvit_cli.records import ErrorKind, ErrorRow, OkRow, Prediction, ReaderName, RowError, Run, WindowSpan
+from mvit_cli.records import (
+    ErrorKind,
+    ErrorRow,
+    OkRow,
+    PartSpan,
+    Prediction,
+    ReaderName,
+    Row,
+    RowError,
+    Run,
+    WindowSpan,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,6 +90,14 @@ def error_row(path: str, error: MediaError, window: Window | None = None, *, in_
     if window:
         row["duration_s"] = window.duration_s
     return row
+
+
+def about_part(row: Row, part: tuple[float, float | None] | None) -> Row:
+    """The row of a part of a file, which says so; of a whole file as it is."""
+    if part is None:
+        return row
+    told: PartSpan = {"start_s": part[0], "end_s": part[1]}
+    return cast("Row", {"path": row["path"], "status": row["status"], "part": told, **row})  # in the contract's order
 
 
 def _span(window: Window) -> WindowSpan:
