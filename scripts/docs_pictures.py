@@ -164,6 +164,21 @@ def timeline(shop: Workshop) -> None:
         shop.mvit("predict", shop.film, *shop.weights, *windows)
 
 
+def labelled(shop: Workshop) -> None:
+    """Two frames of the video that `--save-video` writes, of few colours so that they stay small."""
+    import av
+    from PIL import Image
+
+    shop.mvit("predict", shop.film, *shop.weights, "--window", CLIP_S, "--save-video", "labelled.mp4")
+    with av.open(str(shop.folder / "labelled.mp4")) as video:
+        frames = [frame.to_image() for frame in video.decode(video=0)]
+    first, second = frames[len(frames) // 16], frames[len(frames) * 7 // 16]
+    both = Image.new("RGB", (2 * first.width + 8, first.height), "white")
+    for x, frame in ((0, first), (first.width + 8, second)):
+        both.paste(frame, (x, 0))
+    both.quantize(128).save(PICTURES / "labelled.png", optimize=True)
+
+
 def watch(shop: Workshop) -> None:
     """The table of `watch` as the terminal has it at the end, of a real run."""
     from rich.console import Console
@@ -183,6 +198,7 @@ MAKERS: dict[str, tuple[Callable[[Workshop], None], tuple[str, ...]]] = {
     "page": (page, ("page.png", "page.dark.png")),
     "page-windows": (page_windows, ("page-windows.png",)),
     "pyramid": (pyramid, ("pyramid.svg", "pyramid.dark.svg")),
+    "labelled": (labelled, ("labelled.png",)),
     "timeline": (timeline, ("timeline.svg", "timeline.dark.svg")),
     "watch": (watch, ("watch.svg",)),
 }

@@ -35,11 +35,13 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "training": GROUND | {"arch", "checkpoints", "evaluation", "media", "model", "recognition", "trained"},
     "live": GROUND | {"addresses", "findings", "recognition", "media"},
     "insight": GROUND | {"arch", "media", "model", "recognition"},
+    "annotated": GROUND | {"media", "report"},
     "engines": GROUND | {"checkpoints", "media", "recognition"},
     "export": GROUND | {"arch", "findings", "model", "recognition"},
     "cli": GROUND
     | {
         "addresses",
+        "annotated",
         "arch",
         "checkpoints",
         "embedding",
@@ -55,7 +57,18 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     }
     | {"trained", "training"},
 }
-WITHOUT_TORCH = ("addresses", "arch", "errors", "explained", "media", "protocol", "records", "report", "trained")
+WITHOUT_TORCH = (
+    "addresses",
+    "annotated",
+    "arch",
+    "errors",
+    "explained",
+    "media",
+    "protocol",
+    "records",
+    "report",
+    "trained",
+)
 FACES = {"__init__", "__main__"}  # of the whole package: may name every room
 # Shared by several folders.
 ONE_CONCEPT = {  # shared by several folders

@@ -35,8 +35,8 @@ GROUPS = {
     ),
     "Output": (
         "format", "output", "output-parts", "columns", "csv-safe", "top", "threshold", "events", "min-score",
-        "on-change", "smooth", "report", "heatmap", "heatmap-method", "blocks", "explain", "plot", "trace", "log",
-        "save-config", "no-stages", "force",
+        "on-change", "smooth", "report", "heatmap", "heatmap-method", "save-video", "blocks", "explain", "plot",
+        "trace", "log", "save-config", "no-stages", "force",
     ),
 }
 # fmt: on

@@ -13,7 +13,7 @@ from mvit_cli.errors import MViTError, UsageError, how_to_install
 if TYPE_CHECKING:
     from mvit_cli.recognition.listing import Listing
 
-Kind = Literal["rows", "page", "picture", "trace", "network"]
+Kind = Literal["rows", "page", "picture", "trace", "network", "video"]
 
 HEAD_BYTES = 1 << 14
 EXAMPLES: dict[Kind, str] = {
@@ -22,8 +22,9 @@ EXAMPLES: dict[Kind, str] = {
     "picture": "picture.svg",
     "trace": "trace.json.gz",
     "network": "network.onnx",
+    "video": "labelled.mp4",
 }
-# How a file of ours begins that a later run may replace unasked. Rows and networks never are: they took long.
+# How a file of ours begins that a later run may replace unasked. Rows, networks and videos never are: they took long.
 _MARKS: dict[Kind, re.Pattern[bytes]] = {
     "page": re.compile(rb'<!doctype html>.{0,4000}<meta name="generator" content="mvit">', re.DOTALL),
     "picture": re.compile(
@@ -173,7 +174,8 @@ class Place:
                 head = _telling(stream)
         except OSError:
             return True
-        return bool(head) and not (_BEGINS_ROWS if self.kind == "rows" else _MARKS[self.kind]).match(head)
+        mark = _BEGINS_ROWS if self.kind == "rows" else _MARKS.get(self.kind)
+        return bool(head) and not (mark and mark.match(head))
 
     def overwrites(self, path: str | Path) -> UsageError:
         """What is said where the file is one that the command reads."""

@@ -39,6 +39,7 @@ from mvit_cli.cli.predict_flags import (
     Top,
 )
 from mvit_cli.cli.recognising import OfInputs, OnEngines
+from mvit_cli.cli.saved_videos import SaveVideo, check_videos, opened_videos, tell_of_kept, video_place, whole_rows_for
 from mvit_cli.cli.sink import Form, check_events, check_resume, check_suffix, chosen_form, opened_writer
 from mvit_cli.errors import MViTError, UsageError, tell
 
@@ -65,6 +66,7 @@ Examples:
   mvit predict film.mp4 --window 2 -o events.csv --events
   mvit predict film.mp4 --window 2 --hop 1 --plot film.svg
   mvit predict film.mp4 --window 2 -o film.srt --min-score 0.5 --smooth 4
+  mvit predict film.mp4 --window 2 --save-video labelled.mp4
   mvit predict videos/ --weights mvitv2_s_16x4.tv_k400 > rows.jsonl
   mvit predict 'shots/**/*.mov' --format csv --output shots.csv
   mvit predict videos/ --output rows.jsonl --resume     goes on where a run ended
@@ -97,6 +99,7 @@ class Arguments(OfInputs, OnEngines):
     heatmap: Heatmap = None
     heatmap_method: HeatmapMethod = None
     plot: Timeline = None
+    save_video: SaveVideo = None
     resume: Resume = False
     allow_empty: AllowEmpty = False
     compiled: Compile = False
@@ -137,8 +140,8 @@ class Arguments(OfInputs, OnEngines):
     @property
     def places(self) -> list[Place]:
         """All files that are written."""
-        rows = self.rows_place()
-        return [rows, *self.shown] if rows else self.shown
+        rows, video = self.rows_place(), video_place(self.save_video, force=self.force)
+        return [place for place in (rows, *self.shown, video) if place]
 
     def options(self) -> "PredictOptions":
         """What is asked of recognition."""
@@ -176,20 +179,21 @@ def _recognised(asked: Arguments, log: "RunLog | None") -> int:
     if not asked.shard and not asked.quiet and (note := part_not_taken()):
         tell(f"note: {note}")
     form = _checked_places(asked)
-    made = planned(options)
+    made, failed = planned(options), 0
     with _row_parts(asked, form) as parts:
         journal = _journal(asked, made, form, parts)
         sources = _sources(asked, journal)
         if sources is None and journal and not asked.shown:
             _repair(journal, parts)
             report = _report(asked, journal, log)
+            tell_of_kept(asked.save_video, journal, report)
         else:
             with opened_engine(made, asked.cluster, quiet=asked.quiet) as recogniser:
                 if journal and made.identity["views"] is None:  # now the file has told what rows will say of it
                     journal.check(recogniser.run)
                 report = _report(asked, journal, log)
-                _run(asked, recogniser, form, journal, report, sources or (), parts)
-    return _finished(asked, report, journal)
+                failed = _run(asked, recogniser, form, journal, report, sources or (), parts)
+    return _finished(asked, report, journal) or min(failed, 1)
 
 
 def _run(
@@ -200,8 +204,8 @@ def _run(
     report: "RunReport",
     sources: "Sources",
     parts: "RowParts | None" = None,
-) -> None:
-    """Gives the rows of all sources to whoever wants them."""
+) -> int:
+    """Gives the rows of all sources to whoever wants them; returns how many videos could not be saved."""
     from mvit_cli.recognition.local_engine import LocalEngine, no_pictures
     from mvit_cli.recognition.written import sparing
 
@@ -209,13 +213,14 @@ def _run(
         report.tell(recogniser.notes)
     if isinstance(recogniser, LocalEngine):
         recogniser.scorer.watch = report.at_view
-    spared = report.watched(sparing(by_option(asked.places), sources))
+    spared = sparing(by_option(asked.places), sources)
     settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
     with (
         opened_page(asked.page_place(), recogniser, job_of(asked.inputs), settings, journal) as page,
         opened_picture(
             asked.picture_place(), recogniser, (asked.min_score, asked.smooth), journal, report.tell
         ) as picture,
+        opened_videos(asked.save_video, recogniser, report, journal, force=asked.force) as videos,
         opened_writer(
             form,
             asked.rows_place(),
@@ -226,11 +231,19 @@ def _run(
         )
         if not parts
         else parts.opened(journal, report.making_way) as writer,
-        closing(_rows(asked, recogniser, spared, page.wanted if page else no_pictures)) as rows,
+        closing(
+            _rows(
+                asked,
+                recogniser,
+                report.watched(videos.noted(spared) if videos else spared),
+                page.wanted if page else no_pictures,
+            )
+        ) as rows,
         report.showing(),
     ):
-        sinks: list[Sink] = [sink for sink in (page, picture, writer, report) if sink]
+        sinks: list[Sink] = [sink for sink in (page, picture, writer, report, videos) if sink is not None]
         _give_out(rows, sinks, asked.fail_fast)
+    return videos.failed if videos else 0
 
 
 def _rows(
@@ -295,12 +308,14 @@ def _checked_places(asked: Arguments) -> Form:
             raise UsageError("--plot draws a timeline, which needs windows", "add --window 2")
         check_plot(asked.plot, asked.read, force=asked.force)
     check_events(form, resume=asked.resume, is_in_parts=asked.output is not None and asked.rows_place() is None)
-    check_resume(asked.resume, asked.retry_errors, asked.output, form, asked.shown)
+    whole = [*asked.shown, *whole_rows_for(asked.save_video if asked.window else None)]
+    check_resume(asked.resume, asked.retry_errors, asked.output, form, whole)
     for place in asked.places:
         place.check(asked.read)
     check_apart(asked.places)
     check_named(asked.places, asked.listing)
     check_suffix(asked.format, asked.output, asked.page)
+    check_videos(asked.save_video, asked.listing, force=asked.force)
     return form
 
 
@@ -358,7 +373,7 @@ def _report(asked: Arguments, journal: "Journal | None", log: "RunLog | None") -
         rows_are_seen=asked.output is None and sys.stdout.isatty(),
         count_inputs=asked.listing.counter(),
         skipped=(lambda: journal.skipped) if journal else (lambda: 0),
-        written=[place.path for place in asked.places if place.kind != "picture"],
+        written=[place.path for place in asked.places if place.kind not in ("picture", "video")],
         pictures=[asked.plot] if asked.plot else [],
         resumes=asked.output is not None and asked.output.suffix.lower() in (".jsonl", ".ndjson", ".csv", ".tsv"),
         log=log,

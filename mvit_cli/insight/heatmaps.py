@@ -1,9 +1,7 @@
 """`mvit predict --heatmap DIR`: for each row what is laid over its frames, as a sheet and moving, and the numbers."""
 
-import hashlib
 import io
 import os
-import re
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.insight.gradient import gradient
 from mvit_cli.insight.heat import Method, by_place, check_method, rollout
+from mvit_cli.media.file_names import name_for
 from mvit_cli.media.request import Decoded, Detail, Pictures
 from mvit_cli.recognition.local_engine import LocalEngine, Sources, no_pictures
 from mvit_cli.recognition.scoring import normalised
@@ -63,13 +62,9 @@ def rows_with_heat(
 
 
 def name_of(row: Row) -> str:
-    """A file name for a row: the input's own, made safe, and what makes it unlike all others."""
-    path = row["path"].replace("\\", "/")
-    stem = re.sub(r"[^\w.-]+", "_", path.rpartition("/")[2], flags=re.ASCII).strip(".") or "input"
+    """A file name for a row, without a suffix."""
     window = row.get("window")
-    place = f"@{window['start_s']:g}s" if window else ""
-    digest = hashlib.blake2b(f"{row['path']}{place}".encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
-    return f"{stem[:80]}{place}-{digest}"
+    return name_for(row["path"], f"@{window['start_s']:g}s" if window else "")
 
 
 def heat_of(engine: LocalEngine, pixels: "NDArray[Any]", index: int, method: Method) -> "NDArray[np.float32]":

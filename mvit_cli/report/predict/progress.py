@@ -80,6 +80,7 @@ class RunReport:
         self._progress: Progress | None = None
         self._begun: deque[str] = deque()  # inputs that were taken and have no row yet
         self._phase = ""
+        self._filming = ""
         self._has_spoken = False
 
     @contextmanager
@@ -135,6 +136,10 @@ class RunReport:
         """Notes how many views of those that are in the network are done."""
         self._phase = f"view {number} of {views}" if number < views else ""
 
+    def at_frame(self, number: int, frames: int) -> None:
+        """Notes how many frames of a video are written; of none: it is done."""
+        self._filming = f"video: frame {number:,} of {frames:,}" if frames else ""
+
     def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
         """Notes one row."""
         self.tally.count(row)
@@ -166,7 +171,8 @@ class RunReport:
     def line(self, width: int) -> str:
         """The line that moves: how far the run is, what it is at; cut so that it fits, its numbers last."""
         alone = self._total == 1 and self.tally.rows < 2
-        parts = [self._phase] if alone and self._phase else [self.tally.standing(self._total)]
+        standing = self._phase if alone and self._phase else self.tally.standing(self._total)
+        parts = [self._filming] if alone and self._filming else [*filter(None, (standing, self._filming))]
         text = ", ".join([*parts, f"{coarse(self.tally.seconds)} gone"])
         if len(text) > width:
             return text[:width]
@@ -184,7 +190,8 @@ class RunReport:
     def _said_in_a_log(self) -> str:
         self._has_spoken = True
         at = f"; at {self._at}" if self._at else ""
-        return f"{self.tally.standing(self._total)}, {coarse(self.tally.seconds)} gone{at}"
+        what = ", ".join(filter(None, (self.tally.standing(self._total), self._filming)))
+        return f"{what}, {coarse(self.tally.seconds)} gone{at}"
 
     def _tell_kept(self) -> None:
         if self._quiet:

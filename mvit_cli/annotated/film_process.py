@@ -1,0 +1,139 @@
+"""One annotated video, seen from the program: a process of its own writes it, and only a whole one gets its name."""
+
+import contextlib
+import math
+import os
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mvit_cli.annotated.film_worker import DISK
+from mvit_cli.annotated.story import Story
+from mvit_cli.errors import MediaError, MViTError
+from mvit_cli.media.guards import MEMORY_BYTES
+from mvit_cli.media.request import DecodeRequest
+from mvit_cli.media.workers.process import START_S, job_for, last_line, start
+from mvit_cli.media.workers.shared import anonymous_file
+from mvit_cli.media.workers.wire import packed_job, parsed, read_frame, write_frame
+
+FRAME_S = 2.0
+"""Of a video's time, what each of its frames may take on the whole."""
+
+WRITTEN_A_SECOND = 10_000_000
+"""Bytes that a slow disk takes; at its end a file is written once more, with its header in front."""
+
+
+def write_video(
+    request: DecodeRequest, story: Story, target: Path, timeout_s: float, at_frame: Callable[[int, int], None]
+) -> list[str]:
+    """Writes a video with what stands on it; returns sentences on what was not kept of it.
+
+    Args:
+        request: names the video.
+        target: gets its name when it is whole; what was there is replaced, never what a link there names.
+        timeout_s: seconds for what comes before the first frame, and for each frame; on the whole that and `FRAME_S`
+            for each.
+        at_frame: is told how many frames are written, and of how many.
+
+    Raises:
+        MediaError: the video could not be read once more, or not in time or memory.
+        OSError: the target cannot be written.
+        MViTError: the process does not start.
+    """
+    unfinished = target.with_name(f".mvit-{os.getpid()}{target.suffix.lower()}")
+    unfinished.unlink(missing_ok=True)
+    with open(unfinished, "xb"):  # never into what a link names
+        pass
+    try:
+        with contextlib.closing(_Writer()) as writer:
+            notes = writer.write(request, story, unfinished, timeout_s, at_frame)
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return notes
+
+
+class _Writer:
+    """The process that writes; close it."""
+
+    module = "mvit_cli.annotated.film_worker"
+
+    def __init__(self) -> None:
+        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._words = anonymous_file()
+        try:
+            self._process = start(self.module, [], MEMORY_BYTES, self._words)
+        except OSError as error:
+            self._words.close()
+            raise MViTError(f"the process that writes videos does not start: {error.strerror or error}") from error
+        self._ear = threading.Thread(target=self._listen, daemon=True)
+        self._ear.start()
+
+    def write(
+        self,
+        request: DecodeRequest,
+        story: Story,
+        target: Path,
+        timeout_s: float,
+        at_frame: Callable[[int, int], None],
+    ) -> list[str]:
+        """As `write_video`, under the name that is told."""
+        self._answer(time.monotonic() + START_S)
+        job = job_for(0, request, timeout_s)
+        for text in (packed_job(0, 0, job.request, job.limit_s), story.packed(), os.fsencode(os.path.abspath(target))):
+            with contextlib.suppress(OSError):  # that it has ended is heard
+                write_frame(self._process.stdin.fileno(), text)  # type: ignore[union-attr]
+        began_s, end_s = time.monotonic(), math.inf
+        while True:
+            slow_disk_s = target.stat().st_size / WRITTEN_A_SECOND
+            said = self._answer(min(end_s, time.monotonic() + job.limit_s) + slow_disk_s)
+            try:
+                match said["says"]:
+                    case "alive":
+                        frames, of = int(said["frames"]), int(said["of"])
+                        end_s = began_s + job.limit_s + FRAME_S * of
+                        at_frame(frames, of)
+                    case "decoded":
+                        return [str(note) for note in said["notes"]]
+                    case _:
+                        kind, message, hint = map(str, said["error"])
+                        raise OSError(0, message) if kind == DISK else MediaError(kind, message, hint)
+            except (KeyError, TypeError, ValueError, OverflowError) as error:  # it is no longer ours
+                raise MediaError("crash", "the process that writes it gave no sense") from error
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)
+        self._ear.join(timeout=1)
+        for pipe in (self._process.stdin, self._process.stdout, self._words):
+            with contextlib.suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+
+    def _answer(self, until_s: float) -> dict[str, Any]:
+        """The next thing that the process says.
+
+        Raises:
+            MediaError: it says nothing in time, or has ended.
+        """
+        try:
+            said = self._answers.get(timeout=max(0.0, until_s - time.monotonic()))
+        except queue.Empty:
+            raise MediaError("timeout", "it took too long to write", "--timeout gives it more time") from None
+        if said is None:
+            words = last_line(self._words)
+            raise MediaError("crash", "the process that writes it has ended" + (f": {words}" if words else ""))
+        return said
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        try:
+            while True:
+                self._answers.put(parsed(read_frame(self._process.stdout.fileno())))
+        except (EOFError, OSError, ValueError):
+            self._answers.put(None)
