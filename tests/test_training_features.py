@@ -113,6 +113,24 @@ def test_what_a_killed_run_left_is_cut_off(tmp_path: Path, torn: str) -> None:
         assert np.array_equal(kept.rows()[found.at : found.at + 2], rows + 2)
 
 
+def test_two_runs_that_append_at_once_find_their_own_features(tmp_path: Path) -> None:
+    rows = np.arange(8, dtype=np.float32).reshape(2, 4)
+    with FeatureCache(tmp_path, "x", 4) as one, FeatureCache(tmp_path, "x", 4) as other:
+        places = {}
+        for number in range(6):
+            name = f"clip {number}"
+            places[name] = (one, other)[number % 2].add(name, rows + 100 * number, "").at
+        for number, (name, at) in enumerate(places.items()):
+            for run in (one, other):
+                if run.find(name):
+                    assert np.array_equal(run.rows()[at : at + 2], rows + 100 * number), name
+    with FeatureCache(tmp_path, "x", 4) as later:
+        for number, name in enumerate(places):
+            found = later.find(name)
+            assert found is not None
+            assert np.array_equal(later.rows()[found.at : found.at + 2], rows + 100 * number), name
+
+
 def scene(seed: int, side: int = 64) -> NDArray[np.uint8]:
     """`(1, 4, side, side, 3)`: soft shapes, no two scenes alike."""
     small = np.random.default_rng(seed).integers(0, 255, (4, 5, 5, 3), np.uint8)

@@ -1,13 +1,15 @@
 """Features that were computed once, kept on disk: a file of numbers, and a line of JSON for each clip of it.
 
 The name of the cache is the digest of all that features depend on but the clip: weights, protocol, number format. A
-clip is known by the digest of its file, not by its name. A run that is killed loses the batch it was at.
+clip is known by the digest of its file, not by its name. A run that is killed loses the batch it was at. Several runs
+may append to one cache: each takes its turn, a clip at a time.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -50,8 +52,9 @@ class FeatureCache:
         self.path, self.dims = folder / f"{name}.f32", dims
         self._numbers: BinaryIO = self.path.open("ab")
         self._lines: BinaryIO = self.path.with_suffix(".jsonl").open("ab")
-        self._known = dict(self._read())
-        self._rows = self._whole_rows()
+        with _alone(self._numbers):
+            self._rows = self._whole_rows()
+            self._known = dict(self._read())
         self._seen: NDArray[np.float32] | None = None
 
     def __enter__(self) -> "FeatureCache":
@@ -87,12 +90,14 @@ class FeatureCache:
 
         if features.ndim != 2 or features.shape[1] != self.dims:
             raise ValueError(f"features must be (views, {self.dims}), not {features.shape}")
-        kept = Kept(self._rows, len(features), hashes)
-        self._numbers.write(np.ascontiguousarray(features, "<f4").tobytes())
-        self._numbers.flush()
-        self._lines.write(b"\n" * (self._lines.tell() > 0) + json.dumps([key, kept.at, kept.views, hashes]).encode())
-        self._lines.flush()
-        self._rows += len(features)
+        with _alone(self._numbers):
+            kept = Kept(self._whole_rows(), len(features), hashes)
+            self._numbers.write(np.ascontiguousarray(features, "<f4").tobytes())
+            self._numbers.flush()
+            is_first = os.path.getsize(self._lines.name) == 0
+            self._lines.write(b"\n" * (not is_first) + json.dumps([key, kept.at, kept.views, hashes]).encode())
+            self._lines.flush()
+        self._rows = kept.at + len(features)
         self._known[key] = kept
         return kept
 
@@ -107,6 +112,22 @@ class FeatureCache:
             shape = (self._rows, self.dims)
             self._seen = np.memmap(self.path, "<f4", "r", shape=shape) if self._rows else np.empty(shape, np.float32)
         return self._seen
+
+
+@contextmanager
+def _alone(stream: BinaryIO) -> Iterator[None]:
+    """While it lasts no other run writes, where the system can say so (Windows, and some network folders, cannot)."""
+    try:
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_EX)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        fcntl.flock(stream, fcntl.LOCK_UN)
 
 
 def digest_of(path: str) -> str:
