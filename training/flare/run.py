@@ -7,7 +7,7 @@ results. Everything of the network goes through `mvit train`, `mvit predict` and
 them; that the accuracy of `eval` is the share of right clips is counted again here. What is done already under DIR is
 not done again: a run that was stopped goes on with the same command.
 
-Needed beside the package: Debian's apt, `pip install scikit-learn`.
+Needed beside the package: `apt-get` of Debian or Ubuntu, `pip install scikit-learn`.
 """
 
 import argparse
