@@ -27,6 +27,7 @@ Examples:
   mvit train clips/ -o mine.safetensors --preset camera     needs no download
   mvit train list.csv -o mine.safetensors --group film      columns path,label,film
   mvit train clips/ -o mine.safetensors --method full       the whole network; --resume goes on
+  mvit train clips/ -o mine.safetensors --method full -p tiny --weights none     from nothing
 
 \b
 Beside mine.safetensors, in the folder mine: log.jsonl, log.csv, report.html, with matplotlib curves and confusion.
