@@ -75,15 +75,18 @@ def prepare(setup: Setup) -> Prepared:
     import torch
 
     from mvit_cli.checkpoints.load import load_model
+    from mvit_cli.model.fast.linear import PlainLinear
     from mvit_cli.model.fast.network import FastMViT
     from mvit_cli.recognition.compiling import compiled as compile_network
 
     if setup.threads:
         torch.set_num_threads(setup.threads)
     model = load_model(config, device=setup.device, dtype="float32" if setup.dtype == INT8 else setup.dtype)
-    network = FastMViT(model) if setup.fast else model
+    network: FastMViT | MViT = model
     if setup.dtype == INT8:
         network = FastMViT(model).to_int8()
+    elif setup.fast:
+        network = FastMViT(model, PlainLinear) if setup.compiled else FastMViT(model)
     runs: dict[torch.Size, Any] = {}  # a compiled network takes one shape only
 
     @torch.inference_mode()

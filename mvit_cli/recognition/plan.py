@@ -330,13 +330,16 @@ def _kept_in(dtype: "torch.dtype", device: "torch.device") -> "torch.dtype":
 
 def _way_to_run(model: "MViT", options: PredictOptions, dtype: "torch.dtype") -> "tuple[nn.Module, nn.Module | None]":
     """What shows clips to the network, and what tells how exact that is."""
+    from mvit_cli.model.fast.linear import PlainLinear
     from mvit_cli.model.fast.network import FastMViT
 
     if options.dtype != INT8:
         runs, reference = model, None
         if next(model.parameters()).dtype != dtype:
             runs, reference = copy.deepcopy(model).to(dtype), FastMViT(model)
-        return (FastMViT(runs) if options.fast else runs), reference
+        if not options.fast:
+            return runs, reference
+        return (FastMViT(runs, PlainLinear) if options.compiled else FastMViT(runs)), reference
     if model.config.pool_first or model.config.streams == 2:
         why = "pools before it projects" if model.config.pool_first else "is reversible"
         raise UsageError(f"--dtype int8: this network {why}", "use --dtype float32")

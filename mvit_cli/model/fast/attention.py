@@ -4,7 +4,7 @@ B batch, L query positions of the grid, N keys, C channels, H heads, D head dim,
 """
 
 from functools import reduce
-from math import prod
+from math import inf, prod
 
 import torch
 import torch.nn.functional as F
@@ -13,13 +13,17 @@ from torch import Tensor, nn
 from mvit_cli.arch.blocks import BlockSpec
 from mvit_cli.arch.grid import THW
 from mvit_cli.arch.positions import distances
-from mvit_cli.model.fast.int8 import Int8Linear
 from mvit_cli.model.fast.layout import FoldedPool, RowLayout, joined, read_positions
+from mvit_cli.model.fast.linear import FastLinear, MakeLinear
 from mvit_cli.model.pooling_attention import PoolingAttention, TokenPool
 from mvit_cli.model.position import relative_rows, resize_rel_pos
 
 QUERY_BLOCK = 256
 """Queries a task of torch's attention on a CPU; it takes 64 or 32, and is up to 1.6 times slower, below 768 queries."""
+KEY_BLOCK = 32
+"""Keys that 16-bit attention on a CPU takes at a time: 393 of them take twice the time of 416 (MViT-B, with AMX)."""
+MOST_PADDED_KEYS = 512
+"""Keys of one step of torch's attention on a CPU. Where there are more, an odd end is a small part of them."""
 MAX_BIAS_ELEMENTS = {"cpu": 1 << 23, "cuda": 1 << 28}
 """Relative positions made at a time: what bounds memory (32 MiB, 1 GiB)."""
 
@@ -34,18 +38,19 @@ class FastAttention(nn.Module):
     - with `cls_only`, all queries but one.
     """
 
-    linear_q: nn.Linear | Int8Linear
-    linear_kv: nn.Linear | Int8Linear
+    linear_q: FastLinear
+    linear_kv: FastLinear
     norm_q: nn.LayerNorm | None
     norm_k: nn.LayerNorm | None
     norm_v: nn.LayerNorm | None
 
-    def __init__(self, attn: PoolingAttention, block: BlockSpec) -> None:
+    def __init__(self, attn: PoolingAttention, block: BlockSpec, linear: MakeLinear) -> None:
         super().__init__()
         self.heads, self.scale = block.heads, attn.scale
         self.residual_pooling, self.residual_pooling_cls = attn.residual_pooling, attn.residual_pooling_cls
-        self.linear_q = part_of(attn.qkv, slice(0, block.dim_attn))
-        self.linear_kv = part_of(attn.qkv, slice(block.dim_attn, None))
+        weight, bias, dim = attn.qkv.weight, attn.qkv.bias, block.dim_attn
+        self.linear_q = linear(weight[:dim], None if bias is None else bias[:dim])
+        self.linear_kv = linear(weight[dim:], None if bias is None else bias[dim:])
         pools: dict[str, TokenPool | None] = {of: getattr(attn, f"pool_{of}") for of in "qkv"}
         self.pool_q = FoldedPool([pools["q"]], block.heads) if pools["q"] else None
         self.pool_kv = FoldedPool([pools["k"], pools["v"]], block.heads) if pools["k"] and pools["v"] else None
@@ -61,15 +66,16 @@ class FastAttention(nn.Module):
         With `cls_only` the layout has an empty grid.
         """
         k, v, k_thw = self._keys_values(normed, layout)
+        keys = prod(k_thw) + layout.num_cls
         attended = []
         if cls_only:
             # keys and values of all tokens are needed, the queries of the grid are not
             q_cls, layout = self.linear_q(layout.cls(normed)), layout.on((0, 0, 0))
         else:
             q_grid, q_cls, layout = self._queries(normed, layout)
-            attended.append(self._attend_grid(q_grid, k, v, layout.thw, k_thw))
+            attended.append(self._attend_grid(q_grid, k, v, keys, layout.thw, k_thw))
         if layout.num_cls:
-            attended.append(self._attend_cls(q_cls, k, v))
+            attended.append(self._attend_cls(q_cls, k[:, :, :keys], v[:, :, :keys]))
         return attended, layout
 
     def _queries(self, normed: Tensor, layout: RowLayout) -> tuple[Tensor, Tensor, RowLayout]:
@@ -88,7 +94,7 @@ class FastAttention(nn.Module):
         return self._normed_heads(pooled.flatten(1, 3), self.norm_q).flatten(2).flatten(0, 1)
 
     def _keys_values(self, normed: Tensor, layout: RowLayout) -> tuple[Tensor, Tensor, THW]:
-        """Pooled keys and values `(B, H, N, D)`, class token last, and their grid."""
+        """Pooled keys and values `(B, H, N, D)`, class token last, then the padding, if any; and their grid."""
         if self.pool_kv is None:
             kv = self.linear_kv(normed)
             grid, thw = layout.grid(kv), layout.thw
@@ -103,7 +109,9 @@ class FastAttention(nn.Module):
             kv = self.linear_kv(normed)
             grid = self.pool_kv(layout.grid(kv), stride)
         # the order of the keys does not matter to a softmax; the class token is last, as it is in the rows
-        k, v = joined(grid.flatten(1, 3), layout.cls(kv), dim=1).chunk(2, dim=2)
+        rows = joined(grid.flatten(1, 3), layout.cls(kv), dim=1)
+        rows = F.pad(rows, (0, 0, 0, padding_of(rows)))
+        k, v = rows.chunk(2, dim=2)
         k, v = self._normed_heads(k, self.norm_k), self._normed_heads(v, self.norm_v)
         return k.transpose(1, 2), v.transpose(1, 2), thw
 
@@ -120,11 +128,12 @@ class FastAttention(nn.Module):
             attended = attended + q
         return attended.flatten(2).flatten(0, 1)
 
-    def _attend_grid(self, q: Tensor, k: Tensor, v: Tensor, q_thw: THW, k_thw: THW) -> Tensor:
-        """The grid's queries `(B, L, H, D)` -> their rows `(B*L, C)`."""
+    def _attend_grid(self, q: Tensor, k: Tensor, v: Tensor, keys: int, q_thw: THW, k_thw: THW) -> Tensor:
+        """The grid's queries `(B, L, H, D)` -> their rows `(B*L, C)`; keys after the first `keys` are padding."""
         relative = self._relative_scores(q, q_thw, k_thw)
         if not relative:
-            attended = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, scale=self.scale).transpose(1, 2)
+            mask = hiding_padding(k, keys)
+            attended = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, mask, scale=self.scale).transpose(1, 2)
             if self.residual_pooling:
                 attended = attended.add_(q)
             return attended.flatten(2).flatten(0, 1)
@@ -134,7 +143,8 @@ class FastAttention(nn.Module):
         attended = torch.empty_like(q)
         step = queries_at_a_time(q, k.shape[2])
         bias = q.new_empty(q.shape[0], q.shape[2], step, k.shape[2])
-        bias[..., prod(k_thw) :] = 0  # the class token has no relative position
+        bias[..., prod(k_thw) : keys] = 0  # the class token has no relative position
+        bias[..., keys:] = -inf
         for start in range(0, q.shape[1], step):
             part = q[:, start : start + step]
             mask = bias[:, :, : part.shape[1]]  # the last step has fewer queries
@@ -172,14 +182,21 @@ class FastAttention(nn.Module):
         return kept
 
 
-def part_of(linear: nn.Linear, outputs: slice) -> nn.Linear:
-    """The layer that gives some of the outputs; it shares the weights."""
-    has_bias = linear.bias is not None
-    part = nn.Linear(linear.in_features, len(linear.weight[outputs]), has_bias, device="meta")
-    part.weight = nn.Parameter(linear.weight.detach()[outputs], requires_grad=False)
-    if has_bias:
-        part.bias = nn.Parameter(linear.bias.detach()[outputs], requires_grad=False)
-    return part
+def padding_of(rows: Tensor) -> int:
+    """How many rows of zeros keys and values `(B, N, C)` get, so that 16-bit attention finds whole blocks of keys."""
+    keys = rows.shape[1]
+    if rows.device.type != "cpu" or rows.dtype.itemsize != 2 or keys > MOST_PADDED_KEYS:
+        return 0
+    return -keys % KEY_BLOCK
+
+
+def hiding_padding(k: Tensor, keys: int) -> Tensor | None:
+    """What is added to the scores of keys `(B, H, N, D)`: `(1, 1, 1, N)`, minus infinity after the first `keys`."""
+    if k.shape[2] == keys:
+        return None
+    mask = k.new_zeros(1, 1, 1, k.shape[2])
+    mask[..., keys:] = -inf
+    return mask
 
 
 def queries_at_a_time(q: Tensor, keys: int) -> int:

@@ -32,19 +32,16 @@ class Int8Linear(nn.Module):
             quantised = torch._make_per_channel_quantized_tensor(rounded, scales.double(), zeros, 0)
         self.packed = torch.ops.quantized.linear_prepack(quantised, None if bias is None else bias.detach())
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         """`(..., C_in)` -> `(..., C_out)`; 7 bits of the input are used, as x86's sums of pairs have only 16."""
         result: Tensor = torch.ops.quantized.linear_dynamic(x, self.packed, True)
+        return result if out is None else out.copy_(result)
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """GELU of what the layer gives."""
+        result: Tensor = torch.ops.aten.gelu_(self(x))
         return result
 
-
-def product(x: Tensor, linear: nn.Linear | Int8Linear, out: Tensor | None = None) -> Tensor:
-    """`linear(x)` without its bias, for rows `(R, C_in)`; written to `out` where that is given."""
-    if isinstance(linear, Int8Linear):
-        return linear(x) if out is None else out.copy_(linear(x))
-    return torch.mm(x, linear.weight.t(), out=out)
-
-
-def add_product_(total: Tensor, x: Tensor, linear: nn.Linear | Int8Linear) -> Tensor:
-    """`total += linear(x)` without its bias, in float inside the matrix product."""
-    return total.add_(linear(x)) if isinstance(linear, Int8Linear) else total.addmm_(x, linear.weight.t())
+    def add_(self, total: Tensor, x: Tensor) -> Tensor:
+        """Adds what the layer gives for rows `(R, C_in)` to `total`, `(R, C_out)`."""
+        return total.add_(self(x))
