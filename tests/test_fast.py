@@ -116,7 +116,7 @@ def test_any_relative_axes_give_the_same(axes: tuple[bool, bool], residual_cls: 
 
 @pytest.mark.parametrize("config", [SMALL_V1, SMALL_V2])
 def test_cutting_rows_queries_and_batches_changes_nothing(config: MViTConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "CPU_ROWS", 7)
+    monkeypatch.setattr("mvit_cli.model.fast.layout.CPU_ROWS", 7)
     monkeypatch.setattr(fast, "CPU_TOKEN_ELEMENTS", 2 * 2 * 8 * 8 * 16)  # two clips a pass
     monkeypatch.setitem(fast_attention.MAX_BIAS_ELEMENTS, "cpu", 1000)
     assert difference(random_model(config), torch.randn(5, 3, 4, 32, 32)) <= SAME_SUMS

@@ -13,8 +13,8 @@ from test_model import SMALL_V2
 
 from mvit_cli.arch import MViTConfig
 from mvit_cli.model.fast import attention
-from mvit_cli.model.fast.linear import PackedLinear, PlainLinear, fast_linear, may_pack
 from mvit_cli.model.fast.network import FastBlock, FastMViT
+from mvit_cli.model.fast.products import PackedLinear, PlainLinear, fast_linear, may_pack
 from mvit_cli.recognition.device import has_hardware
 
 needs_bfloat16 = pytest.mark.skipif(not has_hardware("bfloat16"), reason="this CPU has no instructions for bfloat16")

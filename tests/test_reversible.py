@@ -123,7 +123,7 @@ def test_a_file_of_pyslowfast_computes_what_the_paper_says(kind: str, tmp_path: 
 
 @pytest.mark.parametrize("kind", ["mean", "mlp"])
 def test_the_fast_path_takes_a_few_rows_at_a_time(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mvit_cli.model.fast.two_streams.CPU_ROWS", 7)
+    monkeypatch.setattr("mvit_cli.model.fast.layout.CPU_ROWS", 7)
     model = random_model(config_of(kind))
     clips = torch.randn(3, 3, *model.config.input_thw)
     given = clips.clone()

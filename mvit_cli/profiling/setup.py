@@ -75,8 +75,8 @@ def prepare(setup: Setup) -> Prepared:
     import torch
 
     from mvit_cli.checkpoints.load import load_model
-    from mvit_cli.model.fast.linear import PlainLinear
     from mvit_cli.model.fast.network import FastMViT
+    from mvit_cli.model.fast.products import PlainLinear
     from mvit_cli.recognition.compiling import compiled as compile_network
 
     if setup.threads:

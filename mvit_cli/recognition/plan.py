@@ -330,8 +330,8 @@ def _kept_in(dtype: "torch.dtype", device: "torch.device") -> "torch.dtype":
 
 def _way_to_run(model: "MViT", options: PredictOptions, dtype: "torch.dtype") -> "tuple[nn.Module, nn.Module | None]":
     """What shows clips to the network, and what tells how exact that is."""
-    from mvit_cli.model.fast.linear import PlainLinear
     from mvit_cli.model.fast.network import FastMViT
+    from mvit_cli.model.fast.products import PlainLinear
 
     if options.dtype != INT8:
         runs, reference = model, None

@@ -14,7 +14,7 @@ from mvit_cli.arch.blocks import BlockSpec
 from mvit_cli.arch.grid import THW
 from mvit_cli.arch.positions import distances
 from mvit_cli.model.fast.layout import FoldedPool, RowLayout, joined, read_positions
-from mvit_cli.model.fast.linear import FastLinear, MakeLinear
+from mvit_cli.model.fast.products import FastLinear, MakeLinear
 from mvit_cli.model.pooling_attention import PoolingAttention, TokenPool
 from mvit_cli.model.position import relative_rows, resize_rel_pos
 

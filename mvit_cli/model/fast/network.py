@@ -15,7 +15,7 @@ first block on one thread of a third-generation EPYC. The arithmetic is the same
 7. On a CPU a batch is cut until the tokens of a pass take no more room than those of one MViT-B clip, so memory stays
    bounded, and passes run side by side, each on a thread of its own (`passes.py`; four clips in 0.9 of the time).
 8. In bfloat16 on a CPU, bias, GELU and the skip connections' additions happen inside the products, before their sums
-   are rounded (`linear.py`), and keys fill whole blocks (`attention.py:padding_of`): MViT-B in 0.75 of the time on a
+   are rounded (`products.py`), and keys fill whole blocks (`attention.py:padding_of`): MViT-B in 0.75 of the time on a
    processor with AMX, where the products themselves are the smaller part.
 
 R rows, C channels; see `layout.py`.
@@ -34,8 +34,8 @@ from mvit_cli.arch.grid import pooled_grid
 from mvit_cli.model.fast.attention import FastAttention
 from mvit_cli.model.fast.int8 import Int8Linear
 from mvit_cli.model.fast.layout import RowLayout, joined, pool_grid, rows_at_a_time
-from mvit_cli.model.fast.linear import FastLinear, MakeLinear, PlainLinear, fast_linear
 from mvit_cli.model.fast.passes import Pass, may_share_threads, side_by_side
+from mvit_cli.model.fast.products import FastLinear, MakeLinear, PlainLinear, fast_linear
 from mvit_cli.model.fast.two_streams import fast_reversible_block
 from mvit_cli.model.mvit import Block, MViT, as_clips
 from mvit_cli.model.position import POSITION_NAMES, absolute_positions

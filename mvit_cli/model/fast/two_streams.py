@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mvit_cli.arch.blocks import BlockSpec
 from mvit_cli.model.fast.attention import FastAttention
 from mvit_cli.model.fast.layout import RowLayout, rows_at_a_time
-from mvit_cli.model.fast.linear import MakeLinear
+from mvit_cli.model.fast.products import MakeLinear
 from mvit_cli.model.reversible import ReversibleBlock, TransitionBlock
 
 
