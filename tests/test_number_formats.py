@@ -69,9 +69,19 @@ def test_the_first_row_of_bfloat16_tells_the_drift_from_float32(
 def test_bfloat16_without_hardware_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoding_in_this_process: None
 ) -> None:
-    from mvit_cli.recognition import plan
-
-    monkeypatch.setattr(plan, "has_hardware", lambda name: False)
+    monkeypatch.setattr(device, "has_hardware", lambda name: False)
     weights = write_weights(tmp_path / "tiny.safetensors")
     assert any("float32 is faster here" in text for text in row_of(weights, dtype="bfloat16")["warnings"])
     assert not any("float32 is faster" in text for text in row_of(weights)["warnings"])
+
+
+@pytest.mark.parametrize("has_matrices", [True, False])
+def test_int8_beside_matrices_of_bfloat16_names_what_is_better(
+    has_matrices: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoding_in_this_process: None
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_matrices)
+    row = row_of(write_weights(tmp_path / "tiny.safetensors"), dtype="int8")
+    assert any("--dtype bfloat16 is faster here" in text for text in row["warnings"]) == has_matrices
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")  # an older torch cannot be asked: nothing is claimed
+    assert device.slower_than_another("int8", CPU) is None
+    assert device.slower_than_another("int8", torch.device("cuda")) is None

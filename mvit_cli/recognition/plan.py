@@ -20,7 +20,7 @@ from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.media.request import Windows
 from mvit_cli.protocol import Views
 from mvit_cli.recognition.choice import Choice, choose
-from mvit_cli.recognition.device import INT8, check_device_name, has_hardware, pick_device, pick_dtype
+from mvit_cli.recognition.device import INT8, check_device_name, pick_device, pick_dtype, slower_than_another
 from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.options import Auto, PredictOptions
 from mvit_cli.recognition.proportion import refuse_out_of_proportion, refuse_without_memory
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
     from mvit_cli.model import MViT
 
-SLOW_BFLOAT16 = "bfloat16: this CPU has no hardware for it, float32 is faster here"
 RANDOM_WEIGHTS = "random weights: the predictions mean nothing"
 
 
@@ -136,7 +135,7 @@ class Plan:
         if options.compiled:
             runs = _compiled(runs, model.config, batch_size, device, dtype)
         assumed = recipe.assumed if self.choice.weights else RANDOM_WEIGHTS
-        slow = SLOW_BFLOAT16 if reference and str(dtype) == "torch.bfloat16" and not has_hardware("bfloat16") else None
+        slow = slower_than_another(options.dtype, device)
         scorer = Scorer(
             runs,
             recipe.transform,
