@@ -1,6 +1,7 @@
 """bfloat16 on a CPU: sums are rounded once, after what follows them, and padded keys are looked at by nobody."""
 
 import math
+from itertools import product
 from math import prod
 from typing import cast
 
@@ -94,3 +95,15 @@ def test_long_rows_of_keys_and_wide_numbers_are_not_padded() -> None:
     mask = attention.hiding_padding(torch.zeros(1, 2, 4, 8), 3)
     assert mask is not None
     assert mask.flatten().tolist() == [0, 0, 0, -math.inf]
+
+
+@pytest.mark.parametrize("axes", [(True, True, True), (False, True, True), (True, False, False)])
+def test_one_product_sums_the_scores_of_the_axes(axes: tuple[bool, bool, bool]) -> None:
+    """Of a key at t, h, w: its scores in time, height and width; the class token and the padding have none."""
+    k_thw = (2, 3, 4)
+    along = [torch.randn(length) for length in k_thw]
+    scores = torch.cat([part for part, counts in zip(along, axes, strict=True) if counts])
+    got = scores @ attention.places_of_keys(k_thw, axes, torch.zeros(1, 1, 27, 8))
+    places = list(product(*map(range, k_thw)))
+    expected = [sum(float(along[i][at[i]]) for i in range(3) if axes[i]) for at in places] + [0.0] * 3
+    assert got.tolist() == pytest.approx(expected, abs=1e-6)  # three float32 numbers of size one

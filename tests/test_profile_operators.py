@@ -151,7 +151,8 @@ def test_timers_change_nothing_and_find_every_mac_in_its_stage(preset: str, fast
     summary = summarize_config(setup.config)
     for stage in summary["stages"]:
         asked = 2 * stage["macs"]
-        assert macs[stage["name"]] == asked if not fast else 0.5 * asked <= macs[stage["name"]] <= asked
+        # the fast path sums the axes of relative positions by a product, which the formulas do not count: 0.1% here
+        assert macs[stage["name"]] == asked if not fast else 0.5 * asked <= macs[stage["name"]] <= 1.001 * asked
 
 
 def test_layers_in_8_bits_are_linear_and_as_large() -> None:
