@@ -386,7 +386,7 @@ def _long(tmp_path: Path) -> str:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize(("signal_name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("signal_name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
 def test_an_end_in_the_middle_leaves_nothing(signal_name: str, code: int, tmp_path: Path) -> None:
     source, out = _long(tmp_path), tmp_path / "out"
     process = subprocess.Popen(
@@ -395,13 +395,19 @@ def test_an_end_in_the_middle_leaves_nothing(signal_name: str, code: int, tmp_pa
         stderr=subprocess.DEVNULL,
     )
     until = time.monotonic() + 100
-    while not list(out.glob(".mvit-*")) and process.poll() is None and time.monotonic() < until:
+    while (
+        not any(path.stat().st_size for path in out.glob(".mvit-*"))
+        and process.poll() is None
+        and time.monotonic() < until
+    ):
         time.sleep(0.05)
     assert process.poll() is None
     process.send_signal(getattr(signal, signal_name))
     said, _ = process.communicate(timeout=60)
     assert process.returncode == code
     assert b'"status": "ok"' in said
+    while list(out.iterdir()) and time.monotonic() < until:  # where it was killed the other process clears up
+        time.sleep(0.05)
     assert list(out.iterdir()) == []
 
 

@@ -45,15 +45,17 @@ def write_video(
         MViTError: the process does not start.
     """
     unfinished = target.with_name(f".mvit-{os.getpid()}{target.suffix.lower()}")
-    unfinished.unlink(missing_ok=True)
-    with open(unfinished, "xb"):  # never into what a link names
-        pass
-    try:
-        with contextlib.closing(_Writer()) as writer:
+    with contextlib.closing(_Writer()) as writer:
+        writer.wait()  # who looks after the file from its first moment on, also where this process is killed
+        try:
+            unfinished.unlink(missing_ok=True)
+            with open(unfinished, "xb"):  # never into what a link names
+                pass
             notes = writer.write(request, story, unfinished, timeout_s, at_frame)
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+            os.replace(unfinished, target)
+        finally:
+            writer.close()  # Windows takes no file away that is open
+            unfinished.unlink(missing_ok=True)
     return notes
 
 
@@ -73,6 +75,10 @@ class _Writer:
         self._ear = threading.Thread(target=self._listen, daemon=True)
         self._ear.start()
 
+    def wait(self) -> None:
+        """Until it has started."""
+        self._answer(time.monotonic() + START_S)
+
     def write(
         self,
         request: DecodeRequest,
@@ -82,7 +88,6 @@ class _Writer:
         at_frame: Callable[[int, int], None],
     ) -> list[str]:
         """As `write_video`, under the name that is told."""
-        self._answer(time.monotonic() + START_S)
         job = job_for(0, request, timeout_s)
         for text in (packed_job(0, 0, job.request, job.limit_s), story.packed(), os.fsencode(os.path.abspath(target))):
             with contextlib.suppress(OSError):  # that it has ended is heard
