@@ -50,6 +50,13 @@ def _runs(found: dict[str, Any]) -> list[dict[str, Any]]:
     return [found["probe"], *found["full"]]
 
 
+def _until(chosen: dict[str, Any]) -> str:
+    """Which epoch was kept, and whether Ctrl-C ended the training before its last one."""
+    if "epoch" not in chosen:
+        return ""
+    return f", epoch {chosen['epoch']} of {chosen['epochs']}{', interrupted' if 'interrupted' in chosen else ''}"
+
+
 def _seconds(found: dict[str, Any]) -> str:
     runs = [f"{_name(one)} {one['seconds']:.0f} s" for one in _runs(found)]
     return ", ".join([f"baselines {found['baselines']['seconds']:.0f} s", *runs])
@@ -67,7 +74,7 @@ def _table(found: dict[str, Any]) -> str:
     for one in _runs(found):
         val, test = one["train"]["metrics"]["val"], one["test"]
         low, high = test["interval95"]
-        name = f"`mvit train`, {_name(one)}"
+        name = f"`mvit train`, {_name(one)}{_until(one['train']['chosen'])}"
         lines.append(
             f"| {name} | {_percent(val['top1'])} | {_percent(test['top1'])} | {_percent(low)} to {_percent(high)} |"
         )

@@ -25,6 +25,7 @@ from clips import PARTS, scaled, write_set
 from results import write_results
 
 MVIT = (sys.executable, "-m", "mvit_cli")
+INTERRUPTED = 130
 SEEDS = (0, 1, 2)
 PROBE = ("--preset", "camera")
 FULL = ("--preset", "camera", "--method", "full")
@@ -94,8 +95,13 @@ def share_right(rows: Path) -> float:
 
 
 def mvit(*arguments: str) -> dict[str, Any]:
-    """Runs `mvit`, whose progress goes to this terminal, and reads the document that it prints."""
-    done = subprocess.run([*MVIT, *arguments, "--format", "json"], stdout=subprocess.PIPE, text=True, check=True)
+    """Runs `mvit`, whose progress goes to this terminal, and reads the document that it prints.
+
+    A training that Ctrl-C ended has one as well, of the best weights so far.
+    """
+    done = subprocess.run([*MVIT, *arguments, "--format", "json"], stdout=subprocess.PIPE, text=True)
+    if done.returncode and not (done.returncode == INTERRUPTED and done.stdout):
+        done.check_returncode()
     document: dict[str, Any] = json.loads(done.stdout)
     return document
 
