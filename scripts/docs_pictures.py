@@ -121,8 +121,12 @@ def write_film(target: Path) -> None:
         film.mux(stream.encode(None))
 
 
-def shots(page: Path, code: str, light: str, dark: str) -> None:
-    """Pictures of a page, of few colours so that they stay small; an empty name: none."""
+def shots(page: Path, code: str, light: str, dark: str, rows: int | None = None) -> None:
+    """Pictures of a page, of few colours so that they stay small; an empty name: none.
+
+    Args:
+        rows: only so many from the top, in twice the colours, of which a yellow that few pixels have is one too.
+    """
     from browser import Browser
     from PIL import Image
 
@@ -135,7 +139,10 @@ def shots(page: Path, code: str, light: str, dark: str) -> None:
             browser.ask(code)
             browser.ask("new Promise(resolve => setTimeout(resolve, 500))", wait=True)
             data = base64.b64decode(browser.do("Page.captureScreenshot", format="png")["data"])
-            Image.open(io.BytesIO(data)).convert("RGB").quantize(128).save(PICTURES / name, optimize=True)
+            seen = Image.open(io.BytesIO(data)).convert("RGB")
+            seen = seen.crop((0, 0, seen.width, rows or seen.height))
+            few = seen.quantize(256, Image.Quantize.MAXCOVERAGE) if rows else seen.quantize(128)
+            few.save(PICTURES / name, optimize=True)
 
 
 def page(shop: Workshop) -> None:
@@ -149,6 +156,13 @@ def page_windows(shop: Workshop) -> None:
     shop.mvit("predict", shop.film, *shop.weights, "--window", CLIP_S, "--report", "film.html")
     code = "document.querySelector('#results').scrollIntoView()"
     shots(shop.folder / "film.html", code, "", "page-windows.png")
+
+
+def page_heat(shop: Workshop) -> None:
+    """Heat under the frames of a clip."""
+    shop.mvit("predict", "videos/spin/06.mp4", *shop.weights, "--report", "heat.html", "--heatmap")
+    code = "document.querySelector('.film').scrollIntoView()"
+    shots(shop.folder / "heat.html", code, "page-heat.png", "", rows=560)
 
 
 def pyramid(shop: Workshop) -> None:
@@ -197,6 +211,7 @@ def watch(shop: Workshop) -> None:
 MAKERS: dict[str, tuple[Callable[[Workshop], None], tuple[str, ...]]] = {
     "page": (page, ("page.png", "page.dark.png")),
     "page-windows": (page_windows, ("page-windows.png",)),
+    "page-heat": (page_heat, ("page-heat.png",)),
     "pyramid": (pyramid, ("pyramid.svg", "pyramid.dark.svg")),
     "labelled": (labelled, ("labelled.png",)),
     "timeline": (timeline, ("timeline.svg", "timeline.dark.svg")),

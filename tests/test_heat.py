@@ -8,15 +8,19 @@ from typing import Any
 
 import pytest
 import torch
+from pages import read_page
 from tiny_network import CONFIG
 from torch import Tensor
 
 import mvit_cli
 from mvit_cli.arch.config import MViTConfig
 from mvit_cli.cli.main import run
+from mvit_cli.insight.files import name_of
 from mvit_cli.insight.gradient import gradient, in_cells
 from mvit_cli.insight.heat import _attended, _spread, rollout, split
-from mvit_cli.insight.heatmaps import name_of
+from mvit_cli.insight.heatmaps import Shown
+from mvit_cli.media.request import Pictures, Strip
+from mvit_cli.media.strips import STRIP_BYTES
 from mvit_cli.model import MViT, attention_rows
 from mvit_cli.model.attention_rows import AttentionRows
 from mvit_cli.model.linearised import linearised
@@ -319,16 +323,20 @@ def test_the_command_leaves_pictures_and_numbers_for_each_row(
     moving = sorted((tmp_path / "heat").glob("*.webp"))
     assert sheet.name.startswith("rot90.mp4-")
     with Image.open(sheet) as image:
-        assert image.size == (8 * 96, 3 * 96)
+        assert image.size == (8 * (135 + 4) - 4, 3 * (240 + 4) + 28)  # of 180 x 320, the longer side 240, and the key
         assert len(np.unique(np.asarray(image))) > 50
     assert [path.name.removeprefix(sheet.stem) for path in moving] == [f".clip{number}.webp" for number in (1, 2, 3)]
     with Image.open(moving[0]) as animation:
-        assert (animation.n_frames, animation.size) == (16, (96, 96))  # type: ignore[attr-defined]
+        assert (animation.n_frames, animation.size) == (16, (180, 320))  # type: ignore[attr-defined]
         animation.load()
         span = rows[0]["clips"][0]
         assert animation.info["duration"] == round(1000 * (span["end_s"] - span["start_s"]) / 16)
     with np.load(numbers) as found:
         assert found["heat"].shape == ((3, 4, 2, 2) if method == "split" else (3, 4, 8, 8))
+        assert found["boxes"].shape == (1, 4)
+        assert found["times_s"].shape == (3, 16)
+        assert (np.diff(found["times_s"]) >= 0).all()
+        assert found["times_s"][0, 0] == rows[0]["clips"][0]["start_s"]
         assert str(found["label"]) == rows[0]["predictions"][0]["label"]
         assert str(found["method"]) == method
         recogniser = mvit_cli.Recogniser("camera")
@@ -363,7 +371,7 @@ def test_a_method_without_a_folder_is_refused(capsys: pytest.CaptureFixture[str]
     assert "add --heatmap DIR" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("more", [["--engine", "onnx"], ["--compile"], ["--dtype", "int8"]])
+@pytest.mark.parametrize("more", [["--engine", "onnx"], ["--engine", "openvino"], ["--dtype", "int8"]])
 def test_what_has_no_plain_network_is_refused(
     more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -373,6 +381,86 @@ def test_what_has_no_plain_network_is_refused(
 
 def test_names_are_safe_and_unlike_each_other() -> None:
     rows: list[Any] = [{"path": path} for path in ("a/../b c.mp4", "b c.mp4", "..", "/", "x" * 300 + ".mp4", "\x1b[2J")]
+    rows += [{"path": "a.mp4", "part": {"start_s": 1.0, "end_s": end_s}} for end_s in (None, 2.0, 3.0)]
     names = [name_of(row) for row in rows]
     assert len(set(names)) == len(names)
     assert all(not set(name) & set("/\\ \x1b") and not name.startswith(".") and len(name) < 120 for name in names)
+
+
+# Folders, the page, windows
+
+
+def test_a_folder_that_is_read_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in (tmp_path, tmp_path / "below"):
+        assert run(["predict", str(tmp_path), "--preset", "camera", "--heatmap", str(folder)]) == 2
+        assert "would be inputs" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_folder_there_must_be_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["predict", "a.mp4", "--preset", "camera", "--heatmap"]) == 2
+    assert "add --report report.html" in capsys.readouterr().err
+
+
+def test_without_a_folder_heat_is_a_row_of_the_page_and_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["predict", "--heatmap", "--report", "page.html", str(CLIPS / "rot90.mp4"), "--preset", "camera"]
+    assert run([*command, "--views", "2x3"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    label = json.loads(capsys.readouterr().out)["predictions"][0]["label"]
+    page = read_page(tmp_path / "page.html")
+    films = page.all("div", "film")
+    assert len(films) == 2
+    for film in films:
+        frames, heat = film.all("img")
+        assert heat.attributes["alt"] == f"the same frames with heat: where {label} was seen"
+        assert [heat.attributes[side] for side in ("width", "height")] == [
+            frames.attributes[side] for side in ("width", "height")
+        ]
+        assert len(heat.attributes["src"] or "") < STRIP_BYTES * 4 / 3 + 100
+    (key,) = page.all("p", "heat-key")
+    assert f"what each cell of pixels adds to the logit of {label}" in key.text
+
+
+def test_heat_of_windows_is_of_the_first_of_each_span() -> None:
+    def taken(*labels: str | None, path: str = "a.mp4") -> list[bool]:
+        window = {"start_s": 0.0, "end_s": 1.0}
+        rows: list[Any] = [
+            {"path": path, "window": window, "status": "ok", "predictions": [{"label": label}]}
+            if label
+            else {"path": path, "window": window, "status": "error"}
+            for label in labels
+        ]
+        return [shown.takes(row, None if row["status"] == "error" else poster) for row in rows]
+
+    shown, poster = Shown(), Pictures(Strip(0, 1, 1, 1, b""))
+    assert taken("x", "x", "y", None, "y", "x") == [True, False, True, False, True, True]
+    assert taken("x", path="b.mp4") == [True]
+    whole: Any = {"path": "c.mp4", "status": "ok"}
+    assert not shown.takes(whole, poster)  # which has no strips
+
+
+def test_windows_have_heat_in_the_page_and_files_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["predict", str(CLIPS / "rot90.mp4"), "--preset", "camera", "--window", "1"]
+    assert run([*command, "--heatmap", str(tmp_path / "heat"), "--report", str(tmp_path / "page.html")]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(rows) == 2
+    assert sorted(path.name for path in (tmp_path / "heat").glob("*.npz")) == sorted(
+        f"{name_of(row)}.npz" for row in rows
+    )
+    page = read_page(tmp_path / "page.html")
+    (table,) = page.all("table", "spans")
+    pictures = table.all("img")
+    assert len(pictures) == 2 * len(table.all("tbody")[0].all("tr"))
+
+
+def test_files_are_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mvit_cli.insight.files.os.replace", full)
+    monkeypatch.chdir(tmp_path)
+    assert run(["predict", str(CLIPS / "rot90.mp4"), "--preset", "camera", "--heatmap", "heat"]) == 1
+    assert not list((tmp_path / "heat").iterdir())

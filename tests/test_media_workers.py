@@ -59,7 +59,7 @@ def test_outcomes_cross_whole():
         {"windows": Windows(2.5, 1.0, 7), "first_window": 4},
         {"part": (1.5, None)},
         {"part": (1.5, 2.0), "look": Look(0.25, (0.1, 0.2, 0.3, 0.9), mirrored=True)},
-        {"sampling": Sampling("clip", 16, 4, 30.0)},
+        {"sampling": Sampling("clip", 16, 4, 30.0), "whole": True},
     ],
 )
 def test_jobs_cross_whole(changes):
@@ -73,8 +73,15 @@ def test_no_pickle_crosses_the_border():
         assert "pickle" not in path.read_text(encoding="utf-8").replace("unpickle", ""), path
 
 
+def test_whole_frames_cross_whole():
+    decoded = attempt(replace(REQUEST, whole=True, pictures="strips", num_clips=2, num_crops=3))
+    back, expected = crossed(decoded).whole, decoded.whole
+    np.testing.assert_array_equal(back.pixels, expected.pixels)
+    assert replace(back, pixels=None) == replace(expected, pixels=None)
+
+
 def frames_of_liars():
-    text, behind = wire.packed(7, replace(attempt(replace(REQUEST, pictures="poster")), window=WINDOW))
+    text, behind = wire.packed(7, replace(attempt(replace(REQUEST, pictures="poster", whole=True)), window=WINDOW))
     honest = json.loads(text)
     for name, lie in [
         *((name, lie) for name in honest for lie in (None, {}, "x", [[]], -1, 1e400, [1, "x"])),
@@ -82,6 +89,11 @@ def frames_of_liars():
         ("shape", [-1, -16, 8, 8, 3]),
         ("dtype", "|O"),
         ("strips", [[0, 1, 2, 3, "x"]]),
+        *(
+            ("whole", [*honest["whole"][:part], lie, *honest["whole"][part + 1 :]])
+            for part in range(4)
+            for lie in (None, [], [[]], [1, 1, 1], [-1] * 4, ["x"] * 4, [[0, 0, 1e400, 1]])
+        ),
     ]:
         yield json.dumps({**honest, name: lie}).encode(), behind
     for name in honest:

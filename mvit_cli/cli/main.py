@@ -15,6 +15,7 @@ import typer
 
 from mvit_cli import __version__
 from mvit_cli.addresses import cleaned, scheme_of
+from mvit_cli.cli.arguments import MayLeaveOut
 from mvit_cli.cli.embed import EXAMPLES as EMBED_EXAMPLES
 from mvit_cli.cli.embed import embed_command
 from mvit_cli.cli.environment import env_command
@@ -103,7 +104,7 @@ def _root(
         print(context.get_help())
 
 
-app.command("predict", epilog=PREDICT_EXAMPLES, cls=HelpedCommand)(predict_command)
+app.command("predict", epilog=PREDICT_EXAMPLES, cls=MayLeaveOut)(predict_command)
 app.command("summarize", epilog=SUMMARIZE_EXAMPLES, cls=HelpedCommand)(summarize_command)
 app.command("profile", epilog=PROFILE_EXAMPLES, cls=HelpedCommand)(profile_command)
 app.command("merge", epilog=MERGE_EXAMPLES, cls=HelpedCommand)(merge_command)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mvit_cli.recognition.local_engine import Opened
     from mvit_cli.recognition.recipe import Recipe
     from mvit_cli.report.predict.page.about import About, Job
+    from mvit_cli.report.predict.page.heat_key import HeatKey
     from mvit_cli.report.predict.page.writer import Page
 
 MOST_NAMED = 3
@@ -29,6 +30,7 @@ def opened_page(
     settings: Mapping[str, str],
     journal: "Journal | None" = None,
     after: "Callable[[], Markup] | None" = None,
+    heat: "HeatKey | None" = None,
 ) -> "Iterator[Page | None]":
     """Gives the page, begun, with the rows that earlier runs left; on the way out it is completed.
 
@@ -38,13 +40,14 @@ def opened_page(
         settings: of the run, beside what the recogniser knows.
         journal: of the rows that are there already.
         after: what stands below the rows.
+        heat: what the colours over frames are, where heat maps are wanted.
     """
     from mvit_cli.report.predict.page.writer import Page
 
     if place is None:
         yield None
         return
-    with place.opened(), Page(place.path, _about(recogniser, job, settings), after) as page:
+    with place.opened(), Page(place.path, _about(recogniser, job, settings, heat), after) as page:
         for row in journal.rows() if journal else ():
             page.look_back(row)
         yield page
@@ -59,7 +62,7 @@ def job_of(inputs: Sequence[str]) -> "Job":
     return Job(", ".join(named[:MOST_NAMED]) + more)
 
 
-def _about(recogniser: "Opened", job: "Job", settings: Mapping[str, str]) -> "About":
+def _about(recogniser: "Opened", job: "Job", settings: Mapping[str, str], heat: "HeatKey | None") -> "About":
     import torch
 
     from mvit_cli.checkpoints.inventory import card_record
@@ -72,7 +75,7 @@ def _about(recogniser: "Opened", job: "Job", settings: Mapping[str, str]) -> "Ab
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC by mvit {__version__}, torch {torch.__version__}",
     }
     card = card_record(recogniser.card) if recogniser.card else None
-    return About(recogniser.run, recogniser.notes, recogniser.summary, job, card, settings)
+    return About(recogniser.run, recogniser.notes, recogniser.summary, job, card, settings, heat)
 
 
 def _protocol(recipe: "Recipe") -> dict[str, str]:

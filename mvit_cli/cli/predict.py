@@ -1,16 +1,17 @@
 """`mvit predict`: what is in videos and images."""
 
 import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from mvit_cli.cli.arguments import taking
 from mvit_cli.cli.engine import opened_engine
 from mvit_cli.cli.flags import Compile, RunDtype
+from mvit_cli.cli.heatmap_option import Heat, heat_asked
 from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.log_file import opened_log
 from mvit_cli.cli.outputs import Place, by_option, check_apart, check_named, check_plot, plot_place
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from mvit_cli.recognition.plan import Plan
     from mvit_cli.records import Row
     from mvit_cli.report.predict.page.frames import Pictures
+    from mvit_cli.report.predict.page.writer import Page
     from mvit_cli.report.predict.progress import RunReport
     from mvit_cli.report.predict.run_log import RunLog
     from mvit_cli.report.predict.writers import Sink
@@ -143,6 +145,16 @@ class Arguments(OfInputs, OnEngines):
         rows, video = self.rows_place(), video_place(self.save_video, force=self.force)
         return [place for place in (rows, *self.shown, video) if place]
 
+    def heat(self) -> Heat | None:
+        """The heat maps that are wanted.
+
+        Raises:
+            UsageError: of what has none, or to a place where they must not be.
+        """
+        return heat_asked(
+            self.heatmap, self.heatmap_method, self.page, self.inputs, engine=self.engine, dtype=self.dtype
+        )
+
     def options(self) -> "PredictOptions":
         """What is asked of recognition."""
         return replace(
@@ -151,7 +163,6 @@ class Arguments(OfInputs, OnEngines):
             top=self.top,
             threshold=self.threshold,
             dtype=self.dtype,
-            fast=not self.no_fast and self.heatmap is None,  # which needs the plain network
             compiled=self.compiled,
             deterministic=self.deterministic,
         )
@@ -174,7 +185,7 @@ def _recognised(asked: Arguments, log: "RunLog | None") -> int:
     """Recognises all inputs; returns the exit code."""
     from mvit_cli.recognition.planning import planned
 
-    _check_heatmap(asked)
+    asked.heat()  # what has none is refused
     options = asked.options()
     if not asked.shard and not asked.quiet and (note := part_not_taken()):
         tell(f"note: {note}")
@@ -206,7 +217,7 @@ def _run(
     parts: "RowParts | None" = None,
 ) -> int:
     """Gives the rows of all sources to whoever wants them; returns how many videos could not be saved."""
-    from mvit_cli.recognition.local_engine import LocalEngine, no_pictures
+    from mvit_cli.recognition.local_engine import LocalEngine
     from mvit_cli.recognition.written import sparing
 
     if form.format != "table":  # whose first lines say it
@@ -214,9 +225,12 @@ def _run(
     if isinstance(recogniser, LocalEngine):
         recogniser.scorer.watch = report.at_view
     spared = sparing(by_option(asked.places), sources)
+    heat = asked.heat()
     settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
     with (
-        opened_page(asked.page_place(), recogniser, job_of(asked.inputs), settings, journal) as page,
+        opened_page(
+            asked.page_place(), recogniser, job_of(asked.inputs), settings, journal, heat=heat.key() if heat else None
+        ) as page,
         opened_picture(
             asked.picture_place(), recogniser, (asked.min_score, asked.smooth), journal, report.tell
         ) as picture,
@@ -231,14 +245,7 @@ def _run(
         )
         if not parts
         else parts.opened(journal, report.making_way) as writer,
-        closing(
-            _rows(
-                asked,
-                recogniser,
-                report.watched(videos.noted(spared) if videos else spared),
-                page.wanted if page else no_pictures,
-            )
-        ) as rows,
+        closing(_rows(recogniser, report.watched(videos.noted(spared) if videos else spared), heat, page)) as rows,
         report.showing(),
     ):
         sinks: list[Sink] = [sink for sink in (page, picture, writer, report, videos) if sink is not None]
@@ -247,38 +254,13 @@ def _run(
 
 
 def _rows(
-    asked: Arguments, recogniser: "Opened", sources: "Sources", wanted: "Callable[[int], Any]"
+    recogniser: "Opened", sources: "Sources", heat: Heat | None, page: "Page | None"
 ) -> "Generator[tuple[Row, Pictures | None], None, None]":
-    """The rows of all sources, which leave heat maps behind where these are wanted."""
-    if asked.heatmap is None:
-        return recogniser.rows(sources, wanted)
-    from mvit_cli.insight.heatmaps import rows_with_heat
-    from mvit_cli.recognition.local_engine import LocalEngine
+    """The rows of all sources with the pictures that the page wants, with heat where that is wanted."""
+    from mvit_cli.recognition.local_engine import no_pictures
 
-    assert isinstance(recogniser, LocalEngine)
-    asked.heatmap.mkdir(parents=True, exist_ok=True)
-    return rows_with_heat(recogniser, sources, asked.heatmap, asked.heatmap_method or "gradient", wanted)
-
-
-def _check_heatmap(asked: Arguments) -> None:
-    """Refuses heat maps of what has none.
-
-    Raises:
-        UsageError: another engine, a compiled network or integers; a file where the folder is to be.
-    """
-    if asked.heatmap is None:
-        if asked.heatmap_method:
-            raise UsageError("--heatmap-method says how heat maps are made, and none are", "add --heatmap DIR")
-        return
-    for option, is_given in (
-        (f"--engine {asked.engine}", asked.engine != "local"),
-        ("--compile", asked.compiled),
-        ("--dtype int8", asked.dtype == "int8"),
-    ):
-        if is_given:
-            raise UsageError(f"--heatmap looks into the plain network, and {option} has none", f"drop {option}")
-    if asked.heatmap.exists() and not asked.heatmap.is_dir():
-        raise UsageError(f"--heatmap {asked.heatmap} is a file", "name a folder")
+    wanted = page.wanted if page else no_pictures
+    return heat.rows(recogniser, sources, wanted) if heat else recogniser.rows(sources, wanted)
 
 
 def _give_out(rows: "Iterable[tuple[Row, Pictures | None]]", sinks: "Sequence[Sink]", fail_fast: bool) -> None:

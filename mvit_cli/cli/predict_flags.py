@@ -123,8 +123,13 @@ Smooth = Annotated[
     ),
 ]
 Heatmap = Annotated[
-    Path | None,
-    typer.Option("--heatmap", metavar="DIR", help="Where the best class was seen: pictures and numbers of each row."),
+    str | None,
+    typer.Option(
+        "--heatmap",
+        metavar="[DIR]",
+        help="Where the best class was seen: pictures and numbers of each row in DIR, and a row of heat in --report; "
+        "in that alone where no DIR follows.",
+    ),
 ]
 HeatmapMethod = Annotated[
     Literal["gradient", "split", "rollout"] | None,

@@ -47,7 +47,7 @@ def by_pixel(model: "MViT", clips: "Tensor", index: int, *, beside_others: bool 
 
     with torch.inference_mode(False), torch.enable_grad():
         shown = clips.detach().clone().requires_grad_()
-        logits = linearised(model)(shown)
+        logits = linearised(model, of_pixels=True)(shown)
         wanted = logits[:, index].sum()
         if beside_others and logits.shape[1] > 1:
             wanted = wanted - (logits.sum() - wanted) / (logits.shape[1] - 1)

@@ -12,13 +12,14 @@ from mvit_cli.errors import MediaError
 from mvit_cli.media.guards import NAME_VIDEOS, CheckedFile, words_of
 from mvit_cli.media.images import probe, read_image
 from mvit_cli.media.opening import opened_file
-from mvit_cli.media.request import Clip, Decoded, DecodeRequest
+from mvit_cli.media.request import Clip, Decoded, DecodeRequest, WholeFrames
 from mvit_cli.media.strips import pictures_of
 from mvit_cli.media.transforms import crop_of_look, crops_of, pixel_dtype
 from mvit_cli.media.video.av_reader import State
 from mvit_cli.media.video.index import VideoIndex, index_video
 from mvit_cli.media.video.readers import FrameReader, readers_for
 from mvit_cli.media.video.sampling import clip_span_s, sample, short_video_warning
+from mvit_cli.media.whole import Gathering
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,10 +59,13 @@ def _decoded(request: DecodeRequest, allocate: Allocate | None, file: CheckedFil
         raise MediaError("unsupported", "a still image, where a video is needed", "name video files")
     image = read_image(file, said) if is_still else None
     pixels = (allocate or np.empty)(request.pixels_shape, pixel_dtype(request.transform))
-    seen = show_still(image, request, pixels) if image is not None else _play(file, request, pixels)
-    clips, duration_s, reader, notes = seen
+    if image is not None:
+        clips, duration_s, reader, notes = show_still(image, request, pixels)
+        whole = _whole_still(image, request) if request.whole else None
+    else:
+        clips, duration_s, reader, notes, whole = _play(file, request, pixels)
     pictures = None if request.pictures == "none" else pictures_of(pixels, clips, request)
-    return Decoded(pixels, tuple(clips), duration_s, reader, (*said, *notes), 0.0, pictures)
+    return Decoded(pixels, tuple(clips), duration_s, reader, (*said, *notes), 0.0, pictures, whole=whole)
 
 
 def attempt(request: DecodeRequest, allocate: Allocate | None = None) -> Decoded | MediaError:
@@ -109,16 +113,21 @@ def show_still(
     return [Clip((0,) * frames, 0.0, 0.0)] * request.num_clips, 0.0, "pillow", notes
 
 
+def _whole_still(image: "NDArray[np.uint8]", request: DecodeRequest) -> WholeFrames:
+    gathering = Gathering(request, 1)
+    return gathering.together({0: gathering.small(image)}, (0.0,))
+
+
 def _play(
     file: CheckedFile, request: DecodeRequest, pixels: "NDArray[Any]"
-) -> tuple[list[Clip], float, str, list[str]]:
+) -> tuple[list[Clip], float, str, list[str], WholeFrames | None]:
     index = index_video(file)
     from_s, to_s = part_of(request, index.duration_s, index.fps)
     clips = sample(index.times_s, to_s, index.fps, request.sampling, request.num_clips, from_s)
     what = "part" if request.part else "video"
     short = short_video_warning(to_s - from_s, index.fps, request.sampling, what)
-    reader, damage = _fetch(index, clips, request, pixels)
-    return clips, index.duration_s, reader, [note for note in (*index.warnings, short, *damage) if note]
+    reader, damage, whole = _fetch(index, clips, request, pixels)
+    return clips, index.duration_s, reader, [note for note in (*index.warnings, short, *damage) if note], whole
 
 
 def part_of(request: DecodeRequest, duration_s: float, fps: float) -> tuple[float, float]:
@@ -143,8 +152,8 @@ def part_of(request: DecodeRequest, duration_s: float, fps: float) -> tuple[floa
 
 def _fetch(
     index: VideoIndex, clips: Sequence[Clip], request: DecodeRequest, pixels: "NDArray[Any]"
-) -> tuple[str, list[str]]:
-    """Fills `pixels` by the first reader that manages; returns its name and what was not as asked."""
+) -> tuple[str, list[str], WholeFrames | None]:
+    """Fills `pixels` by the first reader that manages; returns its name, what was not as asked, and whole frames."""
     *others, last = readers_for(index, request.reader)
     for kind in others:
         try:
@@ -160,12 +169,13 @@ def _fetch_by(
     clips: Sequence[Clip],
     request: DecodeRequest,
     pixels: "NDArray[Any]",
-) -> tuple[str, list[str]]:
+) -> tuple[str, list[str], WholeFrames | None]:
     places = defaultdict(list)  # frame of the file -> (clip, frame of the clip)
     for number, clip in enumerate(clips):
         for place, frame in enumerate(clip.indices):
             places[frame].append((number, place))
     states: dict[int, State] = {}
+    gathering, whole = Gathering(request, len(places)), {}
     reader = kind(index)
     try:
         for fetched in reader.frames(sorted(places)):
@@ -174,9 +184,12 @@ def _fetch_by(
                 for crop, picture in enumerate(pictures):
                     pixels[number * request.num_crops + crop, place] = picture
             states[fetched.place] = fetched.state
+            if request.whole:
+                whole[fetched.place] = gathering.small(fetched.pixels)
     finally:
         reader.close()
-    return reader.name, damage([states[frame] for clip in clips for frame in clip.indices])
+    notes = damage([states[frame] for clip in clips for frame in clip.indices])
+    return reader.name, notes, gathering.together(whole, index.times_s) if request.whole else None
 
 
 def _pictures_of(frame: "NDArray[np.uint8]", request: DecodeRequest) -> "list[NDArray[Any]]":

@@ -176,6 +176,7 @@ class DecodeRequest:
         part: seconds from which, and up to which, the file is looked at; None as the second: to its end.
         look: one view of another kind, instead of the protocol's.
         member: where a member of an archive lies, as `archives.Member`; None: it is looked for by its name.
+        whole: whether the frames that the crops are of are wanted too, small.
         variables: of the environment, which the driver of an address needs; shown nowhere.
         limit_s: seconds that it may take, of a video in windows each of them; the whole video in windows that, and a
             tenth of a second for each of its frames.
@@ -194,10 +195,13 @@ class DecodeRequest:
     part: tuple[float, float | None] | None = None
     look: Look | None = None
     member: tuple[int, ...] | None = None
+    whole: bool = False
     variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     limit_s: float = math.inf
 
     def __post_init__(self) -> None:
+        if self.look and self.whole:
+            raise ValueError("a look has no crops of the protocol, whose place in whole frames could be told")
         if self.windows and (self.part or self.look):
             raise ValueError("a part or another look of a file is not cut into windows")
         if self.look and self.num_clips * self.num_crops != 1:
@@ -244,10 +248,29 @@ class Pictures:
     Attributes:
         poster: a few frames from all clips.
         strips: one a clip, of many clips evenly chosen ones; of a still image one.
+        heat: the same frames with heat laid over them, where it was asked for; it may have no strips.
     """
 
     poster: Strip
     strips: tuple[Strip, ...] = ()
+    heat: "Pictures | None" = None
+
+
+@dataclass(frozen=True)
+class WholeFrames:
+    """The frames that clips show, small and in their own proportion, and where in them the crops lie.
+
+    Attributes:
+        pixels: `(N, H, W, 3)` uint8, each frame once.
+        indices: positions in display order, ascending, one a frame.
+        times_s: when each is shown, seconds from the file's first frame.
+        boxes: left, top, right and bottom of each crop, as shares of the frame.
+    """
+
+    pixels: "NDArray[np.uint8]"
+    indices: tuple[int, ...]
+    times_s: tuple[float, ...]
+    boxes: tuple[tuple[float, float, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -264,6 +287,7 @@ class Decoded:
         decode_ms: wall time of the whole decoding, milliseconds; of a window, since the one before it.
         pictures: for people's eyes, where they were asked for.
         window: the part of the file that was asked for; None: the whole file.
+        whole: what the crops are of, where it was asked for.
     """
 
     pixels: "NDArray[np.uint8] | NDArray[np.float32] | Any"
@@ -274,6 +298,7 @@ class Decoded:
     decode_ms: float
     pictures: Pictures | None = None
     window: Window | None = None
+    whole: WholeFrames | None = None
 
 
 Outcome = Decoded | MediaError

@@ -1,10 +1,10 @@
 """What the network was shown, for people: frames side by side as small JPEG files, each of bounded size."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mvit_cli.media.request import Clip, DecodeRequest, Pictures, Strip
+from mvit_cli.media.request import Clip, DecodeRequest, Detail, Pictures, Strip
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,16 +33,24 @@ def pictures_of(pixels: "NDArray[Any]", clips: Sequence[Clip], request: DecodeRe
         clips: those of the pixels.
     """
     views = pixels[request.num_crops // 2 :: request.num_crops]
+    return pictures_by(views.__getitem__, pixels.shape[2], clips, request.pictures)
+
+
+def pictures_by(
+    frame_of: "Callable[[Place], NDArray[Any]]", side: int, clips: Sequence[Clip], detail: Detail
+) -> Pictures:
+    """The same of frames that are made when they are asked for, `(side, side, 3)` each."""
     is_still = all(len(set(clip.indices)) == 1 and clip.indices == clips[0].indices for clip in clips)
-    frames = 1 if is_still else pixels.shape[1]
+    frames = 1 if is_still else len(clips[0].indices)
     shown = [0] if is_still else evenly(len(clips), MAX_STRIPS)
     places = [(clip, frame) for clip in shown for frame in range(frames)]
-    poster = _strip(views, [places[i] for i in evenly(len(places), POSTER_FRAMES)], POSTER_SIDE, POSTER_BYTES)
-    if request.pictures != "strips":
+    few = [places[i] for i in evenly(len(places), POSTER_FRAMES)]
+    poster = _strip(frame_of, few, min(side, POSTER_SIDE), POSTER_BYTES)
+    if detail != "strips":
         return Pictures(poster)
-    side = STRIP_SIDE if frames > 1 else STILL_SIDE
+    side = min(side, STRIP_SIDE if frames > 1 else STILL_SIDE)
     places_of = {clip: [(clip, frame) for frame in evenly(frames, STRIP_FRAMES)] for clip in shown}
-    return Pictures(poster, tuple(_strip(views, places_of[clip], side, STRIP_BYTES) for clip in shown))
+    return Pictures(poster, tuple(_strip(frame_of, places_of[clip], side, STRIP_BYTES) for clip in shown))
 
 
 def evenly(count: int, most: int) -> list[int]:
@@ -51,11 +59,11 @@ def evenly(count: int, most: int) -> list[int]:
     return [(2 * part + 1) * count // (2 * kept) for part in range(kept)]
 
 
-def _strip(views: "NDArray[Any]", places: Sequence[Place], side: int, most_bytes: int) -> Strip:
+def _strip(frame_of: "Callable[[Place], NDArray[Any]]", places: Sequence[Place], side: int, most_bytes: int) -> Strip:
     """The frames in a row: as good as fits the bytes, at worst half as high."""
-    side = min(side, views.shape[2])
+    frames = [frame_of(place) for place in places]
     for height in (side, max(1, side // 2)):
-        picture = _side_by_side([views[place] for place in places], height)
+        picture = _side_by_side(frames, height)
         for quality in QUALITIES:
             jpeg = _jpeg(picture, quality)
             if len(jpeg) <= most_bytes:

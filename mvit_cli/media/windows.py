@@ -6,7 +6,7 @@ Windows share what is decoded and resized; of the pictures only those stay that 
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import Allocate, attempt, damage, decode, failure_of
@@ -30,6 +30,7 @@ from mvit_cli.media.video.av_reader import State
 from mvit_cli.media.video.index import VideoIndex, index_video
 from mvit_cli.media.video.readers import FrameReader, readers_for
 from mvit_cli.media.video.sampling import short_video_warning
+from mvit_cli.media.whole import Gathering
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,6 +90,14 @@ def _reader(index: VideoIndex) -> type[FrameReader]:
     return readers_for(index, "av")[0]
 
 
+class _Seen(NamedTuple):
+    """What is kept of a frame: its crops, how it came out of the file, and the whole of it, small, where wanted."""
+
+    crops: "list[NDArray[Any]]"
+    state: State
+    whole: "NDArray[Any] | None"
+
+
 class _Watch:
     """The time that decoding takes, without what it waits for room: `array` is `allocate`."""
 
@@ -141,7 +150,8 @@ def _in_one_pass(request: DecodeRequest, index: VideoIndex, allocate: Allocate |
 def _shown(
     request: DecodeRequest, index: VideoIndex, reader: FrameReader, plan: Plan, watch: _Watch
 ) -> Iterator[Outcome | AtWork]:
-    pictures: dict[int, tuple[list[NDArray[Any]], State]] = {}  # by frame of the file
+    pictures: dict[int, _Seen] = {}  # by frame of the file
+    gathering = Gathering(request, request.num_clips * request.sampling.frames) if request.whole else None
     limit_s = request.limit_s + index.num_frames * FRAME_S
     for fetched in reader.frames(plan):
         if watch.spent_s() > limit_s:
@@ -150,30 +160,33 @@ def _shown(
         if not plan.ahead or fetched.place < plan.ahead[0].first:
             yield AT_WORK
             continue
-        pictures[fetched.place] = crops_of(fetched.pixels, request.transform, request.num_crops), fetched.state
+        crops = crops_of(fetched.pixels, request.transform, request.num_crops)
+        whole = gathering.small(fetched.pixels) if gathering else None
+        pictures[fetched.place] = _Seen(crops, fetched.state, whole)
         while plan.ahead and fetched.place >= plan.ahead[0].last:
-            yield _assembled(plan.show(), pictures, request, index, watch)
+            yield _assembled(plan.show(), pictures, request, index, watch, gathering)
         for place in [place for place in pictures if not plan.ahead or place < plan.ahead[0].first]:
             del pictures[place]
 
 
 def _assembled(
     planned: Planned,
-    pictures: "dict[int, tuple[list[NDArray[Any]], State]]",
+    pictures: "dict[int, _Seen]",
     request: DecodeRequest,
     index: VideoIndex,
     watch: _Watch,
+    gathering: Gathering | None,
 ) -> Outcome:
     """Puts the views of one window together."""
     window = planned.window
     try:
-        damaged = damage([pictures[frame][1] for clip in planned.clips for frame in clip.indices])
+        damaged = damage([pictures[frame].state for clip in planned.clips for frame in clip.indices])
     except MediaError as error:
         return LostWindowError(error, window)
     pixels = watch.array(request.pixels_shape, pixel_dtype(request.transform))
     for number, clip in enumerate(planned.clips):
         for place, frame in enumerate(clip.indices):
-            for crop, picture in enumerate(pictures[frame][0]):
+            for crop, picture in enumerate(pictures[frame].crops):
                 pixels[number * request.num_crops + crop, place] = picture
     short = short_video_warning(window.end_s - window.start_s, index.fps, request.sampling, "window")
     return Decoded(
@@ -185,7 +198,14 @@ def _assembled(
         decode_ms=watch.since_told_s() * 1000,
         pictures=_pictures(pixels, planned, request),
         window=window,
+        whole=gathering.together(_whole(planned, pictures), index.times_s) if gathering else None,
     )
+
+
+def _whole(planned: Planned, pictures: "dict[int, _Seen]") -> "dict[int, NDArray[Any]]":
+    """The whole frames of a window, by frame of the file."""
+    frames = {frame: pictures[frame].whole for clip in planned.clips for frame in clip.indices}
+    return {frame: whole for frame, whole in frames.items() if whole is not None}
 
 
 def _pictures(pixels: "NDArray[Any]", planned: Planned, request: DecodeRequest) -> Pictures | None:

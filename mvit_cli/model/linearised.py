@@ -17,14 +17,21 @@ from mvit_cli.model.mvit import MViT
 from mvit_cli.model.pooling_attention import Mlp, PoolingAttention
 
 
-def linearised(model: MViT) -> MViT:
+def linearised(model: MViT, *, of_pixels: bool = False) -> MViT:
     """The network that gives the same logits, with what is to stay as it is kept from the gradient.
 
     It shares all parameters. In the backward pass one block at a time is computed again, its attention a few queries
     at a time, so memory holds the tokens between the blocks and the activations of one.
+
+    Args:
+        of_pixels: gradients are taken of pixels alone: nothing is kept for those of parameters.
     """
     twin: MViT = _twin(model)
     twin.blocks = nn.ModuleList(_Recomputed(block) for block in twin.blocks)
+    if of_pixels:
+        for module in twin.modules():
+            own: dict[str, Any] = dict(module._parameters)
+            module._parameters = {name: value if value is None else value.detach() for name, value in own.items()}
     return twin
 
 
@@ -102,7 +109,11 @@ class _Weighted(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, v: Tensor, rows: AttentionRows) -> Tensor:
         ctx.rows = rows
-        return torch.cat([rows.weights(part) @ v for part in rows.parts()], dim=2)
+        # In one piece from the start: small results between large ones that go leave holes in the heap, and it grows.
+        attended = v.new_empty((*rows.q.shape[:3], v.shape[3]))
+        for part in rows.parts():
+            attended[:, :, part] = rows.weights(part) @ v
+        return attended
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

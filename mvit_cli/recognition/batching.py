@@ -55,8 +55,7 @@ def groups(items: Iterable[Item | Lull], batch_size: Callable[[], int], *, whole
     for item in items:
         if item is LULL and whole:
             continue
-        pixels = item.outcome.pixels if item is not LULL and isinstance(item.outcome, Decoded) else None
-        more, more_bytes = (0, 0) if pixels is None else (len(pixels), pixels.nbytes)
+        more, more_bytes = (0, 0) if item is LULL else _size_of(item.outcome)
         if item is LULL or (group and (views + more > batch_size() or num_bytes + more_bytes > MAX_GROUP_BYTES)):
             yield group
             group, views, num_bytes = [], 0, 0
@@ -65,6 +64,13 @@ def groups(items: Iterable[Item | Lull], batch_size: Callable[[], int], *, whole
             views, num_bytes = views + more, num_bytes + more_bytes
     if group:
         yield group
+
+
+def _size_of(outcome: Outcome) -> tuple[int, int]:
+    """Views that an outcome has, and the bytes that wait with it."""
+    if not isinstance(outcome, Decoded):
+        return 0, 0
+    return len(outcome.pixels), outcome.pixels.nbytes + (outcome.whole.pixels.nbytes if outcome.whole else 0)
 
 
 def scored(scorer: Scorer, grouped: Iterable[list[Item]]) -> Iterator[Item]:

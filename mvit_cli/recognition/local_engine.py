@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mvit_cli.checkpoints.cards import Card
@@ -32,6 +32,7 @@ from mvit_cli.records import Row, Run, Summary
 
 if TYPE_CHECKING:
     from mvit_cli.media.workers.pool import DecodePool
+    from mvit_cli.model import MViT
 
 Sources = Iterable[Source]
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -92,10 +93,13 @@ class LocalEngine(Opened):
 
     Attributes:
         scorer: the network with its weights on a device.
+        plain: the network as the papers have it, with the same weights, for whoever looks into it; None: another
+            runtime has it.
         started: workers that were started before the network was loaded, of whoever closes them; None: none.
     """
 
     scorer: Scorer
+    plain: "MViT | None" = None
     started: "DecodePool | None" = None
 
     def predict(self, inputs: Inputs) -> Generator[Row, None, None]:
@@ -124,6 +128,8 @@ class LocalEngine(Opened):
         sources: Sources,
         wanted: Callable[[int], Detail] = no_pictures,
         pool: "DecodePool | None" = None,
+        *,
+        whole: bool = False,
     ) -> Generator[Item, None, None]:
         """Yields what was decoded and computed for each source, or for each of its windows, in their order.
 
@@ -132,13 +138,14 @@ class LocalEngine(Opened):
         Args:
             wanted: which pictures to make of a source, numbered from 0; asked by that thread.
             pool: workers of the caller's, which stay; none: started for this, and ended with it.
+            whole: whether the frames that the crops are of are wanted too.
         """
         taken: deque[Source] = deque()  # what the pool has taken and not given back yet
 
         def jobs() -> Iterator[DecodeRequest | MediaError]:
             for number, source in enumerate(sources):
                 taken.append(source)
-                yield source.error or self.request_for(source, wanted(number))
+                yield source.error or replace(self.request_for(source, wanted(number)), whole=whole)
 
         def items(outcomes: Iterable[Outcome | Lull]) -> Iterator[Item | Lull]:
             for outcome in outcomes:
@@ -152,8 +159,8 @@ class LocalEngine(Opened):
             nullcontext(pool) if pool else self.decode_pool() as workers,
             closing(workers.imap_with_lulls(jobs())) as outcomes,
         ):
-            whole = self.options.deterministic
-            yield from scored(self.scorer, groups(items(outcomes), lambda: self.scorer.batch_size, whole=whole))
+            waits = self.options.deterministic
+            yield from scored(self.scorer, groups(items(outcomes), lambda: self.scorer.batch_size, whole=waits))
 
     def decode_pool(self) -> "DecodePool":
         """The worker processes that were asked for; the first may have started, others start when files come."""

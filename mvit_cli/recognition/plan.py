@@ -131,7 +131,7 @@ class Plan:
             held_here = batch_bytes if device.type == "cpu" else 0
             there = free_memory(torch.device("cpu"), all_of_it=True)
             refuse_without_memory(model.config, recipe.views, held_here, there)
-        runs, reference = _way_to_run(model, options, dtype)
+        plain, runs, reference = _way_to_run(model, options, dtype)
         if options.compiled:
             runs = _compiled(runs, model.config, batch_size, device, dtype)
         assumed = recipe.assumed if self.choice.weights else RANDOM_WEIGHTS
@@ -149,7 +149,7 @@ class Plan:
             recipe.views.over,
         )
         notes = (assumed, self.otherwise.note(wanted), self.labels.note, slow)
-        return self.engine_of(scorer, recipe, summary, notes)
+        return replace(self.engine_of(scorer, recipe, summary, notes), plain=plain)
 
     def engine_of(
         self, scorer: Scorer, recipe: Recipe, summary: Summary, notes: "tuple[str | None, ...]"
@@ -327,22 +327,24 @@ def _kept_in(dtype: "torch.dtype", device: "torch.device") -> "torch.dtype":
     return torch.float32 if device.type == "cpu" and dtype.itemsize < 4 else dtype
 
 
-def _way_to_run(model: "MViT", options: PredictOptions, dtype: "torch.dtype") -> "tuple[nn.Module, nn.Module | None]":
-    """What shows clips to the network, and what tells how exact that is."""
+def _way_to_run(
+    model: "MViT", options: PredictOptions, dtype: "torch.dtype"
+) -> "tuple[MViT | None, nn.Module, nn.Module | None]":
+    """The plain network where there is one, what shows clips to the network, and what tells how exact that is."""
     from mvit_cli.model.fast.network import FastMViT
     from mvit_cli.model.fast.products import PlainLinear
 
     if options.dtype != INT8:
-        runs, reference = model, None
+        plain, reference = model, None
         if next(model.parameters()).dtype != dtype:
-            runs, reference = copy.deepcopy(model).to(dtype), FastMViT(model)
+            plain, reference = copy.deepcopy(model).to(dtype), FastMViT(model)
         if not options.fast:
-            return runs, reference
-        return (FastMViT(runs, PlainLinear) if options.compiled else FastMViT(runs)), reference
+            return plain, plain, reference
+        return plain, FastMViT(plain, PlainLinear) if options.compiled else FastMViT(plain), reference
     if model.config.pool_first or model.config.streams == 2:
         why = "pools before it projects" if model.config.pool_first else "is reversible"
         raise UsageError(f"--dtype int8: this network {why}", "use --dtype float32")
-    return FastMViT(model).to_int8(), FastMViT(model)
+    return None, FastMViT(model).to_int8(), FastMViT(model)
 
 
 def _auto_batch_size(

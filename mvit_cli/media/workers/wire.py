@@ -1,4 +1,4 @@
-"""What a pool and its workers say to each other: frames of JSON, and from the worker of JPEG files behind it.
+"""What a pool and its workers say to each other: frames of JSON, and behind it from the worker what it made for eyes.
 
 The worker has had untrusted files in native libraries, and may no longer be ours. So the pool unpickles nothing, takes
 no length on trust, and reads each field as what it must be.
@@ -30,6 +30,7 @@ from mvit_cli.media.request import (
     Outcome,
     Pictures,
     Strip,
+    WholeFrames,
     Window,
     Windows,
     window_of,
@@ -37,7 +38,7 @@ from mvit_cli.media.request import (
 from mvit_cli.protocol import Sampling, Transform
 
 LENGTHS = struct.Struct("<II")
-# A file of 1,000 clips of 64 frames says less than 1 MB; its pictures are bounded by `strips`.
+# A file of 1,000 clips of 64 frames says less than 1 MB; its pictures are bounded by `strips`, whole frames by `whole`.
 MAX_FRAME_BYTES = 64 << 20
 DTYPES = ("|u1", "<f4")
 
@@ -132,7 +133,11 @@ def packed(number: int, outcome: Outcome | AtWork) -> tuple[bytes, bytes]:
         "decode_ms": outcome.decode_ms,
         "strips": [[s.clip, s.num_frames, s.width, s.height, len(s.jpeg)] for s in strips],
     }
-    return _text(said), b"".join(strip.jpeg for strip in strips)
+    behind = [strip.jpeg for strip in strips]
+    if whole := outcome.whole:
+        said["whole"] = [whole.pixels.shape[:3], whole.indices, whole.times_s, whole.boxes]
+        behind.append(whole.pixels.tobytes())
+    return _text(said), b"".join(behind)
 
 
 def _text(said: dict[str, Any]) -> bytes:
@@ -196,6 +201,7 @@ def outcome_of(said: dict[str, Any], pixels: object) -> Outcome:
             float(said["decode_ms"]),
             _pictures(said["strips"], said["behind"]),
             window,
+            _whole(said) if "whole" in said else None,
         )
     except (KeyError, IndexError, TypeError, OverflowError) as error:
         raise ValueError("an answer with a part that is missing or of another kind") from error
@@ -216,6 +222,27 @@ def _pictures(told: list[list[int]], behind: bytes) -> Pictures | None:
         strips.append(Strip(clip, frames, width, height, behind[place : place + length]))
         place += length
     return Pictures(strips[0], tuple(strips[1:])) if strips else None
+
+
+def _whole(said: dict[str, Any]) -> WholeFrames:
+    """The whole frames that stand behind the strips: of all clips, with a box for each crop."""
+    import numpy as np
+
+    shape, indices, times_s, boxes = said["whole"]
+    count, height, width = _numbers(shape, 3)
+    behind, place = said["behind"], sum(strip[-1] for strip in said["strips"])
+    if min(count, height, width) < 1 or len(behind) - place != count * height * width * 3:
+        raise ValueError("whole frames of another size than was said")
+    if len(_numbers(indices)) != count or len(times_s) != count:
+        raise ValueError("whole frames that nobody counted")
+    shown = {index for clip in said["clips"] for index in clip[0]}
+    if not shown <= set(indices) or len(said["clips"]) * len(boxes) != said["shape"][0]:
+        raise ValueError("whole frames or crops that are not those of the clips")
+    pixels = np.frombuffer(behind, np.uint8, offset=place).reshape(count, height, width, 3)
+    shares = tuple((float(left), float(top), float(right), float(bottom)) for left, top, right, bottom in boxes)
+    if not all(-1 < share < 2 for box in shares for share in box):
+        raise ValueError("crops far out of the frame")
+    return WholeFrames(pixels, tuple(indices), tuple(map(float, times_s)), shares)
 
 
 def _numbers(told: object, count: int | None = None) -> list[int]:

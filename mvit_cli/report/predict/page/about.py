@@ -8,6 +8,7 @@ from mvit_cli.records import Run, Summary
 from mvit_cli.report.formats import size_text
 from mvit_cli.report.page.document import beginning
 from mvit_cli.report.page.templates import rendered
+from mvit_cli.report.predict.page.heat_key import HeatKey
 from mvit_cli.report.summarize.stage_tables import footnotes, headline, stage_table
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class About:
         model: the object of `mvit summarize`.
         card: what is known of the weights, as `mvit weights show` gives it; None without a card.
         settings: other settings of the run, by name.
+        heat: what the colours over frames are, where there are any.
     """
 
     run: Run
@@ -54,6 +56,7 @@ class About:
     job: Job
     card: Record | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    heat: HeatKey | None = None
 
     @property
     def name(self) -> str:

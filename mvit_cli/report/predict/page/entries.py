@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from mvit_cli.records import OkRow, Row
 from mvit_cli.report.page.templates import rendered
 from mvit_cli.report.predict.page.frames import Pictures, Strip
+from mvit_cli.report.predict.page.heat_key import HeatKey
 from mvit_cli.report.predict.page.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ FOUND_FROM = 0.5
 
 @dataclass(frozen=True)
 class Film:
-    """A strip, and what it shows in words."""
+    """A strip, and what it shows in words; the same frames with heat, where there are any."""
 
     strip: Strip
     told: str
+    heat: Strip | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,12 @@ class Entry:
     timeline: Timeline | None = None
 
     @property
+    def has_heat(self) -> bool:
+        """Whether heat lies over some of its frames."""
+        spans = self.timeline.spans if self.timeline else ()
+        return any(film.heat for film in self.films) or any(span.heat for span in spans)
+
+    @property
     def folder(self) -> str:
         """Of the path, with its slash; may be empty."""
         return self.path[: len(self.path) - len(self.name)]
@@ -73,13 +81,14 @@ class Entry:
         return self.path.rpartition("/")[2] or self.path
 
 
-def entry_html(entry: Entry, opened: bool) -> "Markup":
+def entry_html(entry: Entry, opened: bool, heat: HeatKey | None = None) -> "Markup":
     """The lines of the table about an input.
 
     Args:
         opened: whether more than the line is seen at once.
+        heat: what the colours over its frames are.
     """
-    return rendered("predict/page/entry.html", entry=entry, opened=opened)
+    return rendered("predict/page/entry.html", entry=entry, opened=opened, heat=heat)
 
 
 def entry_of(row: Row, place: int, pictures: Pictures | None, notes: Sequence[str]) -> Entry:
@@ -102,7 +111,7 @@ def entry_of(row: Row, place: int, pictures: Pictures | None, notes: Sequence[st
         )
     warnings = [warning for warning in row["warnings"] if warning not in notes]
     best = row["predictions"][0]
-    films = [Film(strip, _told(strip, row)) for strip in pictures.strips] if pictures else []
+    films = _films(row, pictures) if pictures else []
     few = len(films) > 1 and len(films) < len(row["clips"])
     return Entry(
         place,
@@ -157,6 +166,11 @@ def noticed(warnings: Sequence[str]) -> str:
     """What a line says of several warnings."""
     more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
     return f"{warnings[0]}{more}" if warnings else ""
+
+
+def _films(row: OkRow, pictures: Pictures) -> list[Film]:
+    heat = pictures.heat.strips if pictures.heat else [None] * len(pictures.strips)
+    return [Film(strip, _told(strip, row), hot) for strip, hot in zip(pictures.strips, heat, strict=True)]
 
 
 def thumbnail_of(strip: Strip) -> Film:

@@ -20,9 +20,11 @@ class Strip(Protocol):
 
 
 class Pictures(Protocol):
-    """A few frames of the whole file, and a strip a clip."""
+    """A few frames of the whole file, and a strip a clip; the same with heat laid over them, where it was found."""
 
     @property
     def poster(self) -> Strip: ...
     @property
     def strips(self) -> Sequence[Strip]: ...
+    @property
+    def heat(self) -> "Pictures | None": ...

@@ -41,6 +41,7 @@ class Span:
         label: the class, or what was wrong.
         scores: sum of the scores of the best class.
         picture: frames of one of its windows.
+        heat: the same frames with heat laid over them.
     """
 
     label: str
@@ -50,6 +51,7 @@ class Span:
     scores: float = 0.0
     windows: int = 0
     picture: Strip | None = None
+    heat: Strip | None = None
 
     @property
     def score(self) -> float:
@@ -108,7 +110,7 @@ class Timeline:
         if pictures:
             self.poster = self.poster or pictures.poster
             if span.picture is None and sum(each.picture is not None for each in self.spans) < MOST_PICTURES:
-                span.picture = pictures.poster
+                span.picture, span.heat = pictures.poster, pictures.heat.poster if pictures.heat else None
 
     def _span(self, label: str, failed: bool, start_s: float, end_s: float) -> Span:
         last = self.spans[-1] if self.spans else None

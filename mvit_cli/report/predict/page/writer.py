@@ -174,7 +174,7 @@ class Page:
     def _write_entry(self, entry: Entry) -> None:
         """Writes the latest entry in its place; it is the last in the file."""
         alone = self._entries == 1
-        part = encoded(entry_html(entry, opened=alone)) + b"\n"
+        part = encoded(entry_html(entry, opened=alone, heat=self._about.heat)) + b"\n"
         self._put(part, self._entry_at, 0, truncate=True)
         if alone:
             opened = self._entry_at + part.index(b"<details open>") + len(b"<details")
