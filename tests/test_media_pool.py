@@ -20,7 +20,8 @@ from media_clips import KEPT, clip, needs_decord, read_number, write_video
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.decode import attempt
 from mvit_cli.media.request import LULL, Decoded, DecodeRequest
-from mvit_cli.media.workers.pool import DecodePool, _Outbox, workers_auto
+from mvit_cli.media.workers.outbox import Outbox
+from mvit_cli.media.workers.pool import DecodePool, workers_auto
 from mvit_cli.media.workers.shared import Slot
 from mvit_cli.media.workers.worker import _arm
 from mvit_cli.protocol import Sampling, Transform
@@ -477,8 +478,8 @@ def test_pixels_that_wait_for_an_earlier_file_are_bounded(monkeypatch):
     size = 1024 * 1024 * 3
     monkeypatch.setattr("mvit_cli.media.workers.pool.BUFFER_BYTES", 3 * size - 1)
     waited = []
-    put = _Outbox.put
-    monkeypatch.setattr(_Outbox, "put", lambda box, *what: (put(box, *what), waited.append(box.num_bytes)))
+    put = Outbox.put
+    monkeypatch.setattr(Outbox, "put", lambda box, *what: (put(box, *what), waited.append(box.num_bytes)))
     with FaultyPool(workers=2) as pool:
         jobs = [request(name, 1024) for name in ["0", "0", "slow", *range(20)]]
         assert [told(outcome) for outcome in pool.imap(jobs)] == [0, 0, 255, *range(20)]

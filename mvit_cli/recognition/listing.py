@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from mvit_cli.addresses import scheme_of
+from mvit_cli.media.archives import is_archive
 from mvit_cli.media.sources import Source, iter_sources
 
 
@@ -66,6 +67,12 @@ class Listing:
         if self.allow_empty:
             found = (source for source in found if not source.is_nothing)
         return found if shard is None else (source for source in found if shard.has(source.path))
+
+    def first(self) -> Source | None:
+        """The first source, where it is a file that lies here: to find that out, nothing is listed and no list read."""
+        name = self.names[0] if self.names else "-"
+        is_file = not name.startswith(("-", "@")) and os.path.isfile(name) and not is_archive(name)
+        return next(iter_sources([name]), None) if is_file and not self.shard else None
 
     def counter(self) -> Callable[[], int] | None:
         """What counts the sources; None where they come only once, from standard input or a pipe, or from elsewhere."""

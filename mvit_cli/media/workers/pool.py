@@ -12,18 +12,18 @@ import math
 import os
 import queue
 import signal
-import threading
 import weakref
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.guards import MEMORY_BYTES
-from mvit_cli.media.request import AT_WORK, LULL, TIMEOUT_S, Decoded, DecodeRequest, Lull, Outcome, is_last
+from mvit_cli.media.request import AT_WORK, LULL, TIMEOUT_S, DecodeRequest, Lull, Outcome, is_last
 from mvit_cli.media.windows import outcomes_of
+from mvit_cli.media.workers.feeder import Arrival, End, Feeder
+from mvit_cli.media.workers.outbox import Outbox
 from mvit_cli.media.workers.process import SLOTS, SMALL_FILES_AHEAD, Job, WorkerProcess, job_for
 from mvit_cli.media.workers.stopwatch import Clock
 
@@ -76,19 +76,28 @@ class DecodePool:
         self._slots = max(SLOTS, SMALL_FILES_AHEAD // max(1, self.size))
         self._memory_bytes = memory_bytes
         self._events: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
-        self._feeder: _Feeder | None = None  # of the pass that is under way
+        self._feeder: Feeder | None = None  # of the pass that is under way
         self._waiting: deque[Job] = deque()
-        self._done = _Outbox()
-        self._end: _End | None = None
+        self._done = Outbox()
+        self._end: End | None = None
         self._failed_starts = 0
+        self._begun: DecodeRequest | None = None
         self._clock = Clock()
         self._process_id = os.getpid()
         _POOLS.add(self)
 
-    def start(self) -> None:
-        """Starts a first worker, which loads its libraries while the caller loads others; files come later."""
-        if self.size and not self.workers:
-            self._free_worker()
+    def start(self, first: DecodeRequest | None = None) -> None:
+        """Starts a first worker, which loads its libraries while the caller loads others; files come later.
+
+        Args:
+            first: what the next pass is going to begin with, if that is known: it is decoded meanwhile.
+        """
+        if not self.size or self.workers:
+            return
+        worker = self._free_worker()
+        if worker and first:
+            worker.send(job_for(0, first, self.timeout_s))
+            self._begun = first
 
     def imap(self, jobs: Iterable[DecodeRequest | MediaError]) -> Generator[Outcome, None, None]:
         """Yields one outcome for each job, or one for each of its windows, in their order.
@@ -115,9 +124,23 @@ class DecodePool:
             self._stop()
 
     def _begin(self, jobs: Iterable[DecodeRequest | MediaError]) -> None:
-        self._waiting, self._done, self._end, self._failed_starts = deque(), _Outbox(), None, 0
+        self._waiting, self._done, self._end, self._failed_starts = deque(), Outbox(), None, 0
         # Those with the workers, and a few that are done and wait for an earlier one.
-        self._feeder = _Feeder(jobs, self._slots * self.size + 4, self._events)
+        self._feeder = Feeder(jobs, self._slots * self.size + 4, self._events)
+        if self._begun:
+            self._claim_begun()
+
+    def _claim_begun(self) -> None:
+        """Takes the first job for the one that was begun before, or ends its worker where it is another."""
+        begun, self._begun = self._begun, None
+        answers: list[tuple[Any, Any]] = []
+        while (event := self._events.get())[0] is not self._feeder:
+            answers.append(event)
+        if not isinstance(event[1], Arrival) or event[1].job != begun:
+            self._dismiss(self.workers[0])
+            self._take(event[1])
+        for answer in answers:
+            self._dispatch(*answer)
 
     def _stop(self) -> None:
         """Ends what is still under way."""
@@ -204,8 +227,8 @@ class DecodePool:
         elif sender in self.workers:
             self._hear(sender, message)
 
-    def _take(self, message: "_Arrival | _End") -> None:
-        if isinstance(message, _End):
+    def _take(self, message: Arrival | End) -> None:
+        if isinstance(message, End):
             self._end = message
         elif isinstance(message.job, MediaError):
             self._done.put(message.number, message.job)
@@ -274,6 +297,7 @@ class DecodePool:
 
     def close(self) -> None:
         """Ends all workers; the pool can be used again."""
+        self._begun = None
         while self.workers:
             self._dismiss(self.workers[-1])
 
@@ -298,89 +322,6 @@ def _in_this_process(jobs: Iterable[DecodeRequest | MediaError]) -> Iterator[Out
             if outcome is not AT_WORK:
                 yield outcome
                 yield LULL  # nothing is decoded meanwhile: what is there must not wait for more
-
-
-class _Outbox:
-    """What is decoded and waits for its turn: outcomes come out in the order of the input, whoever is ready first.
-
-    Attributes:
-        next: number of the job whose turn it is.
-        num_bytes: pixels that wait.
-    """
-
-    def __init__(self) -> None:
-        self.next = 0
-        self.num_bytes = 0
-        self._waiting: defaultdict[int, deque[Outcome]] = defaultdict(deque)
-
-    def put(self, number: int, outcome: Outcome) -> None:
-        self._waiting[number].append(outcome)
-        self.num_bytes += _size(outcome)
-
-    def take(self) -> Outcome | None:
-        """The outcome whose turn it is; None if it is not there yet."""
-        waiting = self._waiting.get(self.next)
-        if not waiting:
-            return None
-        outcome = waiting.popleft()
-        self.num_bytes -= _size(outcome)
-        if is_last(outcome):
-            del self._waiting[self.next]
-            self.next += 1
-        return outcome
-
-    def count(self, number: int) -> int:
-        """How many outcomes of a job wait."""
-        return len(self._waiting.get(number, ()))
-
-
-def _size(outcome: Outcome) -> int:
-    return int(outcome.pixels.nbytes) if isinstance(outcome, Decoded) else 0
-
-
-@dataclass(frozen=True)
-class _Arrival:
-    number: int
-    job: DecodeRequest | MediaError
-
-
-@dataclass(frozen=True)
-class _End:
-    count: int
-    failure: BaseException | None
-
-
-class _Feeder:
-    """A thread that pulls jobs as room is made for them, so that a slow input never holds finished rows back."""
-
-    def __init__(self, jobs: Iterable[DecodeRequest | MediaError], room: int, events: queue.SimpleQueue[Any]) -> None:
-        self._jobs, self._events = jobs, events
-        self._room = threading.Semaphore(room)
-        self._stopped = False
-        threading.Thread(target=self._feed, daemon=True).start()
-
-    def make_room(self) -> None:
-        self._room.release()
-
-    def stop(self) -> None:
-        self._stopped = True
-        self._room.release()
-
-    def _feed(self) -> None:
-        jobs = iter(self._jobs)
-        number, failure = 0, None
-        try:
-            while self._room.acquire() and not self._stopped:
-                self._events.put((self, _Arrival(number, next(jobs))))
-                number += 1
-        except StopIteration:
-            pass
-        except BaseException as error:
-            failure = error
-        finally:
-            if hasattr(jobs, "close"):
-                jobs.close()
-        self._events.put((self, _End(number, failure)))
 
 
 def _obituary(code: int, last_words: str) -> MediaError:
