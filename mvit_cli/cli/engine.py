@@ -14,8 +14,7 @@ from mvit_cli.recognition.processors import leave_processors, share_processors
 
 if TYPE_CHECKING:
     from mvit_cli.engines.cluster import Cluster
-    from mvit_cli.media.request import DecodeRequest
-    from mvit_cli.media.sources import Source
+    from mvit_cli.recognition.listing import Listing
     from mvit_cli.recognition.local_engine import Opened
     from mvit_cli.recognition.plan import Plan
 
@@ -54,14 +53,14 @@ def parsed_cluster(address: str | None, actors: str, gpus: float, cpus: float) -
 
 @contextmanager
 def opened_engine(
-    plan: "Plan", cluster: "Cluster | None", *, quiet: bool, first: "Source | None" = None
+    plan: "Plan", cluster: "Cluster | None", *, quiet: bool, first: "Listing | None" = None
 ) -> "Iterator[Opened]":
     """Gives the network, ready for files.
 
     Args:
         cluster: where actors of Ray run; None: the network runs here.
         quiet: no progress of a download.
-        first: the file that comes first, if that is known: it is decoded while the network is loaded.
+        first: inputs whose first file is decoded while the network is loaded, if that is known.
     """
     if cluster:
         from mvit_cli.engines.ray import opened
@@ -74,23 +73,13 @@ def opened_engine(
     from mvit_cli.report.predict.progress import loading
 
     with decode_pool(plan.options) as pool:
-        pool.start(_first_request(plan, first))  # it loads its libraries while torch is loaded here
+        pool.start(
+            plan.first_request(first.first() if first else None)
+        )  # it loads its libraries while torch is loaded here
         with loading(f"{plan.choice.name} and torch", quiet=quiet, downloads=_downloads(plan)), _uncollected():
             recogniser = plan.open(progress=not quiet)
         leave_processors(recogniser.summary["macs"])
         yield replace(recogniser, started=pool) if isinstance(recogniser, LocalEngine) else recogniser
-
-
-def _first_request(plan: "Plan", first: "Source | None") -> "DecodeRequest | None":
-    """How the first file will be decoded, where a card tells it before the network is there."""
-    from mvit_cli.recognition.local_engine import request_for
-
-    if first is None or first.error or not (plan.preset and plan.choice.card):
-        return None
-    try:
-        return request_for(plan.recipe(), first, plan.options.reader)
-    except MViTError:  # which is told when its turn comes: weights that cannot be had are told before
-        return None
 
 
 @contextmanager

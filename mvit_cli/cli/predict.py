@@ -200,7 +200,7 @@ def _recognised(asked: Arguments, log: "RunLog | None") -> int:
             tell_of_kept(asked.save_video, journal, report)
         else:
             pictured = asked.page is not None or asked.heatmap is not None  # which the network's page asks for
-            first = None if journal or pictured else asked.listing.first()
+            first = None if journal or pictured else asked.listing
             with opened_engine(made, asked.cluster, quiet=asked.quiet, first=first) as recogniser:
                 if journal and made.identity["views"] is None:  # now the file has told what rows will say of it
                     journal.check(recogniser.run)

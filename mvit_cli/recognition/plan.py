@@ -16,12 +16,12 @@ from mvit_cli.arch.presets import Preset, get_preset
 from mvit_cli.arch.summary import preset_of, resized, summarize_config
 from mvit_cli.checkpoints.labels import LabelList, read_label_list
 from mvit_cli.checkpoints.resize import config_for_clips
-from mvit_cli.errors import CheckpointError, UsageError
+from mvit_cli.errors import CheckpointError, MViTError, UsageError
 from mvit_cli.media.request import Windows
 from mvit_cli.protocol import Views
 from mvit_cli.recognition.choice import Choice, choose
 from mvit_cli.recognition.device import INT8, check_device_name, pick_device, pick_dtype, slower_than_another
-from mvit_cli.recognition.local_engine import LocalEngine
+from mvit_cli.recognition.local_engine import LocalEngine, request_for
 from mvit_cli.recognition.options import Auto, PredictOptions
 from mvit_cli.recognition.proportion import refuse_out_of_proportion, refuse_without_memory
 from mvit_cli.recognition.recipe import (
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from mvit_cli.media.request import DecodeRequest
+    from mvit_cli.media.sources import Source
     from mvit_cli.model import MViT
 
 RANDOM_WEIGHTS = "random weights: the predictions mean nothing"
@@ -192,6 +194,15 @@ class Plan:
         path = obtain(meant).path
         shapes = read_shapes(path, self.options.weights_key)
         return self._recipe(describe(shapes, self.preset.name if self.preset else None).config, path)
+
+    def first_request(self, first: "Source | None") -> "DecodeRequest | None":
+        """How the first file will be decoded, where a card tells it before the network is there; else None."""
+        if first is None or first.error or not (self.preset and self.choice.card):
+            return None
+        try:
+            return request_for(self.recipe(), first, self.options.reader)
+        except MViTError:  # which is told when its turn comes: weights that cannot be had are told before
+            return None
 
     def network(self, progress: bool = False) -> "tuple[MViT, torch.device, torch.dtype, Path | None]":
         """The network on its device, and the file of its weights; the file is fetched before torch is loaded.
