@@ -31,7 +31,8 @@ from typing import Any
 
 import torch
 from peer_models import PEERS, importable, version_of
-from peers import as_clip_network, load_shared
+from peer_rows import as_clip_network
+from peers import load_shared
 from startup import commit, machine
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -166,42 +166,12 @@ def _type(rule: dict[str, Any]) -> str:
     return " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
 
 
-PEERS = {
-    "mvit": "mvit",
-    "torchvision": "torchvision",
-    "pytorchvideo": "pytorchvideo",
-    "slowfast": "PySlowFast",
-    "mmaction": "MMAction2",
-    "timm": "timm",
-}
-PEER_ROWS = {
-    ("mvit_b_16x4", "1"): "MViT-B 16x4",
-    ("mvit_b_16x4", "4"): "four clips",
-    ("mvitv2_s_16x4", "1"): "MViTv2-S 16x4",
-    ("mvitv2_s_16x4", "4"): "four clips",
-    ("mvitv2_b_32x3", "1"): "MViTv2-B 32x3",
-    ("mvitv2_small", "1"): "MViTv2-S, image",
-}
-
-
 def peer_table() -> str:
-    """Seconds on two threads, of one clip its memory too, from the results of `benchmarks/peers.py`."""
-    seconds, memory = {}, {}
-    for line in (ROOT / "benchmarks" / "RESULTS_PEERS.md").read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip() for cell in line.split("|")[1:-1]]
-        if len(cells) != 12 or not cells[1].isdecimal():
-            continue
-        preset, batch, threads, network, least, *_, peak = cells
-        if threads == "2":
-            seconds[preset, batch, network] = f"{float(least):#.3g} s"
-        if batch == "1" and peak:
-            memory[preset, network] = f", {peak} MiB"
-    rows = ["| | " + " | ".join(PEERS.values()) + " |", "|---|" + "---:|" * len(PEERS)]
-    for (preset, batch), name in PEER_ROWS.items():
-        times = {network: seconds.get((preset, batch, network), "") for network in PEERS}
-        more = {network: memory.get((preset, network), "") * (batch == "1") for network in PEERS if times[network]}
-        rows.append(f"| {name} | " + " | ".join(time + more.get(network, "") for network, time in times.items()) + " |")
-    return "\n".join(rows)
+    """The table of speed, from the page that `benchmarks/peers.py` writes."""
+    sys.path.append(str(ROOT / "benchmarks"))
+    from peer_page import PAGE, readme_table
+
+    return readme_table(PAGE.read_text(encoding="utf-8"))
 
 
 MAKERS: dict[str, Callable[[], str]] = {

@@ -1,8 +1,10 @@
 """The benchmark beside the other code bases, as far as it can be tested without them."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import golden
 import pytest
@@ -14,7 +16,10 @@ from mvit_cli.checkpoints.load import build_model, load_file, load_state_dict
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
+import peer_files  # noqa: E402
 import peer_models  # noqa: E402
+import peer_page  # noqa: E402
+import peer_rows  # noqa: E402
 import peers  # noqa: E402
 
 PYSLOWFAST = {  # what matters of its source: who imports what, and what a network takes
@@ -121,6 +126,107 @@ def test_no_code_base_has_two_networks_for_one_preset() -> None:
 
 
 def test_an_image_network_is_given_the_only_frame() -> None:
-    clips = torch.randn(2, 3, 1, 4, 4)
-    assert torch.equal(peers.as_clip_network(nn.Identity(), is_image=True)(clips), clips[:, :, 0])
-    assert peers.as_clip_network(nn.Identity(), is_image=False)(clips) is clips
+    clips, setup = torch.randn(2, 3, 1, 4, 4), peer_rows.Setup(nn.Identity(), None, 1, 2)
+    assert torch.equal(peer_rows.of_torch("timm", nn.Identity(), True).open(setup)(clips), clips[:, :, 0])
+    assert torch.equal(peer_rows.of_torch("timm", nn.Identity(), False).open(setup)(clips), clips)
+
+
+def tiny_ways() -> tuple[nn.Module, list[peer_rows.Way]]:
+    """A plain network, a peer that equals it, one that does not, one that raises, and ours of two number formats."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+
+    return model, [
+        peer_rows.Way("mvit", "float32", lambda setup: setup.model),
+        peer_rows.Way("equal", "float32", lambda setup: lambda clips: setup.model(clips) + 1e-5),
+        peer_rows.Way("wrong", "float32", lambda setup: lambda clips: setup.model(clips) + 0.01),
+        peer_rows.Way("rough", "int8", lambda setup: lambda clips: setup.model(clips) + 0.01),
+        peer_rows.failing("broken", ImportError("no such | library\nand more")),
+    ]
+
+
+def test_only_networks_that_give_our_logits_are_timed_and_the_others_say_why() -> None:
+    model, ways = tiny_ways()
+    setup = peer_rows.Setup(model, None, threads=1, batch=2)
+    networks, differences, failed = peers.opened(ways, setup, torch.randn(2, 3, 1, 2, 2))
+    assert [way.library for way in networks] == ["mvit", "equal", "rough"]
+    assert [round(difference, 5) for difference in differences.values()] == [0.0, 1e-5, 0.01]
+    assert [(way.library, why) for way, why in failed.items()] == [
+        ("wrong", "ValueError: its logits differ by 0.01"),
+        ("broken", "ImportError: no such | library"),
+    ]
+
+
+def test_rounds_end_when_the_time_is_up_but_not_before_two() -> None:
+    model, ways = tiny_ways()
+    clips = torch.randn(1, 3, 1, 2, 2)
+    seconds, processor, rates = peers.measure({ways[0]: model}, clips, 5, until=0.0)
+    assert [len(values) for values in (*seconds.values(), *processor.values())] == [2, 2]
+    assert min(rates.values()) > 0
+    assert len(peers.measure({ways[0]: model}, clips, 3, until=float("inf"))[0][ways[0]]) == 3
+
+
+def row(network: str, numbers: str, least: float | None, threads: int = 2, batch: int = 1) -> dict[str, Any]:
+    whose = {"preset": "mvit_b_16x4", "batch": batch, "threads": threads, "network": network, "numbers": numbers}
+    if least is None:
+        return {**whose, "failed": "ImportError: no such | library"}
+    measured = {"min_s": least, "cpu_min_s": 1.0, "ratio_min": 1.0, "ratio_pairs_median": 1.0, "product_share": None}
+    return {**whose, **measured, "logit_difference": 1e-6}
+
+
+DOCUMENT: dict[str, Any] = {
+    "command": "python benchmarks/peers.py",
+    "commit": "abc",
+    "load": 0.5,
+    "rounds": "3 to 5 rounds",
+    "calibrated_on": 4,
+    "product_rates": {"float32": 100.0},
+    "versions": {"torch": "2.13.0"},
+    "machine": {"cpu": "A CPU", "flags": ["avx2", "amx_bf16"], "cores": 2, "system": "Linux"},
+    "results": [
+        row("mvit", "float32", 0.5),
+        row("mvit", "int8 dynamic", 0.25),
+        row("mvit", "int8 calibrated", 0.21),
+        row("mvit", "float32", 0.9, threads=1),
+        row("mvit", "float32", 1.9, batch=4),
+        row("OpenVINO", "float32", 0.6),
+        row("OpenVINO", "int8 calibrated", None),
+        row("torchvision", "float32", 0.75),
+    ],
+}
+
+
+def test_the_page_gives_back_every_row_and_what_it_was_measured_on() -> None:
+    text = peer_page.page(DOCUMENT)
+    found = peer_page.rows_in(text)
+    assert [(cells["network"], cells["numbers"], cells["min s"]) for cells in found] == [
+        (wanted["network"], wanted["numbers"], f"{wanted['min_s']:.3f}" if "min_s" in wanted else cells["min s"])
+        for wanted, cells in zip(DOCUMENT["results"], found, strict=True)
+    ]
+    assert found[6]["min s"] == "failed: ImportError: no such / library"
+    assert "Machine: A CPU (avx2, amx_bf16), 2 cores, Linux" in text
+
+
+def test_the_readme_has_the_fastest_of_each_format_for_one_clip_on_two_threads() -> None:
+    *_, head, _, float32, int8 = peer_page.readme_table(peer_page.page(DOCUMENT)).splitlines()
+    assert head == "| | | mvit | OpenVINO | torchvision |"
+    assert float32 == "| MViT-B 16x4 | float32 | 0.50 | 0.60 | 0.75 |"
+    assert int8 == "| MViT-B 16x4 | int8 | 0.21 | failed |  |"
+
+
+def test_a_step_that_fails_costs_only_the_files_that_need_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = peer_files.PeerFiles(tmp_path, "camera_motion")
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        target = Path(command[-1])
+        if target.suffix == ".xml":
+            return subprocess.CompletedProcess(command, 1, "", "error: no openvino\nhint: install it\n")
+        target.touch()
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    files.make()
+    assert files.errors == {".xml": "error: no openvino", ".int8.xml": "error: no openvino"}
+    assert files.needed(".int8.onnx").exists()
+    with pytest.raises(RuntimeError, match="no openvino"):
+        files.needed(".int8.xml")
