@@ -58,16 +58,21 @@ class PeerFiles:
 
     def _in_turn(self, steps: list[tuple[str, Callable[[str], list[str]]]]) -> None:
         for ending, command in steps:
-            if self.path(ending).exists():
+            if self._is_there(ending):
                 continue
             try:
                 done = subprocess.run(command(ending), cwd=ROOT, capture_output=True, text=True, timeout=LONGEST_S)
                 said = done.stderr.strip().splitlines() or ["it said nothing"]
-                if done.returncode or not self.path(ending).exists():
+                if done.returncode or not self._is_there(ending):
                     errors = [line for line in said if "rror" in line] or said
                     self.errors[ending] = errors[-1][:120]
             except (subprocess.TimeoutExpired, RuntimeError) as error:
                 self.errors[ending] = str(error)[:120]
+
+    def _is_there(self, ending: str) -> bool:
+        """Whether a file was made; one that was reserved and then left is empty."""
+        path = self.path(ending)
+        return path.exists() and path.stat().st_size > 0
 
     def _export(self, ending: str) -> list[str]:
         weights = self.needed(".safetensors")

@@ -221,11 +221,13 @@ def test_a_step_that_fails_costs_only_the_files_that_need_it(tmp_path: Path, mon
         target = Path(command[-1])
         if target.suffix == ".xml":
             return subprocess.CompletedProcess(command, 1, "", "error: no openvino\nhint: install it\n")
-        target.touch()
+        target.write_bytes(b"a network")
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
+    files.path(".onnx").touch()  # what an export that was ended has reserved
     files.make()
+    assert files.needed(".onnx").read_bytes() == b"a network"
     assert files.errors == {".xml": "error: no openvino", ".int8.xml": "error: no openvino"}
     assert files.needed(".int8.onnx").exists()
     with pytest.raises(RuntimeError, match="no openvino"):
