@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mvit_cli.evaluation.evaluate import evaluate
     from mvit_cli.recognition.predict import predict
     from mvit_cli.recognition.recogniser import Recogniser, preprocess
+    from mvit_cli.recognition.tracked import read_boxes
     from mvit_cli.records import ErrorRow, OkRow, Row
     from mvit_cli.trained import Trained
     from mvit_cli.training.train import train
@@ -36,6 +37,7 @@ __all__ = [
     "load_state_dict",
     "predict",
     "preprocess",
+    "read_boxes",
     "summarize",
     "train",
 ]
@@ -55,6 +57,7 @@ _HOMES = {
     "load_state_dict": "mvit_cli.checkpoints.load",
     "predict": "mvit_cli.recognition.predict",
     "preprocess": "mvit_cli.recognition.recogniser",
+    "read_boxes": "mvit_cli.recognition.tracked",
     "summarize": "mvit_cli.arch.summary",
     "train": "mvit_cli.training.train",
 }

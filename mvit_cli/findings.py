@@ -272,6 +272,7 @@ class LogWarning(TypedDict):
     time: LogTime
     event: Annotated[Literal["warning"], Rule("What happened.")]
     path: Annotated[str | None, Rule("The input; null: it holds for all.")]
+    track: NotRequired[Annotated[str, Rule("With --boxes: the object of it.")]]
     message: Annotated[str, Rule("What is so.")]
 
 
@@ -281,6 +282,7 @@ class LogError(TypedDict):
     time: LogTime
     event: Annotated[Literal["error"], Rule("What happened.")]
     path: Annotated[str, Rule("The input.")]
+    track: NotRequired[Annotated[str, Rule("With --boxes: the object of it.")]]
     kind: Annotated[str, Rule("As of the error rows of `mvit predict`.")]
     message: Annotated[str, Rule("What was wrong.")]
 

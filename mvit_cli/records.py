@@ -22,9 +22,6 @@ LayoutName = Literal[
 # fmt: on
 
 
-# mvit summarize
-
-
 class Input(TypedDict):
     """The clip that a network takes."""
 
@@ -124,9 +121,6 @@ class Comparison(TypedDict):
     summaries: Annotated[list[Summary], Rule(min_items=2)]
 
 
-# mvit predict
-
-
 class Run(TypedDict):
     """What all rows of a run share."""
 
@@ -178,6 +172,8 @@ class OkRow(TypedDict):
 
     path: Annotated[str, Rule("As the user named it, or as found below a folder.")]
     path_bytes: NotRequired[Annotated[str, Rule("Of a name that is no Unicode, the exact bytes in base64.")]]
+    track: NotRequired[Annotated[str, Rule("With --boxes: the object that was cut out, by its id.")]]
+    boxes_digest: NotRequired[Annotated[str, Rule("Of its boxes, as shown.", pattern=r"^[0-9a-f]{16}$")]]
     status: Literal["ok"]
     part: NotRequired[Annotated[PartSpan, Rule("Of a list with start_s or end_s: the part that was looked at.")]]
     window: NotRequired[Annotated[WindowSpan, Rule("The part of the video, with --window.")]]
@@ -208,6 +204,8 @@ class ErrorRow(TypedDict):
 
     path: Annotated[str, Rule("As the user named it, or as found below a folder.")]
     path_bytes: NotRequired[Annotated[str, Rule("Of a name that is no Unicode, the exact bytes in base64.")]]
+    track: NotRequired[Annotated[str, Rule("With --boxes: the object that was cut out, by its id.")]]
+    boxes_digest: NotRequired[Annotated[str, Rule("Of its boxes, as shown.", pattern=r"^[0-9a-f]{16}$")]]
     status: Literal["error"]
     part: NotRequired[Annotated[PartSpan, Rule("Of a list with start_s or end_s: the part that was looked at.")]]
     window: NotRequired[Annotated[WindowSpan | None, Rule("With --window; null: the file gave no window at all.")]]
@@ -231,9 +229,6 @@ class PredictDocument(TypedDict):
     model: Summary
     results: list[Row]
     counts: Counts
-
-
-# mvit profile
 
 
 class ProfiledDevice(TypedDict):

@@ -118,7 +118,7 @@ def test_python_gives_the_rows_of_the_command_line(capsys: pytest.CaptureFixture
 
 def test_python_defaults_are_those_of_the_command_line() -> None:
     defaults = {name: part.default for name, part in inspect.signature(mvit_cli.predict).parameters.items()}
-    defaults.pop("inputs")
+    assert (defaults.pop("inputs"), defaults.pop("boxes")) == ((), None)
     assert defaults == {
         **dict.fromkeys(("preset", "weights", "weights_key", "labels", "threshold", "views", "window_s", "hop_s")),
         **dict.fromkeys(("mean", "std", "frames", "fps", "size")),

@@ -84,7 +84,8 @@ class TestColumns:
     def test_each_has_a_value_in_some_row(self, column: str) -> None:
         stray = os.fsdecode(b"\xe9")
         error = {"kind": "decode", "message": "no", "hint": "convert it"}
-        rows = [whole(stray, window={"start_s": 0, "end_s": 1}), failed() | {"error": error}]
+        track = {"track": "3", "boxes_digest": "0" * 16}
+        rows = [whole(stray, window={"start_s": 0, "end_s": 1}), failed() | {"error": error} | track]
         assert any(line != [""] for line in table(written(SeparatedValues, rows, ",", [column]))[1:])
 
     @pytest.mark.parametrize(

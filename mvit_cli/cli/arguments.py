@@ -63,4 +63,6 @@ def taking(record: type[Record], command: Callable[[Record], None]) -> Callable[
 
 
 def _default(part: "Field[Any]") -> Any:
+    if part.default_factory is not MISSING:
+        return part.default_factory()
     return inspect.Parameter.empty if part.default is MISSING else part.default

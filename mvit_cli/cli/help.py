@@ -20,8 +20,8 @@ FEW = 8
 # fmt: off
 GROUPS = {
     "What": (
-        "null", "shard", "allow-empty", "truth", "split", "shuffle-frames", "inputs", "input", "compare", "duplicates",
-        "above", "group", "val-split", "raw", "realtime",
+        "boxes", "box-margin", "box-crop", "null", "shard", "allow-empty", "truth", "split", "shuffle-frames", "inputs",
+        "input", "compare", "duplicates", "above", "group", "val-split", "raw", "realtime",
     ),
     "Network": (
         "preset", "weights", "weights-key", "labels", "stage", "set", "dtype", "no-fast", "compile", "method",

@@ -39,9 +39,9 @@ from mvit_cli.cli.predict_flags import (
     Timeline,
     Top,
 )
-from mvit_cli.cli.recognising import OfInputs, OnEngines
 from mvit_cli.cli.saved_videos import SaveVideo, check_videos, opened_videos, tell_of_kept, video_place, whole_rows_for
 from mvit_cli.cli.sink import Form, check_events, check_resume, check_suffix, chosen_form, opened_writer
+from mvit_cli.cli.tracks_asked import OfTracks
 from mvit_cli.errors import MViTError, UsageError, tell
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ Examples:
   mvit predict videos/ --report report.html             a page with frames and bars
   mvit predict @list.txt -o rows.parquet --output-parts 1000000
   mvit predict @list.txt --shard 3/64 --output 3.jsonl  the fourth of 64 parts; `mvit merge` joins them
+  mvit predict film.mp4 --boxes tracks.jsonl            who does what: a row for each track
   find . -name '*.mp4' -print0 | mvit predict -0 - | jq -r '.path + " " + .predictions[0].label'
 
 \b
@@ -82,7 +83,7 @@ Examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(OfInputs, OnEngines):
+class Arguments(OfTracks):
     """What stands behind `mvit predict`: each field is an option, with its default."""
 
     labels: Labels = None
@@ -137,7 +138,8 @@ class Arguments(OfInputs, OnEngines):
     @property
     def read(self) -> list["str | Path"]:
         """Files that are read, as far as they are named."""
-        return [name.removeprefix("@") for name in self.inputs] + [path for path in (self.weights, self.labels) if path]
+        files = (self.weights, self.labels, self.boxes)
+        return [name.removeprefix("@") for name in self.inputs] + [path for path in files if path]
 
     @property
     def places(self) -> list[Place]:
@@ -172,7 +174,7 @@ def _predict(asked: Arguments) -> None:
     """Say what happens in videos and images.
 
     Each input gives one row: the best classes with their scores, or what was wrong with the file.
-    With --window a video gives a row for each window: a timeline.
+    With --window a video gives a row for each window: a timeline; with --boxes one for each track.
     """
     with opened_log(asked.log, "predict", asked, [*asked.read, *by_option(asked.places).values()]) as log:
         raise typer.Exit(_recognised(asked, log))
@@ -206,6 +208,7 @@ def _recognised(asked: Arguments, log: "RunLog | None") -> int:
                     journal.check(recogniser.run)
                 report = _report(asked, journal, log)
                 failed = _run(asked, recogniser, form, journal, report, sources or (), parts)
+    asked.tell_of_unused(report)
     return _finished(asked, report, journal) or min(failed, 1)
 
 
@@ -231,7 +234,12 @@ def _run(
     settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
     with (
         opened_page(
-            asked.page_place(), recogniser, job_of(asked.inputs), settings, journal, heat=heat.key() if heat else None
+            asked.page_place(),
+            recogniser,
+            job_of(asked.listing.named),
+            settings,
+            journal,
+            heat=heat.key() if heat else None,
         ) as page,
         opened_picture(
             asked.picture_place(), recogniser, (asked.min_score, asked.smooth), journal, report.tell
@@ -300,7 +308,7 @@ def _checked_places(asked: Arguments) -> Form:
     check_named(asked.places, asked.listing)
     check_suffix(asked.format, asked.output, asked.page)
     check_videos(asked.save_video, asked.listing, force=asked.force)
-    return form
+    return replace(form, of_tracks=asked.boxes is not None)
 
 
 def _row_parts(asked: Arguments, form: Form) -> "AbstractContextManager[RowParts | None]":

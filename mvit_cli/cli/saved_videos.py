@@ -55,13 +55,15 @@ def check_videos(path: Path | None, listing: "Listing", *, force: bool) -> None:
     """Refuses what cannot be written, as far as it is known before any input is read; touches nothing.
 
     Raises:
-        UsageError: another container, several inputs and one file, or inputs that would be replaced.
+        UsageError: tracks, another container, several inputs and one file, or inputs that would be replaced.
         MViTError: a folder that cannot be made.
     """
     from mvit_cli.recognition.written import input_among, is_media_name
 
     if path is None:
         return
+    if listing.boxes:
+        raise UsageError("--save-video shows the labels of whole videos, and --boxes gives those of tracks", "drop one")
     if not destination_of(path, force=force).is_folder:
         if _are_several(listing):
             raise UsageError(f"--save-video {path} is one file, and there are more inputs", "name a folder")

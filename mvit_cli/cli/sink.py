@@ -38,6 +38,7 @@ class Form:
         events: rows are events instead of windows.
         min_score: of events and subtitles; what scores less is left out.
         smooth_s: of events and subtitles; scores are means over windows that begin within half of this.
+        of_tracks: whether rows are of tracks.
     """
 
     format: Format
@@ -46,6 +47,7 @@ class Form:
     events: bool = False
     min_score: float | None = None
     smooth_s: float = 0.0
+    of_tracks: bool = False
 
     def file(self, *, in_windows: bool) -> "SeparatedFile | None":
         """What goes on with a file of this form; None for JSON lines and what is made of them."""
@@ -53,7 +55,7 @@ class Form:
             return None
         from mvit_cli.report.predict.separated import SEPARATORS, SeparatedFile
 
-        return SeparatedFile(SEPARATORS[self.format], self.columns, self.safe, in_windows)
+        return SeparatedFile(SEPARATORS[self.format], self.columns, self.safe, in_windows, self.of_tracks)
 
 
 def chosen_form(
@@ -259,7 +261,7 @@ def _separated(
     """The writer of separated values; one that goes on with a file has the columns of that file."""
     from mvit_cli.report.predict.separated import SEPARATORS, SeparatedValues, usual_columns
 
-    columns = form.columns or usual_columns(top, in_windows=in_windows)
+    columns = form.columns or usual_columns(top, in_windows=in_windows, of_tracks=form.of_tracks)
     begun = bool(journal and not journal.is_empty)
     file = form.file(in_windows=in_windows)
     if begun and output and file:

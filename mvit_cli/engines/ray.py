@@ -22,7 +22,7 @@ from mvit_cli.media.request import Detail, Pictures
 from mvit_cli.media.sources import Source
 from mvit_cli.recognition.local_engine import Opened, Sources, no_pictures
 from mvit_cli.recognition.processors import leave_processors, share_processors
-from mvit_cli.recognition.rows import about_part, error_row
+from mvit_cli.recognition.rows import about_part, error_row, told_of
 from mvit_cli.records import Row
 
 if TYPE_CHECKING:
@@ -150,7 +150,9 @@ class RayEngine(Opened):
 
 def _obituary(task: Task, in_windows: bool) -> Row:
     error = MediaError("crash", "its worker died each time that it had this file", "try it alone, with --engine local")
-    return about_part(error_row(task.source.path, error, in_windows=in_windows), task.source.part)
+    path, track = task.source.path, task.source.track
+    row = told_of(path, track, error_row(path, error, in_windows=in_windows))
+    return about_part(row, task.source.part)
 
 
 class _Actors:

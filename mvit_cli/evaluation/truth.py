@@ -6,11 +6,11 @@ import re
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from mvit_cli.errors import MViTError, UsageError
 from mvit_cli.recognition.labelled import LabelledClip, LabelledData, read_labelled
+from mvit_cli.recognition.pairing import KnownPaths
 from mvit_cli.records import PartSpan
 
 Split = Literal["train", "val", "test", "all"]
@@ -113,9 +113,8 @@ def _few(names: Sequence[str]) -> str:
 
 @dataclass
 class Pairing:
-    """Finds the clip that a row is about: of clips with one path that of the same part, else the first without a row.
-
-    A path is the same as named, else where it leads, else by the file's name where that is the only one.
+    """Finds the clip that a row is about, by `KnownPaths`: of clips with one path that of the same part, else the first
+    without a row.
 
     Attributes:
         left: clips without a row.
@@ -124,25 +123,18 @@ class Pairing:
     clips: Sequence[LabelledClip]
     left: int = 0
     _by_path: dict[str, deque[LabelledClip]] = field(default_factory=lambda: defaultdict(deque))
-    _places: dict[str, str] = field(default_factory=dict)
-    _names: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _known: KnownPaths = field(default_factory=KnownPaths)
 
     def __post_init__(self) -> None:
         self.left = len(self.clips)
         for clip in self.clips:
             self._by_path[clip.path].append(clip)
-            self._places[os.path.realpath(clip.path)] = clip.path
-            self._names[Path(clip.path).name].add(clip.path)
+            self._known.add(clip.path)
 
     def take(self, path: str, part: PartSpan | None = None) -> LabelledClip | None:
         """The clip of the next row with this path, and of this part of it; None: the truth has none."""
-        clips = self._by_path.get(path)
-        if clips is None:
-            named = self._places.get(os.path.realpath(path))
-            alike = self._names.get(Path(path).name, set())
-            if named is None and len(alike) == 1:
-                (named,) = alike
-            clips = self._by_path[named] if named is not None else None
+        named = self._known.meant(path)
+        clips = self._by_path[named] if named is not None else None
         if not clips:
             return None
         wanted = (part["start_s"], part["end_s"]) if part else None

@@ -14,6 +14,7 @@ from mvit_cli.media.images import probe, read_image
 from mvit_cli.media.opening import opened_file
 from mvit_cli.media.request import Clip, Decoded, DecodeRequest, WholeFrames
 from mvit_cli.media.strips import pictures_of
+from mvit_cli.media.tracks import Followed, Region
 from mvit_cli.media.transforms import crop_of_look, crops_of, pixel_dtype
 from mvit_cli.media.video.av_reader import State
 from mvit_cli.media.video.index import VideoIndex, index_video
@@ -58,6 +59,8 @@ def _decoded(request: DecodeRequest, allocate: Allocate | None, file: CheckedFil
     if is_still and request.sampling.frames > 1 and not request.stills:
         raise MediaError("unsupported", "a still image, where a video is needed", "name video files")
     image = read_image(file, said) if is_still else None
+    if image is not None and request.track:
+        image = _cut_out_of_still(image, request, said)
     pixels = (allocate or np.empty)(request.pixels_shape, pixel_dtype(request.transform))
     if image is not None:
         clips, duration_s, reader, notes = show_still(image, request, pixels)
@@ -118,16 +121,30 @@ def _whole_still(image: "NDArray[np.uint8]", request: DecodeRequest) -> WholeFra
     return gathering.together({0: gathering.small(image)}, (0.0,))
 
 
+def _cut_out_of_still(image: "NDArray[np.uint8]", request: DecodeRequest, said: list[str]) -> "NDArray[np.uint8]":
+    """What a picture shows of the track, with a sentence where that is little."""
+    import numpy as np
+
+    assert request.track is not None
+    followed = Followed(request.track, np.zeros(1), 0.0)
+    region = followed.region([Clip((0,), 0.0, 0.0)], 0, 0, *image.shape[:2])
+    said += [*followed.notes(), *followed.enlarged(request.transform.crop)]
+    return image[region.top : region.bottom, region.left : region.right]
+
+
 def _play(
     file: CheckedFile, request: DecodeRequest, pixels: "NDArray[Any]"
 ) -> tuple[list[Clip], float, str, list[str], WholeFrames | None]:
     index = index_video(file)
-    from_s, to_s = part_of(request, index.duration_s, index.fps)
+    followed = Followed(request.track, index.times_s, index.duration_s) if request.track else None
+    from_s, to_s = (followed.from_s, followed.to_s) if followed else part_of(request, index.duration_s, index.fps)
     clips = sample(index.times_s, to_s, index.fps, request.sampling, request.num_clips, from_s)
-    what = "part" if request.part else "video"
+    what = "track" if followed else "part" if request.part else "video"
     short = short_video_warning(to_s - from_s, index.fps, request.sampling, what)
-    reader, damage, whole = _fetch(index, clips, request, pixels)
-    return clips, index.duration_s, reader, [note for note in (*index.warnings, short, *damage) if note], whole
+    reader, damage, whole = _fetch(index, clips, request, pixels, followed)
+    of_track = [*followed.notes(), *followed.enlarged(request.transform.crop)] if followed else []
+    notes = [note for note in (*index.warnings, short, *of_track, *damage) if note]
+    return clips, index.duration_s, reader, notes, whole
 
 
 def part_of(request: DecodeRequest, duration_s: float, fps: float) -> tuple[float, float]:
@@ -151,16 +168,20 @@ def part_of(request: DecodeRequest, duration_s: float, fps: float) -> tuple[floa
 
 
 def _fetch(
-    index: VideoIndex, clips: Sequence[Clip], request: DecodeRequest, pixels: "NDArray[Any]"
+    index: VideoIndex,
+    clips: Sequence[Clip],
+    request: DecodeRequest,
+    pixels: "NDArray[Any]",
+    followed: Followed | None,
 ) -> tuple[str, list[str], WholeFrames | None]:
     """Fills `pixels` by the first reader that manages; returns its name, what was not as asked, and whole frames."""
     *others, last = readers_for(index, request.reader)
     for kind in others:
         try:
-            return _fetch_by(kind, index, clips, request, pixels)
+            return _fetch_by(kind, index, clips, request, pixels, followed)
         except MediaError:
             continue  # the reader after it says what is wrong with the file, if anything is
-    return _fetch_by(last, index, clips, request, pixels)
+    return _fetch_by(last, index, clips, request, pixels, followed)
 
 
 def _fetch_by(
@@ -169,26 +190,32 @@ def _fetch_by(
     clips: Sequence[Clip],
     request: DecodeRequest,
     pixels: "NDArray[Any]",
+    followed: Followed | None,
 ) -> tuple[str, list[str], WholeFrames | None]:
     places = defaultdict(list)  # frame of the file -> (clip, frame of the clip)
     for number, clip in enumerate(clips):
-        for place, frame in enumerate(clip.indices):
-            places[frame].append((number, place))
+        for place, shown in enumerate(clip.indices):
+            places[shown].append((number, place))
     states: dict[int, State] = {}
     gathering, whole = Gathering(request, len(places)), {}
     reader = kind(index)
     try:
         for fetched in reader.frames(sorted(places)):
-            pictures = _pictures_of(fetched.pixels, request)
+            frame = fetched.pixels
+            pictures: dict[Region | None, list[NDArray[Any]]] = {}  # a frame may be in several clips
             for number, place in places[fetched.place]:
-                for crop, picture in enumerate(pictures):
+                region = followed.region(clips, number, place, *frame.shape[:2]) if followed else None
+                if region not in pictures:
+                    part = frame[region.top : region.bottom, region.left : region.right] if region else frame
+                    pictures[region] = _pictures_of(part, request)
+                for crop, picture in enumerate(pictures[region]):
                     pixels[number * request.num_crops + crop, place] = picture
             states[fetched.place] = fetched.state
             if request.whole:
                 whole[fetched.place] = gathering.small(fetched.pixels)
     finally:
         reader.close()
-    notes = damage([states[frame] for clip in clips for frame in clip.indices])
+    notes = damage([states[shown] for clip in clips for shown in clip.indices])
     return reader.name, notes, gathering.together(whole, index.times_s) if request.whole else None
 
 

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mvit_cli.errors import MediaError
+from mvit_cli.media.tracks import Track
 from mvit_cli.protocol import Sampling, Transform
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ class DecodeRequest:
         first_window: number of the first window that is wanted.
         part: seconds from which, and up to which, the file is looked at; None as the second: to its end.
         look: one view of another kind, instead of the protocol's.
+        track: the object that is cut out, in the part of the file that it is in.
         member: where a member of an archive lies, as `archives.Member`; None: it is looked for by its name.
         whole: whether the frames that the crops are of are wanted too, small.
         variables: of the environment, which the driver of an address needs; shown nowhere.
@@ -194,6 +196,7 @@ class DecodeRequest:
     first_window: int = 0
     part: tuple[float, float | None] | None = None
     look: Look | None = None
+    track: Track | None = None
     member: tuple[int, ...] | None = None
     whole: bool = False
     variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
@@ -204,6 +207,8 @@ class DecodeRequest:
             raise ValueError("a look has no crops of the protocol, whose place in whole frames could be told")
         if self.windows and (self.part or self.look):
             raise ValueError("a part or another look of a file is not cut into windows")
+        if self.track and (self.windows or self.part or self.look):
+            raise ValueError("a track is itself a part of a file, and is not cut into windows")
         if self.look and self.num_clips * self.num_crops != 1:
             raise ValueError("a look is one clip with one crop")
         if self.num_clips < 1:

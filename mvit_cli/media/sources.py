@@ -27,6 +27,7 @@ from mvit_cli.media.archives import MARK, is_archive, split, why_no_archive
 from mvit_cli.media.elsewhere import Elsewhere, in_archive, of_address
 from mvit_cli.media.guards import is_no_fault_of_the_file
 from mvit_cli.media.suffixes import EMPTY_ARCHIVE, EMPTY_FOLDER, is_media, is_passed
+from mvit_cli.media.tracks import Track
 
 CHUNK_BYTES = 1 << 16
 # No system takes a longer path.
@@ -46,6 +47,7 @@ class Source:
         member: where it lies in its archive, as `archives.Member`, if that is known.
         first_window: number of the first window that is wanted of it.
         part: seconds from which, and up to which, it is meant; None as the second: to its end.
+        track: the object of it that is meant.
     """
 
     path: str
@@ -54,11 +56,22 @@ class Source:
     part: tuple[float, float | None] | None = None
     address: str | None = field(default=None, repr=False)
     member: tuple[int, ...] | None = None
+    track: Track | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other inputs, as `identity_of` does of its row."""
+        return identity_of(self.path, self.track.name, self.track.digest) if self.track else self.path
 
     @property
     def is_nothing(self) -> bool:
         """Whether it only says that a folder or a list has nothing in it."""
         return self.error is not None and self.error.message in (EMPTY_FOLDER, EMPTY_ARCHIVE, EMPTY_LIST)
+
+
+def identity_of(path: str, track: str, boxes_digest: str) -> str:
+    """What tells a track from all others: no path has a NUL."""
+    return f"{path}\0{track}\0{boxes_digest}"
 
 
 def iter_sources(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mvit_cli.errors import MediaError, MViTError, first_line
 from mvit_cli.media.request import LULL, Decoded, Lull, Outcome
+from mvit_cli.media.tracks import Track
 from mvit_cli.recognition.scoring import Scorer, Started
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Item:
 
     Attributes:
         part: seconds of the file from which, and up to which, it was looked at; None: it was not cut.
+        track: the object of the file that it is about; None: the file itself.
         scores: float32 `(classes,)`; an error where there are none.
         model_ms: its part of the time the network took, milliseconds.
         news: what happened while it was scored.
@@ -37,6 +39,7 @@ class Item:
     scores: "Tensor | MediaError | None" = None
     model_ms: float = 0.0
     news: list[str] = field(default_factory=list)
+    track: Track | None = None
 
 
 def groups(items: Iterable[Item | Lull], batch_size: Callable[[], int], *, whole: bool = False) -> Iterator[list[Item]]:

@@ -11,13 +11,14 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from mvit_cli.errors import MediaError, MViTError, UsageError
 from mvit_cli.media.request import Windows
 from mvit_cli.media.sources import Source
+from mvit_cli.media.tracks import Track
 from mvit_cli.recognition.digests import digest_of
 from mvit_cli.recognition.kept_rows import (
     IDENTITY,
@@ -115,8 +116,9 @@ class Journal:
         for source in sources:
             error = source.error
             told = error and (error.kind, error.message, error.hint)
-            stored.write(json.dumps([source.path, told, source.address, source.member, source.part]) + "\n")
-            if (digest := digest_of(source.path)) in self._kept.failing:
+            track = source.track and asdict(source.track)
+            stored.write(json.dumps([source.path, told, source.address, source.member, source.part, track]) + "\n")
+            if (digest := digest_of(source.identity)) in self._kept.failing:
                 self._retried.add(digest)
         self.read()
         stored.seek(0)
@@ -135,7 +137,7 @@ class Journal:
 
     def _left(self, sources: Iterable[Source]) -> Iterator[Source]:
         for source in sources:
-            digest = digest_of(source.path)
+            digest = digest_of(source.identity)
             if self._took(digest):
                 continue
             if begun := self._kept.begun.get(digest):
@@ -276,9 +278,10 @@ def read_journal(
 def _restored(stored: IO[str]) -> Iterator[Source]:
     with stored:
         for line in stored:
-            path, error, address, member, part = json.loads(line)
+            path, error, address, member, part, track = json.loads(line)
             failed = MediaError(*error) if error else None
-            yield Source(path, failed, 0, part and tuple(part), address, member and tuple(member))
+            of = track and Track(**track | {"boxes": tuple(map(tuple, track["boxes"]))})
+            yield Source(path, failed, 0, part and tuple(part), address, member and tuple(member), of)
 
 
 def lock(stream: BinaryIO) -> bool:

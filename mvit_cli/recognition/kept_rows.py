@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from mvit_cli.errors import UsageError
 from mvit_cli.media.request import Window, Windows, tells_hold
+from mvit_cli.media.sources import identity_of
 from mvit_cli.recognition.beginnings import Beginnings, beginnings, blocks, said
 from mvit_cli.recognition.digests import Digests, digest_of, digests_of_bytes
 from mvit_cli.records import Row, Span
@@ -112,11 +113,11 @@ class KeptRows:
             self.first_of.setdefault(_identity(row), (path, number))
         else:
             self.failed += 1
-            self.failing.add(digest_of(row["path"]))
+            self.failing.add(digest_of(identity_in(row)))
 
     def enter(self, row: Row, windows: Windows | None) -> bool:
         """Notes how far the input of a row is done; false where the row is not of these windows."""
-        digest, window = digest_of(row["path"]), row.get("window")
+        digest, window = digest_of(identity_in(row)), row.get("window")
         if (windows is None) != ("window" not in row):
             return False
         number = self._take_begun(digest) if window is None or window["start_s"] > 0 else 0
@@ -135,6 +136,11 @@ class KeptRows:
         if begun[:-1]:
             self.begun[digest] = begun[:-1]
         return begun[-1]
+
+
+def identity_in(row: Row) -> str:
+    """What tells the input of a row from others, as `Source.identity` does."""
+    return identity_of(row["path"], row["track"], row["boxes_digest"]) if "track" in row else row["path"]
 
 
 def _identity(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -209,7 +215,7 @@ def staying_rows(lines: Iterator[Line], retried: Set[bytes]) -> Iterator[tuple[L
     for line in lines:
         _, _, row, is_whole = line
         stays = is_whole
-        if row and retried and (digest := digest_of(row["path"])) in retried:
+        if row and retried and (digest := digest_of(identity_in(row))) in retried:
             if row["status"] == "error":
                 broken.add(digest)
             elif "window" not in row or row["window"]["start_s"] == 0:
@@ -253,6 +259,8 @@ def _row(path: Path, number: int, line: bytes) -> Row:
             row["path"] = os.fsdecode(base64.b64decode(exact, validate=True))
         os.fsencode(row["path"])
         whole = whole and isinstance(row.get("preset"), str | None)
+        if "track" in row:
+            whole = whole and isinstance(row["track"], str) and isinstance(row["boxes_digest"], str)
     except (ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from mvit_cli.addresses import scheme_of
 from mvit_cli.media.archives import is_archive
 from mvit_cli.media.sources import Source, iter_sources
+from mvit_cli.recognition.tracked import Boxes
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 
-    def has(self, path: str) -> bool:
-        """Whether the path is in this part."""
-        digest = blake2b(path.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    def has(self, identity: str) -> bool:
+        """Whether an input is in this part, by `Source.identity`: its path as named, and its track if it has one."""
+        digest = blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=8).digest()
         return int.from_bytes(digest, "big") % self.count == self.index
 
 
@@ -46,12 +47,19 @@ class Listing:
         null_separated: paths of lists and standard input end with NUL instead of a line break.
         shard: the part of it that is meant; None: all.
         allow_empty: a folder or a list without anything in it is no error.
+        boxes: tracks, each of which is an input of its own; without names, of the files that they say themselves.
     """
 
     names: tuple[str, ...]
     null_separated: bool = False
     shard: Shard | None = None
     allow_empty: bool = False
+    boxes: Boxes | None = field(default=None, compare=False)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The names, or those that boxes say."""
+        return self.boxes.names if self.boxes and not self.names else self.names
 
     def sources(self, is_done: Callable[[str], bool] | None = None) -> Iterator[Source]:
         """Yields the sources, as they are asked for.
@@ -60,13 +68,17 @@ class Listing:
             is_done: whether a path of this part is left out without a look at the disk; asked of those in lists.
         """
         shard = self.shard
+        if self.boxes:  # a path may have many rows, and says nothing of its tracks
+            is_done = None
         if is_done and shard:
             mine = is_done
             is_done = lambda path: shard.has(path) and mine(path)  # noqa: E731
-        found = iter_sources(self.names, null_separated=self.null_separated, is_done=is_done)
+        found = iter_sources(self.named, null_separated=self.null_separated, is_done=is_done)
+        if self.boxes:
+            found = self.boxes.sources(found)
         if self.allow_empty:
             found = (source for source in found if not source.is_nothing)
-        return found if shard is None else (source for source in found if shard.has(source.path))
+        return found if shard is None else (source for source in found if shard.has(source.identity))
 
     def first(self) -> Source | None:
         """The first source, where it is a file that lies here: to find that out, nothing is listed and no list read."""
@@ -76,7 +88,7 @@ class Listing:
 
     def counter(self) -> Callable[[], int] | None:
         """What counts the sources; None where they come only once, from standard input or a pipe, or from elsewhere."""
-        names = self.names
+        names = self.named
         if any(scheme_of(name) and not os.path.lexists(name) for name in names):
             return None  # to list a bucket twice costs more than the number is worth
         if all(os.path.isfile(name[1:]) if name.startswith("@") else name != "-" for name in names):

@@ -26,13 +26,14 @@ from mvit_cli.media.sources import Source, iter_sources
 from mvit_cli.recognition.batching import Item, groups, scored
 from mvit_cli.recognition.options import PredictOptions
 from mvit_cli.recognition.recipe import Recipe
-from mvit_cli.recognition.rows import about_part, error_row, ok_row, prediction_list
+from mvit_cli.recognition.rows import about_part, error_row, ok_row, prediction_list, told_of
 from mvit_cli.recognition.scoring import Scorer
 from mvit_cli.records import Row, Run, Summary
 
 if TYPE_CHECKING:
     from mvit_cli.media.workers.pool import DecodePool
     from mvit_cli.model import MViT
+    from mvit_cli.recognition.tracked import Boxes
 
 Sources = Iterable[Source]
 Inputs = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -102,9 +103,9 @@ class LocalEngine(Opened):
     plain: "MViT | None" = None
     started: "DecodePool | None" = None
 
-    def predict(self, inputs: Inputs) -> Generator[Row, None, None]:
-        """Yields one row for each input, or for each of its windows, in input order."""
-        with closing(self.rows(sources_of(inputs))) as seen:
+    def predict(self, inputs: Inputs, boxes: "Boxes | None" = None) -> Generator[Row, None, None]:
+        """Yields one row for each input, or for each of its windows or tracks, in input order."""
+        with closing(self.rows(sources_of(inputs, boxes))) as seen:
             for row, _ in seen:
                 yield row
 
@@ -153,7 +154,7 @@ class LocalEngine(Opened):
                     yield LULL
                 else:
                     source = taken.popleft() if is_last(outcome) else taken[0]
-                    yield Item(source.path, outcome, source.part)
+                    yield Item(source.path, outcome, source.part, track=source.track)
 
         with (
             nullcontext(pool) if pool else self.decode_pool() as workers,
@@ -176,16 +177,18 @@ class LocalEngine(Opened):
 
     def _row_of(self, item: Item) -> Row:
         if isinstance(item.outcome, MediaError):
-            return self._error_row(item.path, item.outcome, window_of(item.outcome))
+            return self._error_row(item, item.outcome, window_of(item.outcome))
         if isinstance(item.scores, MediaError):
-            return self._error_row(item.path, item.scores, item.outcome.window)
+            return self._error_row(item, item.scores, item.outcome.window)
         assert item.scores is not None
         predictions = prediction_list(item.scores, self.recipe.labels, self.options.top, self.options.threshold)
         warnings = [*self.notes, *item.outcome.warnings, *item.news]
-        return ok_row(item.path, self.run, item.outcome, predictions, warnings, item.model_ms)
+        row = ok_row(item.path, self.run, item.outcome, predictions, warnings, item.model_ms)
+        return told_of(item.path, item.track, row)
 
-    def _error_row(self, path: str, error: MediaError, window: Window | None) -> Row:
-        return error_row(path, error, window, in_windows=self.recipe.windows is not None)
+    def _error_row(self, item: Item, error: MediaError, window: Window | None) -> Row:
+        row = error_row(item.path, error, window, in_windows=self.recipe.windows is not None)
+        return told_of(item.path, item.track, row)
 
 
 def decode_pool(options: PredictOptions) -> "DecodePool":
@@ -212,12 +215,17 @@ def request_for(
         source.first_window,
         source.part,
         member=source.member,
+        track=source.track,
     )
 
 
-def sources_of(inputs: Inputs) -> Iterator[Source]:
-    """The files that the inputs stand for, as they are asked for."""
-    return iter_sources(_names(inputs))
+def sources_of(inputs: Inputs, boxes: "Boxes | None" = None) -> Iterator[Source]:
+    """The files that the inputs stand for, as they are asked for, or their tracks."""
+    if boxes is None:
+        return iter_sources(_names(inputs))
+    names = list(_names(inputs)) or boxes.names
+    boxes.check_inputs(names)
+    return boxes.sources(iter_sources(names))
 
 
 def _names(inputs: Inputs) -> list[str] | Iterator[str]:

@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 from mvit_cli.errors import UsageError
 from mvit_cli.recognition.digests import digest_of
-from mvit_cli.recognition.kept_rows import IDENTITY, json_lines
+from mvit_cli.recognition.kept_rows import IDENTITY, identity_in, json_lines
 from mvit_cli.recognition.listing import Listing
 from mvit_cli.records import Row
 
@@ -81,9 +81,13 @@ def merge(files: Sequence[Path], target: BinaryIO, listing: Listing | None = Non
     """
     merged, same = Merged(), _Same()
     inputs: dict[bytes, tuple[str, list[Lines]]] = {}
+    tracked: dict[bytes, dict[bytes, None]] = {}  # the tracks of a path
     for number, path in enumerate(files):
-        for name, lines in _inputs_of(path, number, same, merged):
-            inputs.setdefault(digest_of(name), (name, []))[1].append(lines)
+        for identity, lines in _inputs_of(path, number, same, merged):
+            name, is_track, _ = identity.partition("\0")
+            inputs.setdefault(digest_of(identity), (name, []))[1].append(lines)
+            if is_track:
+                tracked.setdefault(digest_of(name), {})[digest_of(identity)] = None
     for name, found in inputs.values():
         if len({lines.file for lines in found}) > 1:
             merged.repeated.add(name)
@@ -91,7 +95,7 @@ def merge(files: Sequence[Path], target: BinaryIO, listing: Listing | None = Non
             found[:] = [lines for lines in found if lines.file == best]
     with ExitStack() as opened:
         streams = [opened.enter_context(path.open("rb")) for path in files]
-        for lines in _in_order(inputs, listing, merged):
+        for lines in _in_order(inputs, tracked, listing, merged):
             streams[lines.file].seek(lines.start)
             target.write(streams[lines.file].read(lines.size))
             merged.rows += lines.rows
@@ -99,17 +103,23 @@ def merge(files: Sequence[Path], target: BinaryIO, listing: Listing | None = Non
     return merged
 
 
-def _in_order(inputs: dict[bytes, tuple[str, list[Lines]]], listing: Listing | None, merged: Merged) -> Iterator[Lines]:
-    """Yields what is to be written; each naming of a path takes the rows of one."""
+def _in_order(
+    inputs: dict[bytes, tuple[str, list[Lines]]],
+    tracked: dict[bytes, dict[bytes, None]],
+    listing: Listing | None,
+    merged: Merged,
+) -> Iterator[Lines]:
+    """Yields what is to be written; each naming of a path takes the rows of one, or those of all its tracks."""
     if listing is None:
         for _, found in inputs.values():
             yield from found
         return
     for source in listing.sources():
-        _, found = inputs.get(digest_of(source.path), ("", []))
-        if found:
+        named = [digest_of(source.path), *tracked.pop(digest_of(source.path), {})]
+        rows = [found for _, found in (inputs.get(digest, ("", [])) for digest in named) if found]
+        for found in rows:
             yield found.pop(0)
-        else:
+        if not rows:
             merged.missing.add(source.path)
     for name, found in inputs.values():
         if found:
@@ -117,8 +127,11 @@ def _in_order(inputs: dict[bytes, tuple[str, list[Lines]]], listing: Listing | N
 
 
 def _inputs_of(path: Path, number: int, same: "_Same", merged: Merged) -> Iterator[tuple[str, Lines]]:
-    """Yields each input of a file with its rows; those of an input's windows stand together and begin at 0 s."""
-    name: str | None = None
+    """Yields each input of a file, by `identity_in`, with its rows.
+
+    Those of an input's windows stand together and begin at 0 s.
+    """
+    name: str | None = None  # `identity_in` of its rows
     start = place = rows = failed = 0
     try:
         for line, text, row, is_whole in json_lines(path):
@@ -127,11 +140,11 @@ def _inputs_of(path: Path, number: int, same: "_Same", merged: Merged) -> Iterat
             if row is not None:
                 same.check(row, path, line)
                 window = row.get("window")
-                if name is not None and (row["path"] != name or not window or window["start_s"] == 0):
+                if name is not None and (identity_in(row) != name or not window or window["start_s"] == 0):
                     yield name, Lines(number, start, place - start, rows, failed)
                     name = None
                 if name is None:
-                    name, start, rows, failed = row["path"], place, 0, 0
+                    name, start, rows, failed = identity_in(row), place, 0, 0
                 rows, failed = rows + 1, failed + (row["status"] == "error")
             place += len(text) if is_whole else 0
     except UsageError as error:

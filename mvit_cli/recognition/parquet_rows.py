@@ -45,6 +45,8 @@ def schema_of_rows() -> Any:
         {
             "path": text,
             "path_bytes": text,
+            "track": text,
+            "boxes_digest": text,
             "status": text,
             "window": pa.struct({"start_s": number, "end_s": number, "last": pa.bool_()}),
             "preset": text,

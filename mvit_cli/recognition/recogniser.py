@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mvit_cli.media.workers.pool import DecodePool
+    from mvit_cli.recognition.tracked import Boxes
 
 Told = Callable[[int, Row], None]
 
@@ -65,7 +66,13 @@ class Recogniser:
         self.run: Run = self._engine.run
 
     def predict(
-        self, inputs: Any, *, fps: float | None = None, name: str | None = None, progress: Told | None = None
+        self,
+        inputs: Any,
+        *,
+        fps: float | None = None,
+        name: str | None = None,
+        boxes: "Boxes | None" = None,
+        progress: Told | None = None,
     ) -> Generator[Row, None, None]:
         """Yields rows as `mvit predict` writes them; files are read as rows are asked for.
 
@@ -75,14 +82,15 @@ class Recogniser:
                 of a file, or an open one.
             fps: of frames in memory, frames a second; None: each frame stands for one of a clip's, with a warning.
             name: what the row of a thing in memory calls its path.
+            boxes: tracks of files, as `read_boxes` gives them: each gives a row.
             progress: called with the number of rows so far and the newest one.
 
         Raises:
-            UsageError: windows of frames that are in memory.
+            UsageError: windows or tracks of frames that are in memory, or windows of tracks.
             ValueError: frames of another shape or type.
             TypeError: what is no input at all.
         """
-        rows = self._rows(inputs, fps, name)
+        rows = self._rows(inputs, fps, name) if boxes is None else self._of_tracks(inputs, boxes)
         for number, row in enumerate(rows, start=1):
             if progress:
                 progress(number, row)
@@ -144,10 +152,17 @@ class Recogniser:
         else:
             yield from self._of_files(inputs)
 
-    def _of_files(self, inputs: Inputs) -> Iterator[Row]:
+    def _of_tracks(self, inputs: Any, boxes: "Boxes") -> Iterator[Row]:
+        if is_file_in_memory(inputs) or in_memory(inputs):
+            raise UsageError("boxes are of files, not of what is in memory", "crop the frames, or name the file")
+        if self._engine.recipe.windows:
+            raise UsageError("boxes give a row for each track, and window_s one for each part", "leave window_s out")
+        yield from self._of_files(inputs, boxes)
+
+    def _of_files(self, inputs: Inputs, boxes: "Boxes | None" = None) -> Iterator[Row]:
         engine = replace(self._engine, scorer=self._engine.scorer.for_one_caller())
         with self._workers() as pool:
-            for row, _ in engine.rows(sources_of(inputs), pool=pool):
+            for row, _ in engine.rows(sources_of(inputs, boxes), pool=pool):
                 yield row
         shared = self._engine.scorer
         shared.batch_size = min(shared.batch_size, engine.scorer.batch_size)

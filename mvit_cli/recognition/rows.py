@@ -1,9 +1,10 @@
 """One row for each input: the object that every format is made of. Keys and their order are the public contract."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from mvit_cli.errors import MediaError
 from mvit_cli.media.request import Decoded, Window
+from mvit_cli.media.tracks import Track
 from mvit_cli.records import (
     ErrorKind,
     ErrorRow,
@@ -19,6 +20,8 @@ from mvit_cli.records import (
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+RowT = TypeVar("RowT", OkRow, ErrorRow)
 
 
 def prediction_list(
@@ -40,6 +43,14 @@ def prediction_list(
     if threshold is None:
         return listed
     return [entry for entry in listed if entry["score"] >= threshold] or listed[:1]
+
+
+def told_of(path: str, track: Track | None, row: "RowT") -> "RowT":
+    """The row with what it is about at its beginning: the path, and the track that was cut out of it."""
+    if track is None:
+        return row
+    of = {"path": path, "track": track.name, "boxes_digest": track.digest}
+    return cast("RowT", of | row)
 
 
 def ok_row(

@@ -36,10 +36,10 @@ def input_among(written: Mapping[str, Path], listing: Listing) -> tuple[str, str
         return None
     known = tuple(
         name
-        for name in listing.names
+        for name in listing.named
         if (os.path.isfile(name[1:]) if name.startswith("@") else name != "-" and not scheme_of(name))
     )
-    for source in replace(listing, names=known, shard=None).sources():
+    for source in replace(listing, names=known, shard=None, boxes=None).sources():
         identity = _identity(source.path)
         if identity in options:
             return options[identity], source.path

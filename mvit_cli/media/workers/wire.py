@@ -35,6 +35,7 @@ from mvit_cli.media.request import (
     Windows,
     window_of,
 )
+from mvit_cli.media.tracks import Track
 from mvit_cli.protocol import Sampling, Transform
 
 LENGTHS = struct.Struct("<II")
@@ -97,8 +98,8 @@ def job_of(text: bytes) -> tuple[int, int, DecodeRequest, float] | int:
     if "request" not in said:
         return int(said["number"])
     told = said["request"]
-    transform, windows, part, look, member = (
-        told.pop(name) for name in ("transform", "windows", "part", "look", "member")
+    transform, windows, part, look, track, member = (
+        told.pop(name) for name in ("transform", "windows", "part", "look", "track", "member")
     )
     transform |= {name: tuple(transform[name]) for name in ("mean", "std")}
     request = DecodeRequest(
@@ -107,6 +108,7 @@ def job_of(text: bytes) -> tuple[int, int, DecodeRequest, float] | int:
         windows=windows and Windows(**windows),
         part=part and tuple(part),
         look=look and Look(**look | {"box": tuple(look["box"])}),
+        track=track and Track(**track | {"boxes": tuple(map(tuple, track["boxes"]))}),
         member=member and tuple(member),
     )
     return said["number"], said["slot"], request, said["limit_s"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from mvit_cli.errors import tell
 from mvit_cli.records import Row
 from mvit_cli.report.predict.tally import Tally, coarse
-from mvit_cli.report.predict.writers import ends_input
+from mvit_cli.report.predict.writers import ends_input, title_of
 from mvit_cli.report.tables import printable, speaks_unicode
 
 if TYPE_CHECKING:
@@ -279,4 +279,4 @@ def _spinner() -> str:
 
 def _failure(row: Row) -> str:
     assert row["status"] == "error"
-    return f"{row['path']}: {row['error']['message']}"
+    return f"{title_of(row)}: {row['error']['message']}"

@@ -36,12 +36,13 @@ class RunLog:
 
     def take(self, row: Row) -> None:
         """Notes what was not as it should be with one row."""
+        track = {"track": row["track"]} if "track" in row else {}
         if row["status"] == "error":
-            self._write("error", path=row["path"], kind=row["error"]["kind"], message=row["error"]["message"])
+            self._write("error", path=row["path"], **track, kind=row["error"]["kind"], message=row["error"]["message"])
             return
         for text in row["warnings"]:
             if text not in self._notes:
-                self._write("warning", path=row["path"], message=text)
+                self._write("warning", path=row["path"], **track, message=text)
 
     def sum_up(self, tally: Tally, written: Sequence[Path]) -> None:
         """All rows were made: files that are there."""

@@ -26,11 +26,13 @@ MARK = "'"
 """Stands before such a cell, and before one that begins with it: each has one way back."""
 
 FIRST, BOUNDS, RUN = ("path", "status"), ("start_s", "end_s"), ("preset", "weights", "views")
+TRACK = ("track", "boxes_digest")
+"""Of runs with boxes."""
 LAST = ("error_kind", "error_message", "duration_s", "clips", "warnings", "path_bytes")
 RANKED = ("label", "score", "index")
 ON_DEMAND = ("reader", "device", "dtype", "activation", "decode_ms", "model_ms", "error_hint")
 """Columns that are there only where they are asked for, as `index_1` and so on."""
-ALL_COLUMNS = (*FIRST, *BOUNDS, *RUN, *LAST, *ON_DEMAND)
+ALL_COLUMNS = (*FIRST, *TRACK, *BOUNDS, *RUN, *LAST, *ON_DEMAND)
 FOR_RESUME = (*FIRST, *RUN, "path_bytes")
 """Columns without which nobody knows what the rows of a file are about."""
 EVENT_COLUMNS = (*FIRST, *BOUNDS, "label", "score", "windows", "error_kind", "error_message", "path_bytes")
@@ -42,15 +44,16 @@ Line = tuple[int, bytes, Row | None, bool]
 """Number and text of a line, its row, and whether it stays without one: as the journal of a run takes lines."""
 
 
-def usual_columns(top: int, *, in_windows: bool) -> tuple[str, ...]:
+def usual_columns(top: int, *, in_windows: bool, of_tracks: bool = False) -> tuple[str, ...]:
     """The columns of a run that asks for none in particular: nothing that stands in its rows changes them.
 
     Args:
         top: classes a row.
         in_windows: whether rows tell which seconds of the path they are about.
+        of_tracks: whether rows are of tracks.
     """
     ranks = [f"{name}_{rank}" for rank in range(1, top + 1) for name in ("label", "score")]
-    return (*FIRST, *(BOUNDS if in_windows else ()), *RUN, *ranks, *LAST)
+    return (*FIRST, *(TRACK if of_tracks else ()), *(BOUNDS if in_windows else ()), *RUN, *ranks, *LAST)
 
 
 def named_columns(text: str) -> tuple[str, ...]:
@@ -143,6 +146,7 @@ def _values(row: "Row | EventRow") -> dict[str, object]:
         "path_bytes": path_bytes(row["path"]) or "",
         **(row.get("window") or {}),
         "duration_s": row.get("duration_s", ""),
+        **{name: in_unicode(str(row[name])) for name in TRACK if name in row},  # type: ignore[literal-required]
     }
     if row["status"] == "error":
         return values | {f"error_{part}": in_unicode(str(text)) for part, text in row["error"].items()}
@@ -166,12 +170,14 @@ class SeparatedFile:
         columns: those that were asked for; none: those that the file has.
         safe: as of `SeparatedValues`.
         in_windows: whether the run cuts videos into windows.
+        of_tracks: whether its rows are of tracks.
     """
 
     separator: str
     columns: tuple[str, ...] = ()
     safe: bool = False
     in_windows: bool = False
+    of_tracks: bool = False
 
     def lines(self, path: Path) -> Iterator[Line]:
         """Yields its lines, each with what `--resume` wants of a row: what it is about, not what was recognised.
@@ -212,7 +218,8 @@ class SeparatedFile:
             raise _no_rows(path, 1)
         if self.columns and columns != self.columns:
             raise UsageError(f"--resume: {path} has the columns {','.join(columns)}", "leave --columns out")
-        needed = {*FOR_RESUME, *((*BOUNDS, "duration_s") if self.in_windows else ())}
+        needed = {*FOR_RESUME, *(TRACK if self.of_tracks else ())}
+        needed |= {*BOUNDS, "duration_s"} if self.in_windows else set()
         if missing := sorted(needed.difference(columns)):
             raise UsageError(
                 f"--resume: {path} lacks the columns {', '.join(missing)}: what its rows are about is not known",
@@ -245,6 +252,8 @@ class SeparatedFile:
                 row["warnings"] = cells.get("warnings", "").split(BETWEEN_WARNINGS)
             elif self.in_windows and row["status"] == "error":
                 row["window"] = None
+            if cells.get("track"):
+                row |= {name: cells[name] for name in TRACK}
         except (ValueError, KeyError):
             raise _no_rows(path, number) from None
         return cast(

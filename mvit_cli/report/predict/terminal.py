@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from mvit_cli.records import OkRow, Prediction, Row, RowError, Run, Summary
 from mvit_cli.report.formats import bar, percent
+from mvit_cli.report.predict.writers import title_of
 from mvit_cli.report.tables import Column, Table, fitted, in_ascii, printable, speaks_unicode, write
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class PredictionBlocks:
         from rich.console import Group
         from rich.padding import Padding
 
-        title = paragraphs((printable(row["path"]), "bold"))
+        title = paragraphs((printable(title_of(row)), "bold"))
         if row["status"] == "error":
             return Group(title, paragraphs(*error_lines(row["error"]), indent=2))
         warnings = [text for text in row["warnings"] if text not in self._notes]

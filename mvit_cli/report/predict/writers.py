@@ -18,6 +18,11 @@ _STRAY = re.compile("[\ud800-\udfff]")
 """What Python has of a byte of a file name that is no UTF-8: a lone surrogate, which is no Unicode."""
 
 
+def title_of(row: Row) -> str:
+    """What a row is called for people: its path, and the track that it is about."""
+    return f"{row['path']}, track {row['track']}" if "track" in row else row["path"]
+
+
 def begins_input(row: Row, previous: Row | None) -> bool:
     """Whether a row is the first of its input, which gives several where it is cut into windows."""
     window = row.get("window")

@@ -45,6 +45,7 @@ class Entry:
         left_out: what is said of clips that are not shown.
         facts: names and what they stand for.
         timeline: of windows.
+        track: the object of the input that it is about; None: the input itself.
     """
 
     place: int
@@ -63,6 +64,7 @@ class Entry:
     left_out: str = ""
     facts: Sequence[tuple[str, str]] = field(default_factory=list)
     timeline: Timeline | None = None
+    track: str | None = None
 
     @property
     def has_heat(self) -> bool:
@@ -107,7 +109,8 @@ def entry_of(row: Row, place: int, pictures: Pictures | None, notes: Sequence[st
             "error",
             notice=f"{error['kind']}: {error['message']}",
             hint=error.get("hint", ""),
-            facts=[("path", row["path"]), ("error", error["kind"])],
+            facts=[("path", row["path"]), *_track(row), ("error", error["kind"])],
+            track=row.get("track"),
         )
     warnings = [warning for warning in row["warnings"] if warning not in notes]
     best = row["predictions"][0]
@@ -128,6 +131,7 @@ def entry_of(row: Row, place: int, pictures: Pictures | None, notes: Sequence[st
         films=films,
         left_out=f"{len(films)} of {len(row['clips'])} clips are shown." if few else "",
         facts=_facts(row),
+        track=row.get("track"),
     )
 
 
@@ -186,10 +190,15 @@ def _told(strip: Strip, row: OkRow) -> str:
     return f"clip {strip.clip + 1} of {len(row['clips'])}, {clip['start_s']:.2f} to {clip['end_s']:.2f} s, {frames}"
 
 
+def _track(row: Row) -> list[tuple[str, str]]:
+    return [("track", row["track"])] if "track" in row else []
+
+
 def _facts(row: OkRow) -> list[tuple[str, str]]:
     timing = row["timing_ms"]
     return [
         ("path", row["path"]),
+        *_track(row),
         ("clips", f"{len(row['clips'])}"),
         ("length", f"{row['duration_s']:.2f} s" if row["duration_s"] else "a still image"),
         ("read by", row["reader"]),
