@@ -89,9 +89,11 @@ def chosen_form(
     has_events = drawn or format in SUBTITLES or (format == "table" and in_windows)
     for option, given in (("--min-score", min_score), ("--smooth", smooth_s)):
         if given is not None and not has_events:
+            rows = f"{format} of windows" if in_windows else "whole files"
+            more = "--events" if in_windows else "--window 2 and --events"
             raise UsageError(
-                f"{option} is about events, subtitles and pictures, not about {format} of windows",
-                f"add --events, --format srt or --plot FILE, or drop {option}",
+                f"{option} is about events, subtitles and pictures, not about {rows}",
+                f"add {more}, --format srt or --plot FILE, or drop {option}",
             )
     if format in ("csv", "tsv"):
         from mvit_cli.report.predict.separated import named_columns
