@@ -248,7 +248,7 @@ def test_dtypes_are_a_list_of_known_names() -> None:
     [
         ("--dtype float32,int8 --no-fast", 2, "int8 is part of the fast path"),
         ("--threads 0", 2, "--threads '0' is not a list"),
-        ("--plot a.jpg", 2, "a picture is .svg or .png"),
+        ("--plot a.jpg", 2, "a picture is .svg, .png or .pdf"),
         ("--device tpu", 2, "there is no device 'tpu'"),
         ("--device cuda:99", 1, "--device cuda:99"),
         ("--preset S --size 4", 2, "cannot take that input"),
