@@ -193,6 +193,16 @@ def labelled(shop: Workshop) -> None:
     both.quantize(128).save(PICTURES / "labelled.png", optimize=True)
 
 
+def heat(shop: Workshop) -> None:
+    """The sheet of heat that `predict` leaves, of one clip of a photograph over which the camera pans."""
+    from PIL import Image
+
+    clip = ROOT / "tests" / "data" / "pan_left.mp4"
+    shop.mvit("predict", str(clip), "--preset", "camera", "--views", "1x1", "--heatmap", "heat")
+    (sheet,) = (shop.folder / "heat").glob("*.png")
+    Image.open(sheet).convert("RGB").save(PICTURES / "heat.webp", quality=85, method=6)
+
+
 def watch(shop: Workshop) -> None:
     """The table of `watch` as the terminal has it at the end, of a real run."""
     from rich.console import Console
@@ -215,6 +225,7 @@ MAKERS: dict[str, tuple[Callable[[Workshop], None], tuple[str, ...]]] = {
     "pyramid": (pyramid, ("pyramid.svg", "pyramid.dark.svg")),
     "labelled": (labelled, ("labelled.png",)),
     "timeline": (timeline, ("timeline.svg", "timeline.dark.svg")),
+    "heat": (heat, ("heat.webp",)),
     "watch": (watch, ("watch.svg",)),
 }
 
