@@ -13,6 +13,7 @@ from mvit_cli.media.remote.patience import READ_S
 from mvit_cli.report.formats import size_text
 from mvit_cli.report.predict.page.entries import FOUND_FROM
 from mvit_cli.report.predict.progress import EVERY_S
+from mvit_cli.training.stills import MOST_BYTES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,6 +56,8 @@ COMPUTED: dict[str, dict[str, Callable[[], str]]] = {
     "remote.md": {"20 s": lambda: f"{READ_S:g} s", "2.1 GB": lambda: size_text(MAX_COPY_BYTES)},
     "train.md": {
         "95 %": lambda: "95 %",
+        "1 GiB": lambda: f"{MOST_BYTES / 2**30:g} GiB",
+        "0.009 GMACs": lambda: f"{summarize('mvitv2_pico_28')['macs'] / 1e9:.3f} GMACs",
         "2.92 GMACs": lambda: f"{summarize('mvit_tiny_16x4')['macs'] / 1e9:.2f} GMACs",
     },
     "tutorial.md": {"138 MB": lambda: download("mvitv2_s_16x4.tv_k400")},
