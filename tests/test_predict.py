@@ -71,7 +71,9 @@ def test_what_is_wrong_stays_with_its_file(rows: list[dict]) -> None:
 
 
 def test_the_same_file_gives_the_same_scores(rows: list[dict]) -> None:
-    assert rows[0]["predictions"] == rows[-1]["predictions"]
+    first, last = ({entry["index"]: entry["score"] for entry in row["predictions"]} for row in (rows[0], rows[-1]))
+    # at another place of a batch float32 sums are added in another order; `--deterministic` gives equal bytes
+    assert first == pytest.approx(last, abs=1e-6)
 
 
 def test_scores_are_the_mean_over_the_views_of_the_decoded_file(
@@ -242,7 +244,7 @@ def test_int8_tells_how_far_the_logits_drift(weights: Path) -> None:
     ]
     differ, span = float(drift.split("up to ")[1].split()[0]), float(drift.split()[-1])
     assert 0 < differ < 0.2 * span  # some 20 layers, each rounded to 1 in 127
-    assert not any("int8" in told for told in second["warnings"])
+    assert not any("logits" in told for told in second["warnings"])
     assert first["dtype"] == "int8"
 
 
