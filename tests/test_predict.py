@@ -162,7 +162,9 @@ def test_rows_of_windows_are_those_of_the_same_seconds_as_files(
         expected = {entry["index"]: entry["score"] for entry in whole["predictions"]}
         for entry in row["predictions"]:
             assert entry["score"] == pytest.approx(expected[entry["index"]], abs=1e-6)  # the same pixels
-    assert [row["predictions"] for row in found[5:]] == [row["predictions"] for row in found[:4]]
+    for again, before in zip(found[5:], found[:4], strict=True):  # float32 sums at another place of a batch
+        first_scores, scores = ({e["index"]: e["score"] for e in row["predictions"]} for row in (before, again))
+        assert scores == pytest.approx(first_scores, abs=1e-6)
 
 
 def test_one_row_of_an_input_says_that_it_is_the_last(recogniser: LocalEngine, tmp_path: Path) -> None:
