@@ -277,19 +277,19 @@ def test_a_server_does_not_lead_elsewhere(tmp_path: Path) -> None:
 
 def test_its_process_ends_with_the_connection() -> None:
     with tcp_sender(SHOW, hold=True) as port, closing(connection(f"tcp://127.0.0.1:{port}")) as feed:
-        process = feed._process
+        process = feed._talk.process
         assert process.poll() is None
     assert process.poll() is not None
 
 
 def test_its_process_ends_when_nobody_asks_any_more() -> None:
     with tcp_sender(SHOW, hold=True) as port, closing(connection(f"tcp://127.0.0.1:{port}")) as feed:
-        assert feed._process.stdin is not None
-        feed._process.stdin.close()
+        assert feed._talk.process.stdin is not None
+        feed._talk.process.stdin.close()
         deadline = time.monotonic() + 30
-        while feed._process.poll() is None and time.monotonic() < deadline:
+        while feed._talk.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert feed._process.poll() is not None
+        assert feed._talk.process.poll() is not None
 
 
 # Addresses

@@ -3,9 +3,6 @@
 import contextlib
 import math
 import os
-import queue
-import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +11,10 @@ from typing import Any
 from mvit_cli.annotated.film_worker import DISK
 from mvit_cli.annotated.story import Story
 from mvit_cli.errors import MediaError, MViTError
-from mvit_cli.media.guards import MEMORY_BYTES
 from mvit_cli.media.request import DecodeRequest
-from mvit_cli.media.workers.process import START_S, job_for, last_line, start
-from mvit_cli.media.workers.shared import anonymous_file
-from mvit_cli.media.workers.wire import packed_job, parsed, read_frame, write_frame
+from mvit_cli.media.workers.conversation import Conversation
+from mvit_cli.media.workers.process import START_S, job_for
+from mvit_cli.media.workers.wire import packed_job
 
 FRAME_S = 2.0
 """Of a video's time, what each of its frames may take on the whole."""
@@ -65,15 +61,10 @@ class _Writer:
     module = "mvit_cli.annotated.film_worker"
 
     def __init__(self) -> None:
-        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._words = anonymous_file()
         try:
-            self._process = start(self.module, [], MEMORY_BYTES, self._words)
+            self._talk = Conversation(self.module, "writes it")
         except OSError as error:
-            self._words.close()
             raise MViTError(f"the process that writes videos does not start: {error.strerror or error}") from error
-        self._ear = threading.Thread(target=self._listen, daemon=True)
-        self._ear.start()
 
     def wait(self) -> None:
         """Until it has started."""
@@ -90,8 +81,7 @@ class _Writer:
         """As `write_video`, under the name that is told."""
         job = job_for(0, request, timeout_s)
         for text in (packed_job(0, 0, job.request, job.limit_s), story.packed(), os.fsencode(os.path.abspath(target))):
-            with contextlib.suppress(OSError):  # that it has ended is heard
-                write_frame(self._process.stdin.fileno(), text)  # type: ignore[union-attr]
+            self._talk.say(text)
         began_s, end_s = time.monotonic(), math.inf
         while True:
             slow_disk_s = target.stat().st_size / WRITTEN_A_SECOND
@@ -108,37 +98,11 @@ class _Writer:
                         kind, message, hint = map(str, said["error"])
                         raise OSError(0, message) if kind == DISK else MediaError(kind, message, hint)
             except (KeyError, TypeError, ValueError, OverflowError) as error:  # it is no longer ours
-                raise MediaError("crash", "the process that writes it gave no sense") from error
+                raise self._talk.nonsense() from error
 
     def close(self) -> None:
         """Ends the process."""
-        self._process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=10)
-        self._ear.join(timeout=1)
-        for pipe in (self._process.stdin, self._process.stdout, self._words):
-            with contextlib.suppress(OSError):
-                pipe.close()  # type: ignore[union-attr]
+        self._talk.close()
 
     def _answer(self, until_s: float) -> dict[str, Any]:
-        """The next thing that the process says.
-
-        Raises:
-            MediaError: it says nothing in time, or has ended.
-        """
-        try:
-            said = self._answers.get(timeout=max(0.0, until_s - time.monotonic()))
-        except queue.Empty:
-            raise MediaError("timeout", "it took too long to write", "--timeout gives it more time") from None
-        if said is None:
-            words = last_line(self._words)
-            raise MediaError("crash", "the process that writes it has ended" + (f": {words}" if words else ""))
-        return said
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        try:
-            while True:
-                self._answers.put(parsed(read_frame(self._process.stdout.fileno())))
-        except (EOFError, OSError, ValueError):
-            self._answers.put(None)
+        return self._talk.answer(until_s, "it took too long to write", "--timeout gives it more time")

@@ -8,10 +8,7 @@ a job, as decoding workers get it; the story as JSON; the target's name      to 
 """
 
 import errno
-import json
 import os
-import signal
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -22,8 +19,8 @@ from mvit_cli.annotated.story import story_of
 from mvit_cli.errors import MediaError
 from mvit_cli.media.decode import failure_of
 from mvit_cli.media.opening import opened_file
-from mvit_cli.media.workers.wire import job_of, read_frame, write_frame
-from mvit_cli.media.workers.worker import limit_memory, private_pipes, renounce_privileges
+from mvit_cli.media.workers.wire import job_of, read_frame
+from mvit_cli.media.workers.worker import say, set_up
 
 DISK = "disk"
 """What errors of the place that is written to are called."""
@@ -34,16 +31,10 @@ _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, 
 
 def main() -> None:
     """Writes the video that it is told of."""
-    settings = json.loads(sys.argv[1])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asks
-    told_from, answers_to = private_pipes()
-    renounce_privileges()
-    _load_libraries()
-    limit_memory(settings["memory_bytes"])
-    _send(answers_to, {"says": "ready"})
+    told_from, answers_to, _ = set_up(_load_libraries)
     job, story, target = (read_frame(told_from)[0] for _ in range(3))
     threading.Thread(target=_end_with, args=(told_from, os.fsdecode(target)), daemon=True).start()
-    _send(answers_to, _done(job, story, os.fsdecode(target), answers_to))
+    say(answers_to, _done(job, story, os.fsdecode(target), answers_to))
     os._exit(0)
 
 
@@ -58,7 +49,7 @@ def _done(job: bytes, story: bytes, target: str, answers_to: int) -> dict[str, A
         nonlocal spoke_s
         if time.monotonic() - spoke_s >= SPEAKS_EVERY_S:
             spoke_s = time.monotonic()
-            _send(answers_to, {"says": "alive", "frames": frames, "of": of})
+            say(answers_to, {"says": "alive", "frames": frames, "of": of})
 
     try:
         with opened_file(request) as file:
@@ -81,13 +72,6 @@ def _end_with(told_from: int, target: str) -> None:
     finally:
         with suppress(OSError):
             os.unlink(target)
-        os._exit(0)
-
-
-def _send(answers_to: int, said: dict[str, Any]) -> None:
-    try:
-        write_frame(answers_to, json.dumps(said).encode())
-    except BrokenPipeError:
         os._exit(0)
 
 

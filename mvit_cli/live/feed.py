@@ -1,12 +1,8 @@
 """One connection to a stream, seen from the program: a process that reads it, asked for what its newest frames show."""
 
-import contextlib
 import json
 import math
 import os
-import queue
-import subprocess
-import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -16,11 +12,11 @@ from mvit_cli.live.address import Address
 from mvit_cli.live.capture import Told
 from mvit_cli.live.grabber import told_text
 from mvit_cli.live.ring import Seen
-from mvit_cli.media.guards import MEMORY_BYTES
 from mvit_cli.media.request import Decoded, DecodeRequest
-from mvit_cli.media.workers.process import START_S, last_line, start
-from mvit_cli.media.workers.shared import Slot, anonymous_file
-from mvit_cli.media.workers.wire import outcome_of, parsed, read_frame, shape_of, write_frame
+from mvit_cli.media.workers.conversation import Conversation
+from mvit_cli.media.workers.process import START_S
+from mvit_cli.media.workers.shared import Slot
+from mvit_cli.media.workers.wire import outcome_of, shape_of
 
 STDIN = 0
 
@@ -60,27 +56,24 @@ class Connection:
 
     def __init__(self, told: Told, timeout_s: float, base_s: float = 0.0) -> None:
         self._timeout_s, self._request = timeout_s, told.request
-        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._asked = 0
-        self._words, self._slot = anonymous_file(), Slot()
+        self._slot = Slot()
         # The process has a standard input of its own, by which it is asked: ours gets another number.
         descriptor = None if told.url else os.dup(STDIN)
         try:
-            self._process = self._started(descriptor)
+            also = () if descriptor is None else (descriptor,)
+            self._talk = Conversation(self.module, "reads it", [self._slot.handle], also)
         except OSError as error:
-            self._words.close()
             self._slot.close()
             reason = error.strerror or str(error)
             raise MViTError(f"the process that reads the stream does not start: {reason}") from error
         finally:
             if descriptor is not None:
                 os.close(descriptor)
-        self._ear = threading.Thread(target=self._listen, daemon=True)
-        self._ear.start()
         try:
             self._answer(START_S, "the process that reads it did not start")
             url = told.url if descriptor is None else f"pipe:{descriptor}"
-            self._say(told_text(replace(told, url=url, base_s=base_s)))
+            self._talk.say(told_text(replace(told, url=url, base_s=base_s)))
             told_so = self._answer(timeout_s, f"it did not answer in {timeout_s:g} s")
             if told_so["says"] == "error":
                 raise outcome_error(told_so)
@@ -88,14 +81,10 @@ class Connection:
             self.close()
             raise
 
-    def _started(self, descriptor: int | None) -> "subprocess.Popen[bytes]":
-        also = () if descriptor is None else (descriptor,)
-        return start(self.module, [self._slot.handle], MEMORY_BYTES, self._words, also)
-
     def newest(self, after: int, every_s: float) -> Seen | None:
         """As of `watching.Feed`."""
         self._asked += 1
-        self._say(json.dumps({"ask": self._asked, "after": after, "every_s": every_s}).encode())
+        self._talk.say(json.dumps({"ask": self._asked, "after": after, "every_s": every_s}).encode())
         told = self._answer(self._timeout_s, f"no new frame came in {self._timeout_s:g} s")
         try:
             if told.get("number") != self._asked:
@@ -104,7 +93,7 @@ class Connection:
                 raise outcome_error(told)
             return None if told["says"] == "alive" else self._seen(told)
         except (KeyError, TypeError, ValueError) as error:  # it is no longer ours
-            raise MediaError("crash", "the process that reads it gave no sense") from error
+            raise self._talk.nonsense() from error
 
     def _seen(self, told: dict[str, Any]) -> Seen:
         place = shape_of(told, math.prod(self._request.pixels_shape))
@@ -117,42 +106,11 @@ class Connection:
 
     def close(self) -> None:
         """Ends the process."""
-        self._process.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=10)
-        self._ear.join(timeout=1)
-        for pipe in (self._process.stdin, self._process.stdout, self._words):
-            with contextlib.suppress(OSError):
-                pipe.close()  # type: ignore[union-attr]
+        self._talk.close()
         self._slot.close()
 
-    def _say(self, text: bytes) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # that it has ended is heard
-            write_frame(self._process.stdin.fileno(), text)
-
     def _answer(self, wait_s: float, late: str) -> dict[str, Any]:
-        """The next thing that the process says.
-
-        Raises:
-            MediaError: it says nothing in time, or has ended.
-        """
-        try:
-            told = self._answers.get(timeout=wait_s)
-        except queue.Empty:
-            raise MediaError("timeout", late, "check what sends it; --timeout gives it more time") from None
-        if told is None:
-            words = last_line(self._words)
-            raise MediaError("crash", "the process that reads it has ended" + (f": {words}" if words else ""))
-        return told
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        try:
-            while True:
-                self._answers.put(parsed(read_frame(self._process.stdout.fileno())))
-        except (EOFError, OSError, ValueError):
-            self._answers.put(None)
+        return self._talk.answer(time.monotonic() + wait_s, late, "check what sends it; --timeout gives it more time")
 
 
 def outcome_error(told: dict[str, Any]) -> MediaError:

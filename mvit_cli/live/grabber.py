@@ -14,22 +14,20 @@ packets up to the newest key frame are left out, and counted.
 import json
 import os
 import queue
-import signal
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mvit_cli.errors import MediaError
 from mvit_cli.live.capture import Capture, Told, opened, paced
 from mvit_cli.live.ring import Frame, Seen
 from mvit_cli.media.decode import failure_of
 from mvit_cli.media.workers.shared import Slot
-from mvit_cli.media.workers.wire import job_of, packed, read_frame, write_frame
-from mvit_cli.media.workers.worker import limit_memory, private_pipes, renounce_privileges
+from mvit_cli.media.workers.wire import job_of, packed, read_frame
+from mvit_cli.media.workers.worker import say, set_up
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -147,14 +145,7 @@ def to_leave_out(waiting: list[tuple[bool, float]], before_s: float) -> int:
 
 def main() -> None:
     """Reads the stream that it is told of until nobody asks any more."""
-    settings = json.loads(sys.argv[1])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asks
-    asked_from, answers_to = private_pipes()
-    renounce_privileges()
-    _load_libraries()
-    slot = Slot(settings["slots"][0])
-    limit_memory(settings["memory_bytes"])
-    _send(answers_to, {"says": "ready"})
+    asked_from, answers_to, (slot,) = set_up(_load_libraries)
     told = told_of(read_frame(asked_from)[0])
     asks: queue.SimpleQueue[Ask] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(asked_from, asks), daemon=True).start()
@@ -165,7 +156,7 @@ def main() -> None:
         os._exit(0)
     grabber = Grabber(capture)
     grabber.start()
-    _send(answers_to, {"says": "ready"})
+    say(answers_to, {"says": "ready"})
     while True:
         ask = asks.get()
         _answer(answers_to, ask.number, grabber.seen(ask, slot))
@@ -188,20 +179,13 @@ def told_of(text: bytes) -> Told:
 
 def _answer(answers_to: int, number: int, outcome: Seen | MediaError | None) -> None:
     if outcome is None:
-        _send(answers_to, {"says": "alive", "number": number, "ended": True})
+        say(answers_to, {"says": "alive", "number": number, "ended": True})
         return
     text = json.loads(packed(number, outcome.decoded if isinstance(outcome, Seen) else outcome)[0])
     if isinstance(outcome, Seen):
         for name in ("newest", "from_s", "end_s", "arrived_s", "dropped", "fps"):
             text[name] = getattr(outcome, name)
-    _send(answers_to, text)
-
-
-def _send(answers_to: int, said: dict[str, Any]) -> None:
-    try:
-        write_frame(answers_to, json.dumps(said).encode())
-    except BrokenPipeError:
-        os._exit(0)
+    say(answers_to, text)
 
 
 def _receive(asked_from: int, asks: "queue.SimpleQueue[Ask]") -> None:

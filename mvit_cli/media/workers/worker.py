@@ -48,7 +48,7 @@ def main(work: Work = outcomes_of) -> None:
     leaves: queue.SimpleQueue[int] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(jobs_from, jobs, leaves), daemon=True).start()
     limit_memory(settings["memory_bytes"])
-    _send(answers_to, json.dumps({"says": "ready"}).encode())
+    say(answers_to, {"says": "ready"})
     while True:
         number, slot, request, limit_s = jobs.get()
         os.ftruncate(STDERR, 0)
@@ -149,6 +149,31 @@ def limit_memory(memory_bytes: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = in_use + memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+def set_up(load: Callable[[], None]) -> tuple[int, int, list[Slot]]:
+    """Makes this process one that is asked by `Conversation`, and says that it is ready.
+
+    Args:
+        load: loads libraries, whose size is not part of what the process may take.
+
+    Returns:
+        Where it is asked, where its answers go, and its slots.
+    """
+    settings = json.loads(sys.argv[1])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asks
+    asked_from, answers_to = private_pipes()
+    renounce_privileges()
+    load()
+    slots = [Slot(handle) for handle in settings["slots"]]
+    limit_memory(settings["memory_bytes"])
+    say(answers_to, {"says": "ready"})
+    return asked_from, answers_to, slots
+
+
+def say(answers_to: int, said: dict[str, Any]) -> None:
+    """Says something without anything behind it; ends the process where nobody listens."""
+    _send(answers_to, json.dumps(said).encode())
 
 
 def _arm(limit_s: float) -> None:
