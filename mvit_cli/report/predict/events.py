@@ -50,9 +50,11 @@ class Events:
 
     Attributes:
         smooth_s: a class's score is its mean over the windows that begin within half of this before and after.
+        min_score: events with less are left out.
     """
 
     smooth_s: float = 0.0
+    min_score: float | None = None
     _near: deque[OkRow] = field(default_factory=deque)  # from half of `smooth_s` before the next to be told, on
     _told: int = 0  # of these
     _event: Event | None = None
@@ -69,9 +71,13 @@ class Events:
             yield from self._tell()
         self._near.clear()
         self._told = 0
-        if self._event:
-            yield self._event
-            self._event = None
+        yield from self._complete()
+
+    def _complete(self) -> Iterator[Event]:
+        """The event that has begun, if its score is enough; the next window begins another."""
+        event, self._event = self._event, None
+        if event and event.score >= (self.min_score or 0.0):
+            yield event
 
     def _is_past(self, start_s: float) -> bool:
         """Whether all windows that count for the next to be told are there when one begins at `start_s`."""
@@ -82,8 +88,7 @@ class Events:
         window, (label, score) = row["window"], self._best(row)
         if self._event and self._event.label != label:
             self._event.end_s = min(self._event.end_s, window["start_s"])
-            yield self._event
-            self._event = None
+            yield from self._complete()
         self._event = self._event or Event(label, window["start_s"], window["end_s"])
         self._event.end_s = window["end_s"]
         self._event.scores.append(score)
@@ -120,13 +125,11 @@ class EventRows:
     Errors are given on as they are; one ends the event before it.
 
     Args:
-        min_score: events with less are left out.
-        smooth_s: as of `Events`.
+        min_score, smooth_s: as of `Events`.
     """
 
     def __init__(self, writer: EventWriter, min_score: float | None = None, smooth_s: float = 0.0) -> None:
-        self._writer, self._min_score = writer, min_score or 0.0
-        self._events = Events(smooth_s)
+        self._writer, self._events = writer, Events(smooth_s, min_score)
         self._previous: Row | None = None
 
     def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
@@ -150,5 +153,4 @@ class EventRows:
 
     def _give(self, events: Iterable[Event], path: str) -> None:
         for event in events:
-            if event.score >= self._min_score:
-                self._writer.take(event.row(path))
+            self._writer.take(event.row(path))

@@ -28,8 +28,7 @@ class Timelines:
     It is told what `PredictionBlocks` is told; the stages come below.
 
     Args:
-        min_score: events with less are left out.
-        smooth_s: as of `Events`.
+        min_score, smooth_s: as of `Events`.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Timelines:
         self._notes = notes
         self._model = model
         self._previous: Row | None = None
-        self._min_score, self._events = min_score or 0.0, Events(smooth_s)
+        self._events = Events(smooth_s, min_score)
         self._warnings: Counter[str] = Counter()
         screen.show_heading(run, notes)
 
@@ -74,8 +73,7 @@ class Timelines:
 
     def _write(self, events: Iterable[Event]) -> None:
         for event in events:
-            if event.score >= self._min_score:
-                self._write_event(event)
+            self._write_event(event)
 
     def _write_event(self, event: Event) -> None:
         from rich.text import Text

@@ -23,15 +23,14 @@ class Subtitles:
 
     Args:
         stream: takes bytes.
-        min_score: events with less are left out.
-        smooth_s: as of `Events`.
+        min_score, smooth_s: as of `Events`.
     """
 
     def __init__(
         self, stream: BinaryIO, format: SubtitleFormat, min_score: float | None = None, smooth_s: float = 0.0
     ) -> None:
-        self._stream, self._format, self._min_score = stream, format, min_score or 0.0
-        self._events = Events(smooth_s)
+        self._stream, self._format = stream, format
+        self._events = Events(smooth_s, min_score)
         self._path: str | None = None
         self._cues = 0
         if format == "vtt":
@@ -58,8 +57,6 @@ class Subtitles:
             self._show(event)
 
     def _show(self, event: Event) -> None:
-        if event.score < self._min_score:
-            return
         self._cues += 1
         text = printable(f"{event.label} {percent(event.score)}")
         if self._format == "vtt":
