@@ -305,6 +305,11 @@ class Decoded:
     window: Window | None = None
     whole: WholeFrames | None = None
 
+    @property
+    def num_bytes(self) -> int:
+        """What waits with it: pixels, and whole frames where they were asked for."""
+        return int(self.pixels.nbytes) + (self.whole.pixels.nbytes if self.whole else 0)
+
 
 Outcome = Decoded | MediaError
 

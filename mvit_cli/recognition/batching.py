@@ -71,9 +71,7 @@ def groups(items: Iterable[Item | Lull], batch_size: Callable[[], int], *, whole
 
 def _size_of(outcome: Outcome) -> tuple[int, int]:
     """Views that an outcome has, and the bytes that wait with it."""
-    if not isinstance(outcome, Decoded):
-        return 0, 0
-    return len(outcome.pixels), outcome.pixels.nbytes + (outcome.whole.pixels.nbytes if outcome.whole else 0)
+    return (len(outcome.pixels), outcome.num_bytes) if isinstance(outcome, Decoded) else (0, 0)
 
 
 def scored(scorer: Scorer, grouped: Iterable[list[Item]]) -> Iterator[Item]:

@@ -10,7 +10,7 @@ class Outbox:
 
     Attributes:
         next: number of the job whose turn it is.
-        num_bytes: pixels that wait.
+        num_bytes: of what waits.
     """
 
     def __init__(self) -> None:
@@ -41,4 +41,4 @@ class Outbox:
 
 
 def _size(outcome: Outcome) -> int:
-    return int(outcome.pixels.nbytes) if isinstance(outcome, Decoded) else 0
+    return outcome.num_bytes if isinstance(outcome, Decoded) else 0
