@@ -12,7 +12,7 @@ from mvit_cli.annotated.story import Telling
 from mvit_cli.errors import MediaError, MViTError
 from mvit_cli.media.file_names import name_for
 from mvit_cli.media.request import DecodeRequest
-from mvit_cli.media.sources import Source
+from mvit_cli.media.sources import Source, file_of
 from mvit_cli.records import Row
 from mvit_cli.report.predict.page.timeline import Key
 from mvit_cli.report.predict.writers import ends_input
@@ -80,7 +80,7 @@ class Videos:
     def noted(self, sources: Iterable[Source]) -> Iterator[Source]:
         """The same sources, noted as they are taken; without what this run has put among them."""
         for source in sources:
-            if self._ours and _identity(source.path) in self._ours:
+            if self._ours and file_of(source.path) in self._ours:
                 continue
             self._sources.append(source)
             yield source
@@ -130,7 +130,7 @@ class Videos:
             return
         try:
             notes = write_video(self._request_of(source), telling.story(), target, self._timeout_s, self._at_frame)
-            self._ours.update(filter(None, [_identity(target)]))
+            self._ours.update(filter(None, [file_of(target)]))
         except MediaError as error:
             self.failed += 1
             self._fail(source.path, error.message + (f" ({error.hint})" if error.hint else ""))
@@ -153,11 +153,3 @@ class Videos:
         if os.path.exists(source.path) and target.exists() and os.path.samefile(source.path, target):
             return f"{target} is that input itself"
         return "" if self._destination.force else f"{target} is there already; --force replaces it"
-
-
-def _identity(path: str | Path) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino

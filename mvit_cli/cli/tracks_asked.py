@@ -75,8 +75,6 @@ class OfTracks(OfInputs, OnEngines):
             )
         from mvit_cli.recognition.tracked import read_boxes
 
-        if getattr(self, "heatmap", None) is not None:
-            raise UsageError("--heatmap shows whole frames, and --boxes what is cut out of them", "drop one of the two")
         margin = {} if self.box_margin is None else {"margin": self.box_margin}
         boxes = read_boxes(self.boxes, motion=self.box_crop or "still", **margin)
         boxes.check_inputs(self.inputs or boxes.names)

@@ -50,7 +50,6 @@ def step_of(place: int, frames: int, steps: int) -> int:
 
 def over_crop(frame: "NDArray[Any]", strength: "NDArray[np.float32]") -> "NDArray[np.uint8]":
     """A crop `(H, W, 3)` under its heat `(H', W')`, 0..1."""
-
     return _mixed(_grey(frame), _enlarged(strength, *frame.shape[:2]))
 
 

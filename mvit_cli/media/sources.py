@@ -69,6 +69,15 @@ class Source:
         return self.error is not None and self.error.message in (EMPTY_FOLDER, EMPTY_ARCHIVE, EMPTY_LIST)
 
 
+def file_of(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Device and inode: what identifies a file, by whatever name; None where there is none to look at."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
 def identity_of(path: str, track: str, boxes_digest: str) -> str:
     """What tells a track from all others: no path has a NUL."""
     return f"{path}\0{track}\0{boxes_digest}"

@@ -9,12 +9,12 @@ import math
 import struct
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mvit_cli.errors import MediaError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -53,6 +53,11 @@ class Track:
     boxes: tuple[tuple[float, ...], ...]
     margin: float = MARGIN
     motion: Motion = "still"
+
+    @classmethod
+    def of(cls, said: "Mapping[str, Any]") -> "Track":
+        """The track that `dataclasses.asdict` gave, on its way through JSON."""
+        return cls(**{**said, "boxes": tuple(map(tuple, said["boxes"]))})
 
     @property
     def digest(self) -> str:

@@ -280,8 +280,8 @@ def _restored(stored: IO[str]) -> Iterator[Source]:
         for line in stored:
             path, error, address, member, part, track = json.loads(line)
             failed = MediaError(*error) if error else None
-            of = track and Track(**track | {"boxes": tuple(map(tuple, track["boxes"]))})
-            yield Source(path, failed, 0, part and tuple(part), address, member and tuple(member), of)
+            seen = track and Track.of(track)
+            yield Source(path, failed, 0, part and tuple(part), address, member and tuple(member), seen)
 
 
 def lock(stream: BinaryIO) -> bool:

@@ -81,7 +81,12 @@ class Listing:
         return found if shard is None else (source for source in found if shard.has(source.identity))
 
     def first(self) -> Source | None:
-        """The first source, where it is a file that lies here: to find that out, nothing is listed and no list read."""
+        """The first source, where it is a file that lies here: to find that out, nothing is listed and no list read.
+
+        None where tracks are meant: a file says nothing of the first of them.
+        """
+        if self.boxes:
+            return None
         name = self.names[0] if self.names else "-"
         is_file = not name.startswith(("-", "@")) and os.path.isfile(name) and not is_archive(name)
         return next(iter_sources([name]), None) if is_file and not self.shard else None

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Unpack
 
-from mvit_cli.errors import UsageError
 from mvit_cli.recognition.local_engine import Inputs
 from mvit_cli.recognition.options import PredictArguments, PredictOptions, options_of, said_in_python
 from mvit_cli.recognition.planning import planned
@@ -38,8 +37,8 @@ def predict(
     with said_in_python():
         tracks = boxes if isinstance(boxes, Boxes | None) else read_boxes(boxes)
         made = planned(options_of(options))
-        if tracks and made.windows:
-            raise UsageError("boxes give a row for each track, and window_s one for each part", "leave window_s out")
+        if tracks:
+            tracks.check_windows(made.windows)
         engine = made.open()
     return engine.predict(inputs, tracks)
 

@@ -155,8 +155,7 @@ class Recogniser:
     def _of_tracks(self, inputs: Any, boxes: "Boxes") -> Iterator[Row]:
         if is_file_in_memory(inputs) or in_memory(inputs):
             raise UsageError("boxes are of files, not of what is in memory", "crop the frames, or name the file")
-        if self._engine.recipe.windows:
-            raise UsageError("boxes give a row for each track, and window_s one for each part", "leave window_s out")
+        boxes.check_windows(self._engine.recipe.windows)
         yield from self._of_files(inputs, boxes)
 
     def _of_files(self, inputs: Inputs, boxes: "Boxes | None" = None) -> Iterator[Row]:

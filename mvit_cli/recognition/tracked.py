@@ -120,6 +120,15 @@ class Boxes:
                 "name one file, or give each box its path",
             )
 
+    def check_windows(self, windows: object) -> None:
+        """Refuses windows, if there are any.
+
+        Raises:
+            UsageError: says so.
+        """
+        if windows:
+            raise UsageError("boxes give a row for each track, and window_s one for each part", "leave window_s out")
+
     def sources(self, found: Iterable[Source]) -> Iterator[Source]:
         """Yields a source for each track of each input; an input without tracks becomes an error."""
         for source in found:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mvit_cli.addresses import scheme_of
 from mvit_cli.errors import MediaError
 from mvit_cli.media.archives import split
-from mvit_cli.media.sources import Source
+from mvit_cli.media.sources import Source, file_of
 from mvit_cli.media.suffixes import MEDIA_SUFFIXES
 from mvit_cli.recognition.listing import Listing
 
@@ -70,8 +70,4 @@ def _identities(written: Mapping[str, Path]) -> dict[Identity | None, str]:
 def _identity(path: str | Path) -> Identity | None:
     """What identifies a file; of a member of an archive the archive."""
     parts = split(path) if isinstance(path, str) and not os.path.lexists(path) else None
-    try:
-        status = os.stat(parts[0] if parts else path)
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
+    return file_of(parts[0] if parts else path)

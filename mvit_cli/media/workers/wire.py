@@ -108,7 +108,7 @@ def job_of(text: bytes) -> tuple[int, int, DecodeRequest, float] | int:
         windows=windows and Windows(**windows),
         part=part and tuple(part),
         look=look and Look(**look | {"box": tuple(look["box"])}),
-        track=track and Track(**track | {"boxes": tuple(map(tuple, track["boxes"]))}),
+        track=track and Track.of(track),
         member=member and tuple(member),
     )
     return said["number"], said["slot"], request, said["limit_s"]
