@@ -8,11 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from media_clips import write_lossless
 from schemas import problems
 
 import mvit_cli
@@ -44,19 +44,6 @@ def tracks_in(boxes: Boxes, *paths: str) -> list[tuple[str, str, Any]]:
     return [(one.path, one.track.name, one.track.boxes) if one.track else (one.path, "", one.error) for one in found]
 
 
-def filmed(path: Path, frames: list[np.ndarray]) -> str:
-    """A lossless video."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "bgr0"
-        for picture in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            container.mux(stream.encode(frame.reformat(format="bgr0")))
-        container.mux(stream.encode())
-    return str(path)
-
-
 @pytest.fixture(scope="module")
 def frames() -> list[np.ndarray]:
     """In the left window a texture goes left by 2 pixels a frame, as if a camera panned right; the right one stands."""
@@ -73,7 +60,7 @@ def frames() -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory, frames: list[np.ndarray]) -> Path:
     folder = tmp_path_factory.mktemp("film")
-    filmed(folder / "film.mkv", frames)
+    write_lossless(folder / "film.mkv", frames)
     written(folder, *(box(at, name, x=x, y=y) for name, (x, y) in SQUARES.items() for at in (0, 55)))
     return folder
 
@@ -281,7 +268,7 @@ def test_each_track_has_the_row_of_a_video_that_is_cropped(
         left = min(max(0, int(x + 45 - side / 2 + 0.5)), 320 - side)
         top = min(max(0, int(y + 45 - side / 2 + 0.5)), 240 - side)
         cut = [frame[top : top + side, left : left + side] for frame in frames]
-        (alone,) = mvit_cli.predict(filmed(tmp_path / "cut.mkv", cut), preset="camera", views="1x1", top=10)
+        (alone,) = mvit_cli.predict(write_lossless(tmp_path / "cut.mkv", cut), preset="camera", views="1x1", top=10)
         # The same pixels; a batch of two has its sums in another order than one of one.
         assert scores(row) == pytest.approx(scores(alone), abs=1e-5)
         assert row["clips"] == alone.get("clips")

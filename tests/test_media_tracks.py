@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from media_clips import read_number, write_video
+from media_clips import read_number, write_lossless, write_video
 from PIL import Image
 
 from mvit_cli.errors import MediaError
@@ -35,19 +35,6 @@ def frames_of(path: str) -> list[np.ndarray]:
     with av.open(path) as container:
         frames = list(container.decode(video=0))
         return [np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)) for frame in frames]
-
-
-def physically_cropped(path: Path, frames: list[np.ndarray]) -> str:
-    """A lossless video of pictures that are cropped already."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "bgr0"
-        for picture in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            container.mux(stream.encode(frame.reformat(format="bgr0")))
-        container.mux(stream.encode())
-    return str(path)
 
 
 def square_of(boxes: list[tuple[float, ...]], height: int, width: int, margin: float) -> tuple[int, int, int]:
@@ -80,7 +67,7 @@ def test_a_clip_of_a_track_is_that_of_a_video_cropped_about_all_its_boxes(
     left, top, side = square_of([straight(at, first, last) for at in range(10, 15)], 120, 160, margin)
     frames = frames_of(path)
     cut = [frame[top : top + side, left : left + side] for frame in frames[10:15]]
-    alone = decode(replace(request_of(physically_cropped(tmp_path / "cut.mkv", cut), frames=5), transform=transform))
+    alone = decode(replace(request_of(write_lossless(tmp_path / "cut.mkv", cut), frames=5), transform=transform))
     # Both are lossless, and the same pixels take the same way: nothing may differ.
     assert np.array_equal(seen.pixels, alone.pixels)
     assert np.array_equal(seen.pixels[0, 2], crops_of(cut[2], transform, 1)[0])
