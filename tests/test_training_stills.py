@@ -12,6 +12,7 @@ import mvit_cli
 from mvit_cli.arch.presets import get_preset
 from mvit_cli.media.decode import decode
 from mvit_cli.media.request import DecodeRequest, Look
+from mvit_cli.media.workers.pool import DecodePool
 from mvit_cli.protocol import Sampling, Transform
 from mvit_cli.recognition.labelled import LabelledClip
 from mvit_cli.training.asked import TrainOptions
@@ -22,6 +23,7 @@ from mvit_cli.training.stills import MOST_PIXELS, kept_stills
 TRANSFORM = Transform((0.5, 0.5, 0.5), (0.2, 0.2, 0.2), 28, 28)
 LOOKS = (None, Look(0.0, (0.2, 0.1, 0.9, 0.7), mirrored=True))
 DATA = Path(__file__).parent / "data"
+POOL = DecodePool(workers=0)
 
 
 def pictures(folder: Path, number: int, side: int = 28) -> list[str]:
@@ -50,7 +52,7 @@ def of(paths: list[str]) -> list[LabelledClip]:
 @pytest.mark.parametrize("crops", [1, 3])
 def test_a_kept_picture_is_shown_as_its_file_would_be(tmp_path: Path, look: Look | None, crops: int) -> None:
     paths = pictures(tmp_path, 2)
-    kept = kept_stills(of(paths))
+    kept = kept_stills(of(paths), POOL)
     assert kept is not None
     crops = 1 if look else crops
     requests = [
@@ -65,13 +67,13 @@ def test_a_kept_picture_is_shown_as_its_file_would_be(tmp_path: Path, look: Look
 
 def test_videos_large_pictures_and_too_many_are_left_to_the_processes(tmp_path: Path) -> None:
     paths = pictures(tmp_path, 2)
-    assert kept_stills(of([*paths, str(DATA / "pan_left.mp4")])) is None
-    assert kept_stills(of([*paths, str(tmp_path / "gone.png")])) is None
-    assert kept_stills(of(paths), most_bytes=4 * 28 * 28 * 3) is not None
-    assert kept_stills(of(paths), most_bytes=4 * 28 * 28 * 3 - 1) is None
+    assert kept_stills(of([*paths, str(DATA / "pan_left.mp4")]), POOL) is None
+    assert kept_stills(of([*paths, str(tmp_path / "gone.png")]), POOL) is None
+    assert kept_stills(of(paths), POOL, most_bytes=4 * 28 * 28 * 3) is not None
+    assert kept_stills(of(paths), POOL, most_bytes=4 * 28 * 28 * 3 - 1) is None
     large = tmp_path / "large.png"
     Image.new("L", (MOST_PIXELS // 256 + 1, 256)).save(large)
-    assert kept_stills(of([*paths, str(large)])) is None
+    assert kept_stills(of([*paths, str(large)]), POOL) is None
 
 
 def test_a_network_of_random_weights_learns_pictures_and_no_file_is_opened_again(

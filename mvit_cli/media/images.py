@@ -102,23 +102,6 @@ def read_image(path: str | CheckedFile, notes: list[str] | None = None) -> "NDAr
         raise MediaError("decode", f"the image cannot be read ({words_of(error)})", HINT) from error
 
 
-def size_of_image(file: CheckedFile) -> tuple[int, int]:
-    """Width and height as they stand in a still image, of which no pixel is decoded.
-
-    Raises:
-        MediaError: decode, where they cannot be read.
-    """
-    from PIL import Image
-
-    try:
-        with file.open() as stream, Image.open(stream, formats=FORMATS) as image:
-            return image.size
-    except Exception as error:
-        if is_no_fault_of_the_file(error):
-            raise
-        raise MediaError("decode", f"the image cannot be read ({words_of(error)})", HINT) from error
-
-
 def _is_still(head: bytes) -> bool:
     if head.lstrip(_BEFORE_JPEG).startswith(_JPEG) or head.startswith(_SIGNATURES) or _is_targa(head):
         return True

@@ -127,7 +127,9 @@ class _Run:
         self.lesson, self.options, self.diary, self.model = lesson, options, diary, model
         recipe = replace(opened.engine.recipe, labels=lesson.labels, activation=lesson.activation)
         own = [lesson.clips[i] for part in (lesson.split.train, lesson.split.val, lesson.split.test) for i in part]
-        self.engine = replace(opened.engine, recipe=recipe, started=kept_stills(own) or opened.engine.started)
+        with opened.engine.decode_pool() as pool:
+            kept = kept_stills(own, pool)
+        self.engine = replace(opened.engine, recipe=recipe, started=kept or opened.engine.started)
         world = place_of_process()[1]
         clips = len(lesson.split.train)
         self.schedule = schedule_of(clips, options, world, on_gpu=opened.device.type == "cuda")
