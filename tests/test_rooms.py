@@ -25,17 +25,18 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "arch": {"errors", "records"},
     "model": {"arch", "errors"},
     "addresses": set(),
+    "whole_files": set(),
     "media": GROUND | {"addresses"},
-    "checkpoints": GROUND | {"addresses", "arch", "model", "weights"},
-    "report": {"arch", "errors", "explained", "findings", "protocol", "records", "rules", "trained"},
+    "checkpoints": GROUND | {"addresses", "arch", "model", "weights", "whole_files"},
+    "report": {"arch", "errors", "explained", "findings", "protocol", "records", "rules", "trained", "whole_files"},
     "recognition": GROUND | {"addresses", "arch", "checkpoints", "media", "model"},
     "profiling": GROUND | {"arch", "checkpoints", "media", "model", "recognition"},
     "embedding": GROUND | {"checkpoints", "findings", "recognition"},
     "evaluation": GROUND | {"arch", "checkpoints", "findings", "media", "model", "recognition"},
     "training": GROUND | {"arch", "checkpoints", "evaluation", "media", "model", "recognition", "trained"},
     "live": GROUND | {"addresses", "findings", "recognition", "media"},
-    "insight": GROUND | {"arch", "media", "model", "recognition"},
-    "annotated": GROUND | {"media", "report"},
+    "insight": GROUND | {"arch", "media", "model", "recognition", "whole_files"},
+    "annotated": GROUND | {"media", "report", "whole_files"},
     "engines": GROUND | {"checkpoints", "media", "recognition"},
     "export": GROUND | {"arch", "findings", "model", "recognition"},
     "cli": GROUND
@@ -68,6 +69,7 @@ WITHOUT_TORCH = (
     "records",
     "report",
     "trained",
+    "whole_files",
 )
 FACES = {"__init__", "__main__"}  # of the whole package: may name every room
 # Shared by several folders.

@@ -15,6 +15,7 @@ from mvit_cli.media.request import DecodeRequest
 from mvit_cli.media.workers.conversation import Conversation
 from mvit_cli.media.workers.process import START_S, job_for
 from mvit_cli.media.workers.wire import packed_job
+from mvit_cli.whole_files import written_whole
 
 FRAME_S = 2.0
 """Of a video's time, what each of its frames may take on the whole."""
@@ -40,18 +41,15 @@ def write_video(
         OSError: the target cannot be written.
         MViTError: the process does not start.
     """
-    unfinished = target.with_name(f".mvit-{os.getpid()}{target.suffix.lower()}")
     with contextlib.closing(_Writer()) as writer:
         writer.wait()  # who looks after the file from its first moment on, also where this process is killed
-        try:
-            unfinished.unlink(missing_ok=True)
-            with open(unfinished, "xb"):  # never into what a link names
-                pass
-            notes = writer.write(request, story, unfinished, timeout_s, at_frame)
-            os.replace(unfinished, target)
-        finally:
-            writer.close()  # Windows takes no file away that is open
-            unfinished.unlink(missing_ok=True)
+        with written_whole(target) as unfinished:
+            try:
+                unfinished.touch()
+                notes = writer.write(request, story, unfinished, timeout_s, at_frame)
+            except BaseException:
+                writer.close()  # Windows takes no file away that is open
+                raise
     return notes
 
 

@@ -24,6 +24,7 @@ from mvit_cli.checkpoints.formats.reading import (
 from mvit_cli.checkpoints.formats.said import words_to_keep
 from mvit_cli.checkpoints.load import CONFIG_KEY, config_to_json, describe, fitted_names
 from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.whole_files import written_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,16 +112,13 @@ def save_weights(tensors: "dict[str, Tensor]", metadata: dict[str, str], target:
     from safetensors.torch import save_file
 
     own = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        save_file(own, unfinished, metadata)
-        unfinished.chmod(0o666 & ~_umask())  # safetensors writes for the owner only
-        unfinished.replace(target)
+        with written_whole(target) as unfinished:
+            save_file(own, unfinished, metadata)
+            unfinished.chmod(0o666 & ~_umask())  # safetensors writes for the owner only
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MViTError(f"{target} cannot be written: {reason}", "check the folder and its free space") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -9,6 +9,7 @@ from mvit_cli.checkpoints.formats.header import read_header
 from mvit_cli.checkpoints.formats.own_protocol import PROTOCOL_KEY, OwnProtocol, protocol_to_json
 from mvit_cli.checkpoints.formats.shards import is_index
 from mvit_cli.errors import CheckpointError, MViTError
+from mvit_cli.whole_files import written_whole
 
 CHUNK_BYTES = 1 << 24
 
@@ -35,28 +36,24 @@ def write_protocol(path: Path, protocol: OwnProtocol) -> None:
         MViTError: it cannot be written.
     """
     check_can_hold(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with path.open("rb") as source:
-            length = int.from_bytes(source.read(8), "little")
-            header = json.loads(source.read(length))
-            metadata = header.get("__metadata__") or {}
-            header = {"__metadata__": {**metadata, PROTOCOL_KEY: protocol_to_json(protocol)}, **_tensors(header)}
-            text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-            text += b" " * (-len(text) % 8)  # numbers begin where processors like it
-            with unfinished.open("wb") as target:
+        with written_whole(path) as unfinished:
+            with path.open("rb") as source, unfinished.open("wb") as target:
+                length = int.from_bytes(source.read(8), "little")
+                header = json.loads(source.read(length))
+                metadata = header.get("__metadata__") or {}
+                header = {"__metadata__": {**metadata, PROTOCOL_KEY: protocol_to_json(protocol)}, **_tensors(header)}
+                text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+                text += b" " * (-len(text) % 8)  # numbers begin where processors like it
                 target.write(len(text).to_bytes(8, "little") + text)
                 shutil.copyfileobj(source, target, CHUNK_BYTES)
                 target.flush()
                 os.fsync(target.fileno())
-        read_header(unfinished)
-        shutil.copymode(path, unfinished)
-        unfinished.replace(path)
+            read_header(unfinished)
+            shutil.copymode(path, unfinished)
     except OSError as error:
         reason = error.strerror or str(error)
         raise MViTError(f"{path} cannot be written: {reason}", "check the folder and its free space") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _tensors(header: dict[str, object]) -> dict[str, object]:

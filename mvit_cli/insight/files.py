@@ -1,7 +1,6 @@
 """The files of one row's heat: a sheet of frames, each clip moving, and the numbers."""
 
 import io
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from mvit_cli.media.file_names import name_for
 from mvit_cli.media.request import Decoded
 from mvit_cli.media.strips import MAX_STRIPS, evenly
 from mvit_cli.records import OkRow, Row
+from mvit_cli.whole_files import written_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -149,11 +149,5 @@ def moving(frames: "NDArray[np.uint8]", duration_s: float) -> memoryview:
 
 
 def _put(target: Path, data: memoryview) -> None:
-    """Writes beside the target and gives it its name: whole or not at all, and never into what a link there names."""
-    unfinished = target.with_name(f".{os.getpid()}-{target.name}")
-    try:
-        with open(unfinished, "xb") as stream:
-            stream.write(data)
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with written_whole(target) as unfinished:
+        unfinished.write_bytes(data)

@@ -1,7 +1,6 @@
 """Pictures: one look, readable in grey and by all eyes, on white or dark ground, as SVG, PNG or PDF by matplotlib."""
 
 import io
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvit_cli.errors import MViTError
 from mvit_cli.report import palette
+from mvit_cli.whole_files import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
@@ -137,11 +137,8 @@ def _put(path: Path, data: memoryview) -> None:
     Raises:
         MViTError: it could not be written.
     """
-    unfinished = path.with_name(f".unfinished-{os.getpid()}-{path.name}")
     try:
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
+        with written_whole(path) as unfinished:
+            unfinished.write_bytes(data)
     except OSError as error:
         raise MViTError(f"--plot {path}: {error.strerror or error}", "make room, or name another place") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
