@@ -460,7 +460,7 @@ def test_files_are_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mvit_cli.insight.files.os.replace", full)
+    monkeypatch.setattr("mvit_cli.whole_files.os.replace", full)
     monkeypatch.chdir(tmp_path)
     assert run(["predict", str(CLIPS / "rot90.mp4"), "--preset", "camera", "--heatmap", "heat"]) == 1
     assert not list((tmp_path / "heat").iterdir())
