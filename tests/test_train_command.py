@@ -164,7 +164,7 @@ def test_clips_of_one_recording_make_the_interval_wider(train: Train, tmp_path: 
     """Grouped clips are drawn together; the interval is a loop's over whole groups, to what 2,000 draws leave open."""
     data = few(tmp_path / "data")
     alone = train(data)
-    grouped = train(data, "--group", "0([0-9])", "--force")
+    grouped = train(data, "--group", r"0([0-9])\.mp4$", "--force")
     assert alone["metrics"]["val"]["interval_method"] == "wilson"
     assert grouped["metrics"]["val"]["interval_method"] == "bootstrap"
     scores = np.eye(2)[[0, 0, 0, 0, 1, 1, 1, 1]]
