@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pages import read_page
 from schemas import problems, unnoticed_changes
 
+from mvit_cli.annotated import videos
+from mvit_cli.annotated.story import Story
 from mvit_cli.cli.main import run
 from mvit_cli.report.predict.events import EventRows
 from mvit_cli.report.predict.separated import EVENT_COLUMNS, SeparatedValues
@@ -118,6 +121,34 @@ def test_a_table_shows_events(asked: list[str], capsys: pytest.CaptureFixture[st
         if one["status"] == "ok"
     ]
     assert "no file or folder of this name" in printed or "nowhere.mp4" in printed
+
+
+@pytest.mark.parametrize(
+    "chosen", [("--smooth", "8"), ("--min-score", "0.95"), ("--smooth", "8", "--min-score", "0.6")]
+)
+def test_page_and_video_show_the_events(
+    chosen: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stories: list[Story] = []
+
+    def write_video(_: object, story: Story, *__: object) -> list[str]:
+        stories.append(story)
+        return []
+
+    monkeypatch.setattr(videos, "write_video", write_video)
+    shown = ("--report", str(tmp_path / "page.html"), "--save-video", str(tmp_path / "out"), "--top", "9")
+    windows = rows_of(capsys, CLIP, SHORT, *chosen, *shown)  # which stay as they are
+    events = rows_of(capsys, CLIP, SHORT, "--events", "--top", "9", *chosen)
+    assert len(events) < len(merged(windows, 0.0, 0.0))  # the options change something here
+    for path, story in zip((CLIP, SHORT), stories, strict=True):
+        own = [event for event in events if event["path"] == path]
+        assert [(start, end, part.label, part.score) for start, end, part in story.stretches()] == [
+            (event["start_s"], event["end_s"], event["label"], f"{100 * event['score']:.1f} %") for event in own
+        ]
+    lines = [line for table in read_page(tmp_path / "page.html").all("table", "spans") for line in table.all("tr")[1:]]
+    assert [(*line.values()[:2], line.all("span", "label")[0].text, line.values()[2]) for line in lines] == [
+        (event["start_s"], event["end_s"], event["label"], pytest.approx(event["score"], rel=1e-6)) for event in events
+    ]  # events have seven digits
 
 
 def test_one_path_named_twice_is_two_inputs_and_events_come_when_they_are_over() -> None:

@@ -422,6 +422,10 @@ def test_without_a_folder_heat_is_a_row_of_the_page_and_no_file(
         assert len(heat.attributes["src"] or "") < STRIP_BYTES * 4 / 3 + 100
     (key,) = page.all("p", "heat-key")
     assert f"what each cell of pixels adds to the logit of {label}" in key.text
+    assert key.text.endswith("Of the 3 crops of a clip the middle one.")
+    assert run([*command, "--views", "2x1"]) == 0
+    (key,) = read_page(tmp_path / "page.html").all("p", "heat-key")
+    assert key.text.endswith("the most in this input.")  # one crop has no middle one
 
 
 def test_heat_of_windows_is_of_the_first_of_each_span() -> None:

@@ -1,6 +1,7 @@
 """Windows on the page: one entry an input, spans as they come, bounded whatever the length of the video."""
 
 import tracemalloc
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pages import Element, read_page
 from test_page import HOSTILE, PICTURES, about, error, files, ok
 
 from mvit_cli.report.palette import FILLS
+from mvit_cli.report.predict.events import Events
 from mvit_cli.report.predict.page.timeline import MOST_SPANS, Key, Timeline
 from mvit_cli.report.predict.page.writer import Page
 
@@ -25,8 +27,8 @@ def failed(number: int, of: int, path: str = "film.mp4") -> Any:
     return {**error(path), "window": span, "duration_s": 2.0 * of}
 
 
-def page_of(tmp_path: Path, *rows: Any) -> Element:
-    with Page(tmp_path / "report.html", about()) as page:
+def page_of(tmp_path: Path, *rows: Any, **changes: Any) -> Element:
+    with Page(tmp_path / "report.html", about(**changes)) as page:
         for row in rows:
             page.take(row, PICTURES if row["status"] == "ok" else None)
     return read_page(tmp_path / "report.html")
@@ -89,6 +91,35 @@ def test_an_input_of_which_some_windows_failed_counts_as_failed(tmp_path: Path) 
 def test_a_file_that_gave_no_window_is_an_entry(tmp_path: Path) -> None:
     page = page_of(tmp_path, {**error("bad.mp4"), "window": None}, window(0, "run", 1, "good.mp4"))
     assert [part.attributes["data-state"] for part in files(page)] == ["error", "ok"]
+
+
+def test_what_scores_too_little_has_no_span_and_the_page_says_so(tmp_path: Path) -> None:
+    rows = [window(0, "run", 3, score=0.9), window(1, "jump", 3, score=0.4), window(2, "run", 3, score=0.9)]
+    (part,) = files(page_of(tmp_path, *rows, min_score=0.5))
+    assert spans(part) == [(0, 2, "run"), (4, 6, "run")]
+    assert part.attributes["data-found"] == "run"
+    assert "Spans that score less than 50.0 % are left out. The rows have all windows." in part.text
+    (part,) = files(page_of(tmp_path, *rows, min_score=0.95))
+    assert part.all("td", "state")[0].text == "ok nothing reaches the least score"
+    (part,) = files(page_of(tmp_path, *rows))
+    assert spans(part) == [(0, 2, "run"), (2, 4, "jump"), (4, 6, "run")]
+    assert "left out" not in part.text
+
+
+def test_smoothed_spans_have_frames_and_heat_of_their_own_class_only(tmp_path: Path) -> None:
+    """The second of five is another class by itself: the span has its windows, and the pictures of one of its class."""
+    hot = replace(PICTURES, heat=PICTURES)
+    labels = ["jump", "run", "run", "jump", "run"]
+    timeline = Timeline(1, "film.mp4", Key(), (), Events(smooth_s=20.0))
+    for number, label in enumerate(labels):
+        timeline.add(
+            window(number, label, 5, score=0.6 if label == "run" else 0.5), hot if number in (0, 3) else PICTURES
+        )
+    timeline.end()
+    (span,) = timeline.spans
+    assert (span.label, span.windows, span.picture) == ("run", 5, PICTURES.poster)
+    assert span.heat is None  # what there is is of jumps
+    assert span.score == pytest.approx(3 * 0.6 / 5)  # a class that a window does not list counts as 0 there
 
 
 def test_a_run_that_is_killed_leaves_the_windows_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def failed(path: str = "film.mp4") -> Any:
 
 def events(*rows: Any, smooth_s: float = 0.0) -> list[Event]:
     made = Events(smooth_s)
-    return [event for row in rows for event in made.add(row)] + list(made.end())
+    return [event for row in rows for event in made.take(row)] + list(made.end())
 
 
 def written(*rows: Any, format: SubtitleFormat = "srt", **options: Any) -> str:
@@ -111,6 +112,20 @@ def test_a_second_video_is_refused() -> None:
         written(window(0, 1, {"run": 1}), window(0, 1, {"run": 1}, "b.mp4"))
 
 
+@pytest.mark.parametrize("names", [["a.mp4", "b.mp4"], ["folder"], ["@list.txt"]])
+def test_several_inputs_are_refused_before_any_work(
+    names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    for name in ("a.mp4", "folder/a.mp4", "folder/b.mp4"):
+        shutil.copy(CLIP, name)
+    Path("list.txt").write_text("a.mp4\nb.mp4\n")
+    assert run(["predict", *names, "--preset", "camera", "--window", "4", "-o", "out.vtt"]) == 2
+    assert "--format vtt: subtitles are of one video, and there are more inputs" in capsys.readouterr().err
+    assert not Path("out.vtt").exists()
+
+
 def test_the_command_writes_what_a_player_reads(tmp_path: Path) -> None:
     import av
 
@@ -128,7 +143,7 @@ def test_the_command_writes_what_a_player_reads(tmp_path: Path) -> None:
     ("more", "message"),
     [
         (["--format", "srt"], "--format srt is a timeline, which needs windows"),
-        (["--window", "2", "--format", "jsonl", "--min-score", "0.5"], "and pictures, not about jsonl of windows"),
+        (["--window", "2", "--format", "jsonl", "--min-score", "0.5"], "pages and videos, not about jsonl of windows"),
         (["--format", "csv", "--smooth", "3"], "not about whole files hint: add --window 2 and --events"),
         (["-o", "x.srt", "--window", "2", "--resume"], "--resume cannot go on with --format srt"),
         (["--format", "vtt", "--window", "2", "--columns", "path"], "--columns is about csv and tsv"),

@@ -94,7 +94,7 @@ def test_events_are_those_of_the_rows_and_each_column_has_the_one_that_holds_it(
         window(10, 12, {"a": 0.5, "c": 0.1}, 12),
     ):
         lanes.add(row)
-    lanes.events.close()
+    lanes.close()
     assert {name: (seen.first_s, seen.seconds, seen.windows) for name, seen in lanes.seen.items()} == {
         "a": (0.0, 6.0, 3),
         "b": (4.0, 4.0, 1),
@@ -112,7 +112,7 @@ def test_a_class_has_a_lane_where_it_was_the_best_or_reached_the_least_score() -
         lanes = Lanes("film.mp4", least)
         for row in rows:
             lanes.add(row)
-        lanes.events.close()
+        lanes.close()
         assert lanes.chosen(9) == expected
 
 

@@ -3,11 +3,13 @@
 import json
 import math
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from mvit_cli.annotated.lettering import Lettering
 from mvit_cli.records import Row
 from mvit_cli.report.formats import percent
+from mvit_cli.report.predict.events import Event, Events
 from mvit_cli.report.predict.page.timeline import LETTERS, Key
 
 # Windows tell their times to the microsecond, frames are shown at fractions of it.
@@ -17,7 +19,7 @@ FAILED = "not recognised"
 
 @dataclass(frozen=True)
 class Shown:
-    """A part of a video with one label on it.
+    """A part of a video with one label on it: all that an event's windows saw without a gap.
 
     Attributes:
         start_s: seconds from the first frame.
@@ -107,6 +109,7 @@ class Telling:
     Args:
         key: gives each class its colour, the same in all videos of a run.
         lettering: finds fonts.
+        events: merges the windows: what is written is what `--events` gives.
 
     Attributes:
         rows: that were taken.
@@ -114,9 +117,10 @@ class Telling:
         is_still: whether they are of a still image.
     """
 
-    def __init__(self, key: Key, lettering: Lettering) -> None:
-        self._key, self._lettering = key, lettering
+    def __init__(self, key: Key, lettering: Lettering, events: Events) -> None:
+        self._key, self._lettering, self._events = key, lettering, events
         self._shown: list[Shown] = []
+        self._indices: dict[str, int] = {}  # of the classes that were listed
         self._duration_s = 0.0
         self.rows = 0
         self.has_class = self.is_still = False
@@ -126,17 +130,27 @@ class Telling:
         self.rows += 1
         self._duration_s = max(self._duration_s, row.get("duration_s", 0.0))
         window = row.get("window")
-        if row["status"] == "error":
-            if window:
-                self._shown.append(Shown(window["start_s"], window["end_s"], FAILED))
-            return
-        best, self.has_class = row["predictions"][0], True
-        self.is_still = not row["duration_s"]
-        start_s, end_s = (window["start_s"], window["end_s"]) if window else (0.0, math.inf)
-        label, font = self._lettering.written(best["label"], best["index"])
-        fill = self._key.number(best["label"])
-        self._shown.append(Shown(start_s, end_s, label, percent(best["score"]), fill, font))
+        if row["status"] == "ok":
+            self.has_class, self.is_still = True, not row["duration_s"]
+            self._indices.update((entry["label"], entry["index"]) for entry in row["predictions"])
+            if not window:
+                best = row["predictions"][0]
+                self._show(best["label"], best["score"], (0.0, math.inf))
+        if window:
+            self._show_all(self._events.take(row))
+        if window and row["status"] == "error":
+            self._shown.append(Shown(window["start_s"], window["end_s"], FAILED))
+
+    def _show_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            for start_s, end_s in event.seen_s:  # which the next event ends, shown or not
+                self._show(event.label, event.score, (start_s, min(end_s, event.end_s)))
+
+    def _show(self, label: str, score: float, seen_s: tuple[float, float]) -> None:
+        written, font = self._lettering.written(label, self._indices[label])
+        self._shown.append(Shown(*seen_s, written, percent(score), self._key.number(label), font))
 
     def story(self) -> Story:
-        """What stands on the video."""
+        """What stands on the video, once all rows are there."""
+        self._show_all(self._events.end())
         return Story(tuple(self._shown), self._duration_s)

@@ -14,6 +14,7 @@ from mvit_cli.media.file_names import name_for
 from mvit_cli.media.request import DecodeRequest
 from mvit_cli.media.sources import Source, file_of
 from mvit_cli.records import Row
+from mvit_cli.report.predict.events import Events
 from mvit_cli.report.predict.page.timeline import Key
 from mvit_cli.report.predict.writers import ends_input
 
@@ -47,6 +48,7 @@ class Videos:
         destination: where to.
         request_of: how a source is read.
         timeout_s: seconds that a file may take.
+        events: begins to merge the windows of a video.
         at_frame: is told how many frames of a video are written, and of how many; `(0, 0)`: it is done.
         note: is told what is worth knowing.
         fail: is told, input and reason, of a video that is not written.
@@ -62,12 +64,14 @@ class Videos:
         destination: Destination,
         request_of: Callable[[Source], DecodeRequest],
         timeout_s: float,
+        events: Callable[[], Events] = Events,
         *,
         at_frame: Callable[[int, int], None],
         note: Callable[[str], None],
         fail: Callable[[str, str], None],
     ) -> None:
         self._destination, self._request_of, self._timeout_s = destination, request_of, timeout_s
+        self._events = events
         self._at_frame, self._note, self._fail = at_frame, note, fail
         self.saved = self.failed = self.stills = 0
         self._first_still = ""
@@ -120,7 +124,7 @@ class Videos:
             self._note(f"{self.saved:,} video{'s' * (self.saved > 1)} saved in {self._destination.path}")
 
     def _anew(self) -> Telling:
-        return Telling(self._key, self._lettering)
+        return Telling(self._key, self._lettering, self._events())
 
     def _save(self, source: Source, telling: Telling) -> None:
         target = self._destination.file_for(source.path)

@@ -41,12 +41,12 @@ class Heat:
             self.folder.mkdir(parents=True, exist_ok=True)
         return rows_with_heat(recogniser, sources, self.folder, self.method, wanted)
 
-    def key(self) -> "HeatKey":
-        """What a page says of the colours."""
+    def key(self, crops: int) -> "HeatKey":
+        """What a page says of the colours, of so many crops a clip."""
         from mvit_cli.insight.colours import colour_scale
         from mvit_cli.report.predict.page.heat_key import HeatKey
 
-        return HeatKey(self.method, colour_scale(HeatKey.STEPS))
+        return HeatKey(self.method, colour_scale(HeatKey.STEPS), crops)
 
 
 def heat_asked(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ def opened_page(
     journal: "Journal | None" = None,
     after: "Callable[[], Markup] | None" = None,
     heat: "HeatKey | None" = None,
+    scores: tuple[float | None, float | None] = (None, None),
 ) -> "Iterator[Page | None]":
     """Gives the page, begun, with the rows that earlier runs left; on the way out it is completed.
 
@@ -41,13 +43,15 @@ def opened_page(
         journal: of the rows that are there already.
         after: what stands below the rows.
         heat: what the colours over frames are, where heat maps are wanted.
+        scores: the least one of an event of windows, and the seconds over which they are smoothed.
     """
     from mvit_cli.report.predict.page.writer import Page
 
     if place is None:
         yield None
         return
-    with place.opened(), Page(place.path, _about(recogniser, job, settings, heat), after) as page:
+    about = replace(_about(recogniser, job, settings, heat), min_score=scores[0], smooth_s=scores[1] or 0.0)
+    with place.opened(), Page(place.path, about, after) as page:
         for row in journal.rows() if journal else ():
             page.look_back(row)
         yield page

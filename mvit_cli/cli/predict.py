@@ -40,7 +40,15 @@ from mvit_cli.cli.predict_flags import (
     Top,
 )
 from mvit_cli.cli.saved_videos import SaveVideo, check_videos, opened_videos, tell_of_kept, video_place, whole_rows_for
-from mvit_cli.cli.sink import Form, check_events, check_resume, check_suffix, chosen_form, opened_writer
+from mvit_cli.cli.sink import (
+    Form,
+    check_events,
+    check_resume,
+    check_subtitles,
+    check_suffix,
+    chosen_form,
+    opened_writer,
+)
 from mvit_cli.cli.tracks_asked import OfTracks
 from mvit_cli.errors import MViTError, UsageError, tell
 
@@ -232,7 +240,7 @@ def _run(
     if isinstance(recogniser, LocalEngine):
         recogniser.scorer.watch = report.at_view
     spared = sparing(by_option(asked.places), sources)
-    heat = asked.heat()
+    heat, scores = asked.heat(), (asked.min_score, asked.smooth)
     settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
     with (
         opened_page(
@@ -241,12 +249,11 @@ def _run(
             job_of(asked.listing.named),
             settings,
             journal,
-            heat=heat.key() if heat else None,
+            heat=heat.key(recogniser.recipe.views.crops) if heat else None,
+            scores=scores,
         ) as page,
-        opened_picture(
-            asked.picture_place(), recogniser, (asked.min_score, asked.smooth), journal, report.tell
-        ) as picture,
-        opened_videos(asked.save_video, recogniser, report, journal, force=asked.force) as videos,
+        opened_picture(asked.picture_place(), recogniser, scores, journal, report.tell) as picture,
+        opened_videos(asked.save_video, recogniser, report, journal, scores, force=asked.force) as videos,
         opened_writer(
             form,
             asked.rows_place(),
@@ -295,7 +302,7 @@ def _checked_places(asked: Arguments) -> Form:
         smooth_s=asked.smooth,
         in_windows=asked.window is not None,
         events=asked.events,
-        drawn=asked.plot is not None,
+        drawn=any((asked.plot, asked.page, asked.save_video)),
     )
     if asked.plot:
         if asked.window is None:
@@ -309,6 +316,7 @@ def _checked_places(asked: Arguments) -> Form:
     check_apart(asked.places)
     check_named(asked.places, asked.listing)
     check_suffix(asked.format, asked.output, asked.page)
+    check_subtitles(form, asked.listing)
     check_videos(asked.save_video, asked.listing, force=asked.force)
     return replace(form, of_tracks=asked.boxes is not None)
 

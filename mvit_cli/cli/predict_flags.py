@@ -110,7 +110,7 @@ MinScore = Annotated[
         metavar="P",
         min=0,
         max=1,
-        help="Of events, tables, subtitles and pictures of windows: what scores less is left out.",
+        help="With --window, of events, tables, subtitles, pictures, pages and videos: what scores less is left out.",
     ),
 ]
 Smooth = Annotated[

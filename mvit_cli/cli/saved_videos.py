@@ -1,9 +1,7 @@
 """`mvit predict --save-video OUT`: where videos go, and what is refused before any work."""
 
-import glob
-import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,7 +63,7 @@ def check_videos(path: Path | None, listing: "Listing", *, force: bool) -> None:
     if listing.boxes:
         raise UsageError("--save-video shows the labels of whole videos, and --boxes gives those of tracks", "drop one")
     if not destination_of(path, force=force).is_folder:
-        if _are_several(listing):
+        if listing.are_several is not False:
             raise UsageError(f"--save-video {path} is one file, and there are more inputs", "name a folder")
         return
     if scheme_of(str(path)):
@@ -88,12 +86,18 @@ def opened_videos(
     recogniser: "Opened",
     report: "RunReport",
     journal: "Journal | None",
+    scores: tuple[float | None, float | None],
     *,
     force: bool,
 ) -> "Iterator[Videos | None]":
-    """Gives what writes the videos, with the windows of earlier runs; on the way out it says what came of them."""
+    """Gives what writes the videos, with the windows of earlier runs; on the way out it says what came of them.
+
+    Args:
+        scores: the least one of an event of windows, and the seconds over which they are smoothed.
+    """
     from mvit_cli.annotated.videos import Videos
     from mvit_cli.recognition.local_engine import request_for
+    from mvit_cli.report.predict.events import Events
 
     if path is None:
         yield None
@@ -105,6 +109,7 @@ def opened_videos(
         destination,
         lambda source: request_for(recogniser.recipe, source),
         recogniser.options.timeout_s,
+        lambda: Events(scores[1] or 0.0, scores[0]),
         at_frame=report.at_frame,
         note=lambda text: report.tell([text]),
         fail=lambda name, reason: tell(f"not saved: {name}: {reason}"),
@@ -122,16 +127,3 @@ def tell_of_kept(path: Path | None, journal: "Journal | None", report: "RunRepor
     if path and journal and journal.skipped:
         inputs = f"{journal.skipped:,} input{'s' * (journal.skipped != 1)}"
         report.tell([f"no video of {inputs} that had all rows before; without --resume they get one"])
-
-
-def _are_several(listing: "Listing") -> bool:
-    """Whether more than one input is meant, as far as files of this machine tell; a pipe is not read."""
-    names: Sequence[str] = listing.names
-    if len(names) != 1:
-        return True
-    name = names[0]
-    if name == "-" or (scheme_of(name) and not os.path.lexists(name)):
-        return name == "-" or glob.has_magic(name)
-    if name.startswith("@") and not os.path.lexists(name) and not os.path.isfile(name[1:]):
-        return True
-    return len(list(itertools.islice(listing.sources(), 2))) > 1

@@ -13,6 +13,7 @@ from mvit_cli.errors import MViTError, UsageError
 if TYPE_CHECKING:
     from mvit_cli.cli.outputs import Place
     from mvit_cli.recognition.journal import Journal
+    from mvit_cli.recognition.listing import Listing
     from mvit_cli.recognition.local_engine import Opened
     from mvit_cli.records import Row, Summary
     from mvit_cli.report.predict.events import EventWriter
@@ -73,7 +74,7 @@ def chosen_form(
     """The format asked for; else that of the file's suffix; else a table on a terminal and JSON lines elsewhere.
 
     Args:
-        drawn: whether events go into a picture too, so that `min_score` and `smooth_s` have a sense with any format.
+        drawn: whether events go into a picture, a page or a video too: `min_score` and `smooth_s` have a sense then.
 
     Raises:
         UsageError: columns that there are not, or what belongs to another format.
@@ -86,14 +87,14 @@ def chosen_form(
             raise UsageError(f"--format {format} is a timeline, which needs windows", "add --window 2")
         if columns is None and not safe:
             return Form(format, min_score=min_score, smooth_s=smooth_s or 0.0)
-    has_events = drawn or format in SUBTITLES or (format == "table" and in_windows)
+    has_events = (drawn and in_windows) or format in SUBTITLES or (format == "table" and in_windows)
     for option, given in (("--min-score", min_score), ("--smooth", smooth_s)):
         if given is not None and not has_events:
             rows = f"{format} of windows" if in_windows else "whole files"
             more = "--events" if in_windows else "--window 2 and --events"
             raise UsageError(
-                f"{option} is about events, subtitles and pictures, not about {rows}",
-                f"add {more}, --format srt or --plot FILE, or drop {option}",
+                f"{option} is about events, subtitles, pictures, pages and videos, not about {rows}",
+                f"add {more}, --format srt, --plot, --report or --save-video, or drop {option}",
             )
     if format in ("csv", "tsv"):
         from mvit_cli.report.predict.separated import named_columns
@@ -120,6 +121,19 @@ def _form_of_events(
         if wrong:
             raise UsageError(what, hint)
     return Form(format, safe=safe, events=True, min_score=scores[0], smooth_s=scores[1] or 0.0)
+
+
+def check_subtitles(form: Form, listing: "Listing") -> None:
+    """Refuses subtitles of several inputs, as far as that is known before any is read.
+
+    Raises:
+        UsageError: says so.
+    """
+    if form.format in SUBTITLES and listing.are_several:
+        raise UsageError(
+            f"--format {form.format}: subtitles are of one video, and there are more inputs",
+            "name one, or write events of all: --events -o events.csv",
+        )
 
 
 def check_events(form: Form, *, resume: bool, is_in_parts: bool) -> None:

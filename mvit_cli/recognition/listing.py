@@ -1,9 +1,11 @@
 """What the user named to be recognised, and which part of it this process does."""
 
+import glob
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import islice
 
 from mvit_cli.addresses import scheme_of
 from mvit_cli.media.archives import is_archive
@@ -90,6 +92,21 @@ class Listing:
         name = self.names[0] if self.names else "-"
         is_file = not name.startswith(("-", "@")) and os.path.isfile(name) and not is_archive(name)
         return next(iter_sources([name]), None) if is_file and not self.shard else None
+
+    @property
+    def are_several(self) -> bool | None:
+        """Whether more than one input is meant; None where that is not known before a pipe or a bucket is read."""
+        names = self.named
+        if len(names) != 1:
+            return True
+        name = names[0]
+        if name == "-":
+            return None
+        if scheme_of(name) and not os.path.lexists(name):
+            return None if glob.has_magic(name) else False
+        if name.startswith("@") and not os.path.lexists(name) and not os.path.isfile(name[1:]):
+            return None
+        return len(list(islice(self.sources(), 2))) > 1
 
     def counter(self) -> Callable[[], int] | None:
         """What counts the sources; None where they come only once, from standard input or a pipe, or from elsewhere."""

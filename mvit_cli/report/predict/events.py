@@ -1,11 +1,11 @@
 """What a long video shows from when to when: neighbouring windows of one class are one event."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from mvit_cli.records import OkRow, Row
+from mvit_cli.records import OkRow, Row, WindowSpan
 from mvit_cli.report.predict.writers import begins_input, ends_input
 
 if TYPE_CHECKING:
@@ -19,17 +19,41 @@ class Event:
 
     Attributes:
         scores: of the class, one a window.
+        seen_s: from when to when its windows looked, those that touch together: several where windows leave gaps.
+        frames: pictures of one of its windows, if there are any: of the first that has the class itself.
+        heat: the same with heat, where that window has some and of this class.
     """
 
     label: str
     start_s: float
     end_s: float
     scores: list[float] = field(default_factory=list)
+    seen_s: list[tuple[float, float]] = field(default_factory=list)
+    frames: "Pictures | None" = None
+    heat: "Pictures | None" = None
+    _fits: int = -1  # how well the frames show it
 
     @property
     def score(self) -> float:
         """The mean over its windows."""
         return sum(self.scores) / len(self.scores)
+
+    def add(self, window: WindowSpan, score: float) -> None:
+        """Takes in a window."""
+        start_s, end_s = window["start_s"], window["end_s"]
+        self.end_s = end_s
+        self.scores.append(score)
+        if self.seen_s and start_s <= self.seen_s[-1][1]:
+            self.seen_s[-1] = self.seen_s[-1][0], end_s
+        else:
+            self.seen_s.append((start_s, end_s))
+
+    def add_frames(self, frames: "Pictures", label: str) -> None:
+        """Takes in pictures of a window whose own best class may be another: then their heat is of that one."""
+        is_own = label == self.label
+        fits = is_own + (is_own and frames.heat is not None)
+        if fits > self._fits:
+            self.frames, self.heat, self._fits = frames, frames.heat if is_own else None, fits
 
     def row(self, path: str) -> "EventRow":
         """As it is written, of the video that is called `path`."""
@@ -56,12 +80,22 @@ class Events:
     smooth_s: float = 0.0
     min_score: float | None = None
     _near: deque[OkRow] = field(default_factory=deque)  # from half of `smooth_s` before the next to be told, on
+    _frames: "deque[Pictures | None]" = field(default_factory=deque)  # of these
     _told: int = 0  # of these
     _event: Event | None = None
 
-    def add(self, row: OkRow) -> Iterator[Event]:
-        """Takes in the next window; yields what is complete."""
+    @property
+    def begun(self) -> Event | None:
+        """The event that has begun, so far, if its score is enough so far."""
+        return self._event if self._event and self._is_enough(self._event) else None
+
+    def take(self, row: Row, frames: "Pictures | None" = None) -> Iterator[Event]:
+        """Takes in the row of the next window; yields what is complete. An error ends the event before it."""
+        if row["status"] == "error":
+            yield from self.end()
+            return
         self._near.append(row)
+        self._frames.append(frames)
         while self._told < len(self._near) and self._is_past(row["window"]["start_s"]):
             yield from self._tell()
 
@@ -70,14 +104,18 @@ class Events:
         while self._told < len(self._near):
             yield from self._tell()
         self._near.clear()
+        self._frames.clear()
         self._told = 0
         yield from self._complete()
 
     def _complete(self) -> Iterator[Event]:
         """The event that has begun, if its score is enough; the next window begins another."""
         event, self._event = self._event, None
-        if event and event.score >= (self.min_score or 0.0):
+        if event and self._is_enough(event):
             yield event
+
+    def _is_enough(self, event: Event) -> bool:
+        return event.score >= (self.min_score or 0.0)
 
     def _is_past(self, start_s: float) -> bool:
         """Whether all windows that count for the next to be told are there when one begins at `start_s`."""
@@ -90,11 +128,14 @@ class Events:
             self._event.end_s = min(self._event.end_s, window["start_s"])
             yield from self._complete()
         self._event = self._event or Event(label, window["start_s"], window["end_s"])
-        self._event.end_s = window["end_s"]
-        self._event.scores.append(score)
+        self._event.add(window, score)
+        frames, self._frames[self._told] = self._frames[self._told], None
+        if frames:
+            self._event.add_frames(frames, row["predictions"][0]["label"])
         self._told += 1
         while self._near and self._near[0]["window"]["start_s"] < window["start_s"] - self.smooth_s / 2:
             self._near.popleft()
+            self._frames.popleft()
             self._told -= 1
 
     def _best(self, row: OkRow) -> tuple[str, float]:
@@ -109,6 +150,55 @@ class Events:
         return label, sums[label] / len(near)
 
 
+class Listener(Protocol):
+    """Is told what one input after the other shows."""
+
+    def begin(self, row: Row) -> None:
+        """An input begins, with this row, which is heard later."""
+
+    def show(self, event: Event) -> None:
+        """An event of that input is complete."""
+
+    def hear(self, row: Row) -> None:
+        """A row of that input has come, and what it completes has been told: of windows, or an error."""
+
+    def end(self) -> None:
+        """All of that input has been told."""
+
+
+class Inputs:
+    """Follows rows from input to input, and tells the events and the errors of each, as soon as they are complete.
+
+    Args:
+        min_score, smooth_s: as of `Events`.
+    """
+
+    def __init__(self, listener: Listener, min_score: float | None = None, smooth_s: float = 0.0) -> None:
+        self._listener, self._events = listener, Events(smooth_s, min_score)
+        self._previous: Row | None = None
+        self._in_one = False
+
+    def take(self, row: Row) -> None:
+        """Takes the row of one window in, or of an input without any."""
+        if begins_input(row, self._previous):
+            self.close()
+            self._listener.begin(row)
+        self._previous, self._in_one = row, True
+        for event in self._events.take(row):
+            self._listener.show(event)
+        self._listener.hear(row)
+        if ends_input(row):
+            self.close()
+
+    def close(self) -> None:
+        """Tells what is left of the input."""
+        for event in self._events.end():
+            self._listener.show(event)
+        if self._in_one:
+            self._listener.end()
+        self._in_one = False
+
+
 class EventWriter(Protocol):
     """Writes events and errors as they come: JSON lines, a JSON document, separated values."""
 
@@ -120,37 +210,37 @@ class EventWriter(Protocol):
 
 
 class EventRows:
-    """Merges the windows of each input into events, each given to a writer as soon as it is complete.
-
-    Errors are given on as they are; one ends the event before it.
+    """Gives the events of inputs to a writer, and errors as they are.
 
     Args:
         min_score, smooth_s: as of `Events`.
     """
 
     def __init__(self, writer: EventWriter, min_score: float | None = None, smooth_s: float = 0.0) -> None:
-        self._writer, self._events = writer, Events(smooth_s, min_score)
-        self._previous: Row | None = None
+        self._writer, self._inputs = writer, Inputs(self, min_score, smooth_s)
+        self._path = ""
 
     def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
         """Takes the row of one window in; writes what is complete."""
-        if self._previous and begins_input(row, self._previous):
-            self._give(self._events.end(), self._previous["path"])
-        self._previous = row
-        if row["status"] == "ok":
-            self._give(self._events.add(row), row["path"])
-        else:
-            self._give(self._events.end(), row["path"])
-            self._writer.take(row)
-        if ends_input(row):
-            self._give(self._events.end(), row["path"])
+        self._inputs.take(row)
 
     def close(self) -> None:
         """Writes what is left."""
-        if self._previous:
-            self._give(self._events.end(), self._previous["path"])
+        self._inputs.close()
         self._writer.close()
 
-    def _give(self, events: Iterable[Event], path: str) -> None:
-        for event in events:
-            self._writer.take(event.row(path))
+    def begin(self, row: Row) -> None:
+        """Keeps the path, which events have."""
+        self._path = row["path"]
+
+    def show(self, event: Event) -> None:
+        """Writes an event."""
+        self._writer.take(event.row(self._path))
+
+    def hear(self, row: Row) -> None:
+        """Writes an error."""
+        if row["status"] == "error":
+            self._writer.take(row)
+
+    def end(self) -> None:
+        """Nothing comes after an input."""

@@ -1,17 +1,16 @@
 """What a picture shows of one video over time: a lane for each class, in as many columns as can be seen."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import ceil
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from mvit_cli.records import Row
-from mvit_cli.report.predict.events import EventRows
+from mvit_cli.report.predict.events import Event, Events
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from mvit_cli.findings import EventRow
 
 COLUMNS = 480
 """Of a picture: an even number, so that columns can be joined two by two."""
@@ -81,7 +80,7 @@ class Lanes:
     """Takes the windows of one video in; memory is bounded whatever its length.
 
     Attributes:
-        min_score, smooth_s: as of `EventRows`; a class that reaches the least score has a lane, the best one or not.
+        min_score, smooth_s: as of `Events`; a class that reaches the least score has a lane, the best one or not.
         seen: classes with an event.
         highest: the best score of every class that was listed.
         failures: windows that gave no scores.
@@ -97,7 +96,7 @@ class Lanes:
     failures: int = 0
 
     def __post_init__(self) -> None:
-        self.events = EventRows(_Told(self), self.min_score, self.smooth_s)
+        self._events = Events(self.smooth_s, self.min_score)
         self.columns: Columns | None = None
 
     def add(self, row: Row) -> None:
@@ -118,17 +117,20 @@ class Lanes:
                 self.columns.add("score", label, start_s, end_s, score)
         else:
             self.columns.add("failed", "", start_s, end_s)
-        self.events.take(row)
+        self._show(self._events.take(row))
 
-    def add_event(self, event: "EventRow") -> None:
-        """Takes in what the class was from when to when."""
+    def close(self) -> None:
+        """Takes in what is left of the video."""
+        self._show(self._events.end())
+
+    def _show(self, events: Iterable[Event]) -> None:
         assert self.columns is not None
-        start_s, end_s = event["start_s"], event["end_s"]
-        seen = self.seen.setdefault(event["label"], Seen(start_s))
-        seen.seconds += end_s - start_s
-        seen.scores += event["score"] * event["windows"]
-        seen.windows += event["windows"]
-        self.columns.add("event", event["label"], start_s, end_s)
+        for event in events:
+            seen = self.seen.setdefault(event.label, Seen(event.start_s))
+            seen.seconds += event.end_s - event.start_s
+            seen.scores += sum(event.scores)
+            seen.windows += len(event.scores)
+            self.columns.add("event", event.label, event.start_s, event.end_s)
 
     def chosen(self, most: int) -> list[str]:
         """At most so many classes: those that are seen longest, in the order in which they appear; then the others."""
@@ -160,18 +162,3 @@ class Lanes:
         return [
             labels[number] if most > 0 else None for number, most in zip(seconds.argmax(0), seconds.max(0), strict=True)
         ]
-
-
-@dataclass(frozen=True)
-class _Told:
-    """Gives events on to the lanes, which have taken errors in already."""
-
-    lanes: Lanes
-
-    def take(self, row: "Row | EventRow") -> None:
-        """Takes an event, and leaves an error."""
-        if row["status"] == "ok":
-            self.lanes.add_event(cast("EventRow", row))  # windows stay with who merges them
-
-    def close(self) -> None:
-        """Nothing comes after the last event."""

@@ -1,14 +1,12 @@
 """A long video for a person at a terminal: which class it is from when to when."""
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mvit_cli.records import ErrorRow, Row, Run, Summary
 from mvit_cli.report.formats import bar, clock, percent
-from mvit_cli.report.predict.events import Event, Events
+from mvit_cli.report.predict.events import Event, Inputs
 from mvit_cli.report.predict.terminal import Screen, error_lines, paragraphs, shortened
-from mvit_cli.report.predict.writers import begins_input, ends_input
 from mvit_cli.report.tables import ascii_text, printable
 
 if TYPE_CHECKING:
@@ -43,39 +41,30 @@ class Timelines:
         self._screen = screen
         self._notes = notes
         self._model = model
-        self._previous: Row | None = None
-        self._events = Events(smooth_s, min_score)
+        self._inputs = Inputs(self, min_score, smooth_s)
+        self._duration_s = 0.0
         self._warnings: Counter[str] = Counter()
         screen.show_heading(run, notes)
 
     def take(self, row: Row, pictures: "Pictures | None" = None) -> None:
         """Takes one row in; writes what is complete."""
-        if begins_input(row, self._previous):
-            self._end_input()
-            self._screen.show("")
-            self._screen.show(paragraphs((printable(row["path"]), "bold")))
-        self._previous = row
-        if row["status"] == "error":
-            self._write(self._events.end())
-            self._write_error(row)
-        else:
-            self._write(self._events.add(row))
-            self._warnings.update(text for text in row["warnings"] if text not in self._notes)
-        if ends_input(row):
-            self._end_input()
+        self._inputs.take(row)
 
     def close(self) -> None:
         """Writes what is left, and the stages."""
-        self._end_input()
+        self._inputs.close()
         if self._model:
             self._screen.show("")
             self._screen.show(self._screen.drawn_stages(self._model))
 
-    def _write(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self._write_event(event)
+    def begin(self, row: Row) -> None:
+        """Writes what the input is called."""
+        self._duration_s = row.get("duration_s", 0.0)
+        self._screen.show("")
+        self._screen.show(paragraphs((printable(row["path"]), "bold")))
 
-    def _write_event(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
+        """Writes an event."""
         from rich.text import Text
 
         line = f"  {self._period(event.start_s, event.end_s)}"
@@ -85,6 +74,13 @@ class Timelines:
         line += shortened(printable(event.label), max(self._screen.console.width - len(line), 6))
         self._screen.show(Text(ascii_text(line) if self._screen.is_ascii else line, no_wrap=True, overflow="crop"))
 
+    def hear(self, row: Row) -> None:
+        """Writes an error; counts warnings."""
+        if row["status"] == "error":
+            self._write_error(row)
+        else:
+            self._warnings.update(text for text in row["warnings"] if text not in self._notes)
+
     def _write_error(self, row: ErrorRow) -> None:
         (what, style), *hint = error_lines(row["error"])
         if row["window"]:
@@ -92,8 +88,8 @@ class Timelines:
         what = ascii_text(what) if self._screen.is_ascii else what
         self._screen.show(paragraphs((what, style), *hint, indent=2))
 
-    def _end_input(self) -> None:
-        self._write(self._events.end())
+    def end(self) -> None:
+        """Writes the warnings of the input."""
         most = self._warnings.most_common(MAX_WARNINGS)
         told = [(f"warning: {printable(text)} ({count} window{'s' * (count > 1)})", "yellow") for text, count in most]
         if len(self._warnings) > MAX_WARNINGS:
@@ -104,5 +100,5 @@ class Timelines:
 
     def _period(self, start_s: float, end_s: float) -> str:
         """From when to when, as wide for each span of a file."""
-        width = len(clock(self._previous.get("duration_s", 0.0))) if self._previous else 0
+        width = len(clock(self._duration_s))
         return f"{clock(start_s):>{width}} – {clock(end_s):>{width}}"

@@ -45,10 +45,10 @@ class Subtitles:
         if self._path not in (None, row["path"]):
             raise UsageError(
                 f"--format {self._format}: subtitles are of one video, and {row['path']} is a second",
-                "name one, or write JSON lines",
+                "name one, or write events of all: --events -o events.csv",
             )
         self._path = row["path"]
-        for event in self._events.add(row) if row["status"] == "ok" else self._events.end():
+        for event in self._events.take(row):
             self._show(event)
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ class TimelinePicture:
         path: `.svg`, `.png` or `.pdf`; with `.dark` before it on dark ground.
         run: what all rows share.
         windows: what is recognised at once, in words.
-        min_score, smooth_s: as of `EventRows`.
+        min_score, smooth_s: as of `Events`.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class TimelinePicture:
 
     def _end_input(self) -> None:
         if self._videos:
-            self._videos[-1].events.close()
+            self._videos[-1].close()
 
     def _notes(self, videos: int) -> list[str]:
         left_out = [

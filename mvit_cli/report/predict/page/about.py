@@ -48,6 +48,7 @@ class About:
         card: what is known of the weights, as `mvit weights show` gives it; None without a card.
         settings: other settings of the run, by name.
         heat: what the colours over frames are, where there are any.
+        min_score, smooth_s: of the events of windows, as of `Events`.
     """
 
     run: Run
@@ -57,6 +58,8 @@ class About:
     card: Record | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     heat: HeatKey | None = None
+    min_score: float | None = None
+    smooth_s: float = 0.0
 
     @property
     def name(self) -> str:

@@ -143,11 +143,12 @@ def entry_of_windows(timeline: Timeline) -> Entry:
         first = next((span.label for span in timeline.spans if span.failed), "see the rows")
         warnings.insert(0, f"{timeline.failures} of {timeline.windows} windows failed: {first}")
     label, score = timeline.longest()
+    is_empty = label is None and not timeline.failures
     return Entry(
         timeline.place,
         timeline.path,
         "error" if timeline.failures else "warned" if warnings else "ok",
-        notice=noticed(warnings),
+        notice="nothing reaches the least score" if is_empty else noticed(warnings),
         label=label,
         score=score,
         found=list(dict.fromkeys(span.label for span in timeline.spans if not span.failed)),

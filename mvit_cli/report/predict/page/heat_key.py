@@ -18,12 +18,14 @@ class HeatKey:
     Attributes:
         method: gradient, split or rollout.
         colours: from nothing to the most, as `#rrggbb`.
+        crops: of a clip, of which the middle one is shown.
     """
 
     STEPS: ClassVar = 24
 
     method: str
     colours: Sequence[str]
+    crops: int = 1
 
     def told(self, label: str) -> str:
         """What heat is, of a class."""

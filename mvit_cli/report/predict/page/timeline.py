@@ -1,12 +1,13 @@
 """The windows of one video: which class it is from when to when, and how sure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mvit_cli.records import OkRow, Row
 from mvit_cli.report.formats import clock, percent
 from mvit_cli.report.palette import FILLS
+from mvit_cli.report.predict.events import Event, Events
 from mvit_cli.report.predict.page.frames import Pictures, Strip
 
 MOST_SPANS = 400
@@ -35,7 +36,7 @@ class Key:
 
 @dataclass
 class Span:
-    """Neighbouring windows with the same best class, or that failed in the same way.
+    """An event, or neighbouring windows that failed in the same way.
 
     Attributes:
         label: the class, or what was wrong.
@@ -68,20 +69,23 @@ class Span:
 class Timeline:
     """Windows of one input as they come; memory is bounded whatever the length of the video.
 
-    A span ends where the next begins: of windows that overlap the later one counts.
+    A span ends where the next begins: of windows that overlap the later one counts. What scores less than the least
+    score has no span.
 
     Attributes:
         place: number of the input, from 1.
         key: colours of classes.
         notes: warnings that all rows share, said elsewhere.
+        events: merges the windows.
     """
 
     place: int
     path: str
     key: Key
     notes: Sequence[str]
+    events: Events = field(default_factory=Events)
     duration_s: float = 0.0
-    spans: list[Span] = field(default_factory=list)
+    _spans: list[Span] = field(default_factory=list)  # that are complete
     windows: int = 0
     failures: int = 0
     shortest_s: float = 0.0
@@ -96,45 +100,63 @@ class Timeline:
         assert window is not None
         self.windows += 1
         self.duration_s = max(self.duration_s, row.get("duration_s", 0.0), window["end_s"])
-        failed = row["status"] == "error"
-        label = row["error"]["message"] if row["status"] == "error" else row["predictions"][0]["label"]
-        span = self._span(label, failed, window["start_s"], window["end_s"])
-        span.windows += 1
+        self._put(self.events.take(row, pictures))
         if row["status"] == "error":
             self.failures += 1
+            self._append(Span(row["error"]["message"], window["start_s"], window["end_s"], failed=True, windows=1))
             return
-        span.scores += row["predictions"][0]["score"]
         self.warnings.update(text for text in row["warnings"] if text not in self.notes)
         self.timing.update(row["timing_ms"])
         self._facts(row)
         if pictures:
             self.poster = self.poster or pictures.poster
-            if span.picture is None and sum(each.picture is not None for each in self.spans) < MOST_PICTURES:
-                span.picture, span.heat = pictures.poster, pictures.heat.poster if pictures.heat else None
 
-    def _span(self, label: str, failed: bool, start_s: float, end_s: float) -> Span:
-        last = self.spans[-1] if self.spans else None
-        if last and (last.label, last.failed) == (label, failed):
-            last.end_s = end_s
-            return last
+    def end(self) -> None:
+        """Takes in what is left of the input."""
+        self._put(self.events.end())
+
+    @property
+    def spans(self) -> list[Span]:
+        """All so far, that which has begun among them."""
+        begun = self.events.begun
+        return [*self._spans, self._span_of(begun)] if begun else self._spans
+
+    def _put(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._append(self._span_of(event))
+
+    def _span_of(self, event: Event) -> Span:
+        windows = len(event.scores)
+        span = Span(event.label, event.start_s, event.end_s, scores=sum(event.scores), windows=windows)
+        if event.frames and sum(each.picture is not None for each in self._spans) < MOST_PICTURES:
+            span.picture, span.heat = event.frames.poster, event.heat.poster if event.heat else None
+        return span
+
+    def _append(self, span: Span) -> None:
+        """Adds a span; one that goes on where another of its kind ends is part of that."""
+        last = self._spans[-1] if self._spans else None
         if last:
-            last.end_s = min(last.end_s, start_s)
-        if len(self.spans) >= MOST_SPANS:
+            last.end_s = min(last.end_s, span.start_s)
+        if last and (last.label, last.failed, last.end_s) == (span.label, span.failed, span.start_s):
+            last.end_s = span.end_s
+            last.scores += span.scores
+            last.windows += span.windows
+            return
+        if len(self._spans) >= MOST_SPANS - 1:  # beside that which has begun
             self._join_short()
-        self.spans.append(Span(label, start_s, end_s, failed))
-        return self.spans[-1]
+        self._spans.append(span)
 
     def _join_short(self) -> None:
         """Halves the number of spans, the shortest first."""
-        lengths = sorted(span.length_s for span in self.spans)
+        lengths = sorted(span.length_s for span in self._spans)
         self.shortest_s = lengths[len(lengths) // 2]
         kept: list[Span] = []
-        for span in self.spans:
+        for span in self._spans:
             if kept and (span.length_s <= self.shortest_s or span.label == kept[-1].label):
                 kept[-1].end_s = span.end_s
             else:
                 kept.append(span)
-        self.spans = kept
+        self._spans = kept
 
     def _facts(self, row: OkRow) -> None:
         self.facts = [
@@ -196,7 +218,12 @@ class Timeline:
 
     @property
     def left_out(self) -> str:
-        """What is not drawn."""
-        if not self.shortest_s:
-            return ""
-        return f"Spans of at most {self.shortest_s:.1f} s are joined with those before them; the rows have all windows."
+        """What is not drawn, and what is drawn otherwise than the rows have it."""
+        told = []
+        if self.events.smooth_s:
+            told.append(f"Scores are means over {self.events.smooth_s:g} s around.")
+        if self.events.min_score:
+            told.append(f"Spans that score less than {percent(self.events.min_score)} are left out.")
+        if self.shortest_s:
+            told.append(f"Spans of at most {self.shortest_s:.1f} s are joined with those before them.")
+        return " ".join([*told, "The rows have all windows."]) if told else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from mvit_cli.errors import MViTError, UsageError
 from mvit_cli.records import Row
 from mvit_cli.report.page.templates import rendered
+from mvit_cli.report.predict.events import Events
 from mvit_cli.report.predict.page.about import About, beginning_of, ending_of
 from mvit_cli.report.predict.page.entries import Entry, entry_html, entry_of, entry_of_windows
 from mvit_cli.report.predict.page.frames import Pictures
@@ -147,7 +148,9 @@ class Page:
         if begins or self._timeline is None:
             self._end_windows()
             self._entries += 1
-            self._timeline = Timeline(self._entries, row["path"], self._key, self._about.notes)
+            about = self._about
+            events = Events(about.smooth_s, about.min_score)
+            self._timeline = Timeline(self._entries, row["path"], self._key, about.notes, events)
         first = self._timeline.windows == 0
         self._timeline.add(row, pictures)
         if first:
@@ -161,6 +164,7 @@ class Page:
 
     def _end_windows(self) -> None:
         if self._timeline:
+            self._timeline.end()
             self._write_entry(entry_of_windows(self._timeline))
         self._timeline = None
 
