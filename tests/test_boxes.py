@@ -275,6 +275,31 @@ def test_each_track_has_the_row_of_a_video_that_is_cropped(
 
 
 @pytest.mark.usefixtures("decoding_in_this_process")
+def test_the_heat_of_a_track_is_that_of_a_video_that_is_cropped(
+    film: Path, frames: list[np.ndarray], tmp_path: Path, weights: str
+) -> None:
+    alike = written(
+        tmp_path, *(box(at, name, path=str(film / "film.mkv")) for name in ("a b", "a/b") for at in (0, 55))
+    )
+    cut = write_lossless(tmp_path / "cut.mkv", [frame[20:110, 20:110] for frame in frames])
+    options = ["--weights", weights, "--views", "2x1", "--quiet", "-o", str(tmp_path / "rows.jsonl"), "--heatmap"]
+    assert run(["predict", "--boxes", str(alike), "--box-margin", "0", *options, str(tmp_path / "tracks")]) == 0
+    assert run(["predict", cut, "--force", *options, str(tmp_path / "alone")]) == 0
+    (expected,) = (np.load(path) for path in (tmp_path / "alone").glob("*.npz"))
+    found = sorted((tmp_path / "tracks").glob("*.npz"))
+    assert [path.name.partition("-a_b-")[0] for path in found] == ["film.mkv.track"] * 2  # and what tells them apart
+    assert {str(np.load(path)["track"]) for path in found} == {"a b", "a/b"}
+    for path in found:
+        heat = np.load(path)
+        # Pixels are the same; sums of float32 come in another order where a batch has other views beside them.
+        np.testing.assert_allclose(heat["heat"], expected["heat"], atol=1e-5 * np.abs(expected["heat"]).max())
+        assert heat["boxes"].shape == (2, 1, 4)
+        np.testing.assert_array_equal(heat["boxes"][1], expected["boxes"])
+        np.testing.assert_array_equal(heat["times_s"], expected["times_s"])
+    assert len(list((tmp_path / "tracks").glob("*.webp"))) == 4
+
+
+@pytest.mark.usefixtures("decoding_in_this_process")
 def test_a_run_goes_on_with_the_tracks_that_have_no_row(film: Path, tmp_path: Path, weights: str) -> None:
     def done(output: Path, boxes: Path, *more: str, code: int = 0) -> None:
         asked = ["predict", str(film / "film.mkv"), "--boxes", str(boxes), "--weights", weights, "-o", str(output)]

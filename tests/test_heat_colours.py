@@ -1,11 +1,15 @@
 """Heat over pictures: where it is laid, what overlapping crops make of it, and what nobody saw."""
 
+from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
-from media_clips import clip
+from media_clips import clip, draw
 
 from mvit_cli.insight.colours import UNSEEN, colour_scale, over_crop, over_whole, step_of, strength_of
 from mvit_cli.media.decode import attempt
@@ -41,8 +45,8 @@ def test_boxes_are_where_the_crops_are(size: tuple[int, int], crop: int) -> None
 def test_whole_frames_are_those_of_the_clips_in_their_own_proportion() -> None:
     decoded = attempt(request())
     assert isinstance(decoded, Decoded)
-    assert decoded.whole is not None
-    whole, shown = decoded.whole, sorted({index for one in decoded.clips for index in one.indices})
+    (whole,) = decoded.whole
+    shown = sorted({index for one in decoded.clips for index in one.indices})
     assert whole.indices == tuple(shown)
     assert whole.pixels.shape == (len(shown), 320, 180, 3)
     assert whole.times_s == pytest.approx([index / 25 for index in shown], abs=1e-6)
@@ -53,20 +57,42 @@ def test_whole_frames_are_those_of_the_clips_in_their_own_proportion() -> None:
             assert part.mean() == pytest.approx(decoded.pixels[number * 3 + crop, 0].mean(), abs=3)
 
 
+@pytest.mark.parametrize(
+    ("ratio", "size"), [((2, 1), (448, 168)), ((1, 2), (298, 448)), ((0, 1), (320, 240)), ((9, 1), (320, 240))]
+)
+def test_pixels_that_are_shown_wide_are_wide_in_whole_frames(
+    ratio: tuple[int, int], size: tuple[int, int], tmp_path: Path
+) -> None:
+    """Of 320 x 240 pixels: 2 to 1 is 640 x 240, 1 to 2 is 320 x 480, at most 448; 9 to 1 is a damaged header."""
+    path = tmp_path / "in.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(*ratio)
+        for number in range(30):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(draw(number, 320, 240), format="rgb24")))
+        container.mux(stream.encode(None))
+    asked = replace(request(), path=str(path))
+    for outcome in (attempt(asked), *outcomes_of(replace(asked, windows=Windows(1.0, 1.0)))):
+        assert isinstance(outcome, Decoded)
+        (whole,) = outcome.whole
+        assert whole.pixels.shape[1:3] == size[::-1]
+
+
 def test_windows_have_whole_frames_of_their_own() -> None:
     outcomes = [one for one in outcomes_of(request(windows=Windows(1.0, 0.5))) if isinstance(one, Decoded)]
     assert len(outcomes) > 2
     for one in outcomes:
-        assert one.whole is not None
-        assert set(one.whole.indices) == {index for part in one.clips for index in part.indices}
+        (whole,) = one.whole
+        assert set(whole.indices) == {index for part in one.clips for index in part.indices}
         assert one.window is not None
-        assert min(one.whole.times_s) >= one.window.start_s - 0.04
+        assert min(whole.times_s) >= one.window.start_s - 0.04
 
 
 def test_nobody_who_does_not_ask_gets_them() -> None:
     decoded = attempt(DecodeRequest(clip("rot90.mp4"), Sampling("clip", 4, 2, 30.0), Transform(HALF, HALF, 64, 64)))
     assert isinstance(decoded, Decoded)
-    assert decoded.whole is None
+    assert decoded.whole == ()
 
 
 def test_many_frames_are_smaller_so_that_all_are_bounded() -> None:

@@ -74,6 +74,24 @@ def test_a_clip_of_a_track_is_that_of_a_video_cropped_about_all_its_boxes(
     assert (seen.clips[0].start_s, seen.clips[0].end_s) == pytest.approx((0.4, 0.6))
 
 
+def test_whole_pictures_of_a_track_are_what_is_cut_out_for_each_clip(tmp_path: Path) -> None:
+    """Two clips that share frames and have places of other sizes: each has pictures of its own."""
+    path = lossless(tmp_path / "whole.mkv", 30)
+    boxes = tuple((at, 20 + at, 30, 24.0 + at, 40.0 + at) for at in (10.0, 12.0, 18.0))
+    asked = replace(request_of(path, Track("7", "frame", boxes, 0.0), 5), num_clips=2, whole=True)
+    seen = decode(asked)
+    assert set(seen.clips[0].indices) & set(seen.clips[1].indices)
+    frames = frames_of(path)
+    for number, clip in enumerate(seen.clips):
+        sides = [(0, *straight(at, boxes[at >= 12], boxes[1 + (at >= 12)])) for at in clip.indices]
+        left, top, side = square_of([one[1:] for one in sides], 120, 160, 0.0)
+        whole = seen.whole_of(number)
+        assert whole.indices == clip.indices
+        assert whole.boxes == ((0.0, 0.0, 1.0, 1.0),)
+        expected = [frames[at][top : top + side, left : left + side] for at in clip.indices]
+        np.testing.assert_array_equal(whole.pixels, expected)
+
+
 def test_a_place_that_follows_keeps_its_size_and_goes_with_the_object(tmp_path: Path) -> None:
     path = lossless(tmp_path / "whole.mkv", 20)
     first, last = (5.0, 20.0, 30.0, 24.0, 32.0), (8.0, 50.0, 39.0, 24.0, 40.0)

@@ -27,8 +27,6 @@ FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 # Stamps of frames that the file itself does not tell apart: that of MPEG streams, fine enough for any rate.
 FINE_TICK = Fraction(1, 90_000)
-# Pixels stretched further than this are a damaged header.
-MOST_STRETCHED = 4.0
 MOST_THREADS = 4
 # Pictures that no eye tells from their source, at the speed of decoding; few are looked ahead at, so that 8K fits.
 X264 = {"preset": "veryfast", "crf": "20"}
@@ -43,12 +41,10 @@ class Facts:
 
     Attributes:
         tick: seconds of a unit of the stream's stamps.
-        stretched: how much wider than high a coded pixel is shown.
         begins_s: where the container's time begins.
     """
 
     tick: Fraction
-    stretched: float
     begins_s: float
 
 
@@ -82,7 +78,7 @@ def _filmed(
 ) -> list[str]:
     facts = _facts(source)
     tick, ticks = _stamps(index, facts)
-    scale = _Scale.of(index, facts.stretched)
+    scale = _Scale.of(index)
     layout = layout_of(*scale.size, story)
     canvas, picture = Canvas(layout, story), _Picture(out, layout.size, index.fps, tick)
     sound = Sound(source, out, facts.begins_s) if source and index.pts is not None else None
@@ -114,14 +110,10 @@ def _facts(source: "InputContainer | None") -> Facts:
     import av
 
     if source is None:
-        return Facts(FINE_TICK, 1.0, 0.0)
+        return Facts(FINE_TICK, 0.0)
     stream: VideoStream = next(stream for stream in source.streams.video if stream.codec_context.options)
-    ratio = stream.sample_aspect_ratio
-    stretched = float(ratio) if ratio else 1.0
-    if not 1 / MOST_STRETCHED <= stretched <= MOST_STRETCHED:
-        stretched = 1.0
     begins_s = max(0.0, (source.start_time or 0) / av.time_base)
-    return Facts(stream.time_base or FINE_TICK, stretched, begins_s)
+    return Facts(stream.time_base or FINE_TICK, begins_s)
 
 
 def _stamps(index: VideoIndex, facts: Facts) -> tuple[Fraction, list[int]]:
@@ -150,10 +142,10 @@ class _Scale:
     times: int
 
     @classmethod
-    def of(cls, index: VideoIndex, stretched: float) -> "_Scale":
-        width, height = index.width, index.height
+    def of(cls, index: VideoIndex) -> "_Scale":
+        width, height, stretched = index.width, index.height, index.stretched
         if index.orientation.transpose:
-            width, height, stretched = height, width, 1 / stretched
+            width, height = height, width
         square = (round(width * stretched), height) if stretched > 1 else (width, round(height / stretched))
         if square[0] * square[1] > MAX_VIDEO_PIXELS:
             square = (width, height)

@@ -161,8 +161,6 @@ class Arguments(OfTracks):
         Raises:
             UsageError: of what has none, or to a place where they must not be.
         """
-        if self.boxes and self.heatmap is not None:
-            raise UsageError("--heatmap shows whole frames, and --boxes what is cut out of them", "drop one of the two")
         return heat_asked(
             self.heatmap, self.heatmap_method, self.page, self.inputs, engine=self.engine, dtype=self.dtype
         )

@@ -61,7 +61,10 @@ def check_videos(path: Path | None, listing: "Listing", *, force: bool) -> None:
     if path is None:
         return
     if listing.boxes:
-        raise UsageError("--save-video shows the labels of whole videos, and --boxes gives those of tracks", "drop one")
+        raise UsageError(
+            "--save-video shows the labels of whole videos, and --boxes gives those of tracks",
+            "drop --boxes for a labelled video, or write --report report.html: a page with the frames of each track",
+        )
     if not destination_of(path, force=force).is_folder:
         if listing.are_several is not False:
             raise UsageError(f"--save-video {path} is one file, and there are more inputs", "name a folder")

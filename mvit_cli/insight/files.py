@@ -36,7 +36,6 @@ def write_heat(folder: Path, decoded: Decoded, heat: "NDArray[np.float32]", row:
     Raises:
         OSError: a file cannot be written.
     """
-    assert decoded.whole is not None
     name, clips = name_of(row), row["clips"]
     strength = strength_of(heat).reshape(len(clips), -1, *heat.shape[1:])  # (clips, crops, T', H', W')
     shown = evenly(len(clips), MAX_STRIPS)
@@ -55,6 +54,8 @@ def write_heat(folder: Path, decoded: Decoded, heat: "NDArray[np.float32]", row:
 
 def name_of(row: Row) -> str:
     """A file name for a row, without a suffix."""
+    if "track" in row:
+        return name_for(row["path"], f".track-{row['track']}")
     if window := row.get("window"):
         return name_for(row["path"], f"@{window['start_s']:g}s")
     part = row.get("part")
@@ -68,19 +69,20 @@ def numbers_of(decoded: Decoded, heat: "NDArray[np.float32]", row: OkRow, method
     """The bytes of the file of numbers: the heat, and what it is of."""
     import numpy as np
 
-    whole, best, stream = decoded.whole, row["predictions"][0], io.BytesIO()
-    assert whole is not None
-    times_s = dict(zip(whole.indices, whole.times_s, strict=True))
+    best, stream = row["predictions"][0], io.BytesIO()
+    times_s = {index: at for whole in decoded.whole for index, at in zip(whole.indices, whole.times_s, strict=True)}
+    boxes = np.asarray([decoded.whole_of(number).boxes for number in range(len(decoded.clips))], np.float64)
     np.savez_compressed(
         stream,
         heat=heat,
-        boxes=np.asarray(whole.boxes, np.float64),
+        boxes=boxes if "track" in row else boxes[0],
         times_s=np.asarray([[times_s[index] for index in clip.indices] for clip in decoded.clips]),
         clips=np.asarray([[clip["start_s"], clip["end_s"]] for clip in row["clips"]]),
         path=np.asarray(row["path"]),
         label=np.asarray(best["label"]),
         index=np.asarray(best["index"]),
         method=np.asarray(method),
+        track=np.asarray(row.get("track", "")),
     )
     return stream.getbuffer()
 
@@ -94,8 +96,7 @@ def overlaid(decoded: Decoded, number: int, strength: "NDArray[np.float32]") -> 
     """
     import numpy as np
 
-    whole, indices = decoded.whole, decoded.clips[number].indices
-    assert whole is not None
+    whole, indices = decoded.whole_of(number), decoded.clips[number].indices
     place_of = {index: place for place, index in enumerate(whole.indices)}
     steps = [step_of(frame, len(indices), strength.shape[1]) for frame in range(len(indices))]
     return np.stack(
@@ -110,17 +111,22 @@ def sheet_of(clips: "list[NDArray[np.uint8]]", told: str) -> "Image.Image":
     """A row of frames for each clip, each `(frames, H, W, 3)`, and below them what the colours are."""
     from PIL import Image
 
-    frames, height, width = clips[0].shape[:3]
-    scale = min(1.0, SHEET_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    across, down = size[0] + GAP, size[1] + GAP
-    sheet = Image.new("RGB", (frames * across - GAP, len(clips) * down + KEY_HEIGHT), "white")
-    for row, clip in enumerate(clips):
+    sizes = [_size_on_sheet(*clip.shape[1:3]) for clip in clips]
+    across, bottom = max(width for width, _ in sizes) + GAP, sum(height + GAP for _, height in sizes)
+    sheet = Image.new("RGB", (len(clips[0]) * across - GAP, bottom + KEY_HEIGHT), "white")
+    top = 0
+    for clip, size in zip(clips, sizes, strict=True):
         for column, frame in enumerate(clip):
-            small = Image.fromarray(frame).resize(size, Image.Resampling.BOX)
-            sheet.paste(small, (column * across, row * down))
-    _draw_key(sheet, len(clips) * down, told)
+            sheet.paste(Image.fromarray(frame).resize(size, Image.Resampling.BOX), (column * across, top))
+        top += size[1] + GAP
+    _draw_key(sheet, bottom, told)
     return sheet
+
+
+def _size_on_sheet(height: int, width: int) -> tuple[int, int]:
+    """Width and height."""
+    scale = min(1.0, SHEET_SIDE / max(height, width))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _draw_key(sheet: "Image.Image", top: int, told: str) -> None:

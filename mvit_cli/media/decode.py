@@ -20,7 +20,7 @@ from mvit_cli.media.video.av_reader import State
 from mvit_cli.media.video.index import VideoIndex, index_video
 from mvit_cli.media.video.readers import FrameReader, readers_for
 from mvit_cli.media.video.sampling import clip_span_s, sample, short_video_warning
-from mvit_cli.media.whole import Gathering
+from mvit_cli.media.whole import Gathering, Wholes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +64,7 @@ def _decoded(request: DecodeRequest, allocate: Allocate | None, file: CheckedFil
     pixels = (allocate or np.empty)(request.pixels_shape, pixel_dtype(request.transform))
     if image is not None:
         clips, duration_s, reader, notes = show_still(image, request, pixels)
-        whole = _whole_still(image, request) if request.whole else None
+        whole = _whole_still(image, request)
     else:
         clips, duration_s, reader, notes, whole = _play(file, request, pixels)
     pictures = None if request.pictures == "none" else pictures_of(pixels, clips, request)
@@ -116,9 +116,11 @@ def show_still(
     return [Clip((0,) * frames, 0.0, 0.0)] * request.num_clips, 0.0, "pillow", notes
 
 
-def _whole_still(image: "NDArray[np.uint8]", request: DecodeRequest) -> WholeFrames:
+def _whole_still(image: "NDArray[np.uint8]", request: DecodeRequest) -> tuple[WholeFrames, ...]:
+    if not request.whole:
+        return ()
     gathering = Gathering(request, 1)
-    return gathering.together({0: gathering.small(image)}, (0.0,))
+    return (gathering.together({0: gathering.small(image)}, (0.0,)),)
 
 
 def _cut_out_of_still(image: "NDArray[np.uint8]", request: DecodeRequest, said: list[str]) -> "NDArray[np.uint8]":
@@ -134,7 +136,7 @@ def _cut_out_of_still(image: "NDArray[np.uint8]", request: DecodeRequest, said: 
 
 def _play(
     file: CheckedFile, request: DecodeRequest, pixels: "NDArray[Any]"
-) -> tuple[list[Clip], float, str, list[str], WholeFrames | None]:
+) -> tuple[list[Clip], float, str, list[str], tuple[WholeFrames, ...]]:
     index = index_video(file)
     followed = Followed(request.track, index.times_s, index.duration_s) if request.track else None
     from_s, to_s = (followed.from_s, followed.to_s) if followed else part_of(request, index.duration_s, index.fps)
@@ -173,7 +175,7 @@ def _fetch(
     request: DecodeRequest,
     pixels: "NDArray[Any]",
     followed: Followed | None,
-) -> tuple[str, list[str], WholeFrames | None]:
+) -> tuple[str, list[str], tuple[WholeFrames, ...]]:
     """Fills `pixels` by the first reader that manages; returns its name, what was not as asked, and whole frames."""
     *others, last = readers_for(index, request.reader)
     for kind in others:
@@ -191,32 +193,32 @@ def _fetch_by(
     request: DecodeRequest,
     pixels: "NDArray[Any]",
     followed: Followed | None,
-) -> tuple[str, list[str], WholeFrames | None]:
+) -> tuple[str, list[str], tuple[WholeFrames, ...]]:
     places = defaultdict(list)  # frame of the file -> (clip, frame of the clip)
     for number, clip in enumerate(clips):
         for place, shown in enumerate(clip.indices):
             places[shown].append((number, place))
     states: dict[int, State] = {}
-    gathering, whole = Gathering(request, len(places)), {}
+    gathered = Wholes(request, index, len(clips) if followed else 1, len(places))
     reader = kind(index)
     try:
         for fetched in reader.frames(sorted(places)):
             frame = fetched.pixels
-            pictures: dict[Region | None, list[NDArray[Any]]] = {}  # a frame may be in several clips
+            seen: dict[Region | None, tuple[NDArray[Any], list[NDArray[Any]]]] = {}  # a frame may be in several clips
             for number, place in places[fetched.place]:
                 region = followed.region(clips, number, place, *frame.shape[:2]) if followed else None
-                if region not in pictures:
+                if region not in seen:
                     part = frame[region.top : region.bottom, region.left : region.right] if region else frame
-                    pictures[region] = _pictures_of(part, request)
-                for crop, picture in enumerate(pictures[region]):
+                    seen[region] = part, _pictures_of(part, request)
+                part, crops = seen[region]
+                gathered.add(number, fetched.place, part)
+                for crop, picture in enumerate(crops):
                     pixels[number * request.num_crops + crop, place] = picture
             states[fetched.place] = fetched.state
-            if request.whole:
-                whole[fetched.place] = gathering.small(fetched.pixels)
     finally:
         reader.close()
     notes = damage([states[shown] for clip in clips for shown in clip.indices])
-    return reader.name, notes, gathering.together(whole, index.times_s) if request.whole else None
+    return reader.name, notes, gathered.together()
 
 
 def _pictures_of(frame: "NDArray[np.uint8]", request: DecodeRequest) -> "list[NDArray[Any]]":

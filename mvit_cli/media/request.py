@@ -263,7 +263,9 @@ class Pictures:
 
 @dataclass(frozen=True)
 class WholeFrames:
-    """The frames that clips show, small and in their own proportion, and where in them the crops lie.
+    """The frames that clips show, small and in the proportion they are shown in, and where in them the crops lie.
+
+    Of a track they are what is cut out of the frames.
 
     Attributes:
         pixels: `(N, H, W, 3)` uint8, each frame once.
@@ -292,7 +294,8 @@ class Decoded:
         decode_ms: wall time of the whole decoding, milliseconds; of a window, since the one before it.
         pictures: for people's eyes, where they were asked for.
         window: the part of the file that was asked for; None: the whole file.
-        whole: what the crops are of, where it was asked for.
+        whole: what the crops are of, where it was asked for: of all clips together, of a track one a clip, each of its
+            own size.
     """
 
     pixels: "NDArray[np.uint8] | NDArray[np.float32] | Any"
@@ -303,12 +306,16 @@ class Decoded:
     decode_ms: float
     pictures: Pictures | None = None
     window: Window | None = None
-    whole: WholeFrames | None = None
+    whole: tuple[WholeFrames, ...] = ()
 
     @property
     def num_bytes(self) -> int:
         """What waits with it: pixels, and whole frames where they were asked for."""
-        return int(self.pixels.nbytes) + (self.whole.pixels.nbytes if self.whole else 0)
+        return int(self.pixels.nbytes) + sum(whole.pixels.nbytes for whole in self.whole)
+
+    def whole_of(self, clip: int) -> WholeFrames:
+        """What the crops of a clip are of, where it was asked for."""
+        return self.whole[min(clip, len(self.whole) - 1)]
 
 
 Outcome = Decoded | MediaError

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mvit_cli.media.video.index import VideoIndex
+
 SIDE = 448
 """Pixels of the longer side at most."""
 
@@ -22,22 +24,24 @@ class Gathering:
 
     Args:
         count: frames that are put together at most.
+        stretched: how much wider than high a pixel is shown.
     """
 
-    def __init__(self, request: DecodeRequest, count: int) -> None:
-        self._request, self._count = request, count
+    def __init__(self, request: DecodeRequest, count: int, stretched: float = 1.0) -> None:
+        self._request, self._count, self._stretched = request, count, stretched
         self._boxes: tuple[tuple[float, float, float, float], ...] = ()
 
     def small(self, frame: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
-        """`(H, W, 3)` -> the same, smaller, in the same proportion; all frames of a file have one size."""
+        """`(H, W, 3)` -> the same, small, as it is shown; all frames of a size have one size."""
         import numpy as np
         from PIL import Image
 
         height, width = frame.shape[:2]
         self._boxes = boxes_of(height, width, self._request)
         most_pixels = MOST_BYTES / (3 * self._count)
-        scale = min(1.0, SIDE / max(height, width), (most_pixels / (height * width)) ** 0.5)
-        size = max(1, int(width * scale + 1e-6)), max(1, int(height * scale + 1e-6))
+        wide, high = width * max(1.0, self._stretched), height / min(1.0, self._stretched)
+        scale = min(1.0, SIDE / max(high, wide), (most_pixels / (high * wide)) ** 0.5)
+        size = max(1, int(wide * scale + 1e-6)), max(1, int(high * scale + 1e-6))
         if size == (width, height):
             return frame.copy()
         return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
@@ -55,6 +59,32 @@ class Gathering:
         indices = tuple(sorted(frames))
         shown_s = tuple(round(float(times_s[index]), 6) for index in indices)
         return WholeFrames(np.stack([frames[index] for index in indices]), indices, shown_s, self._boxes)
+
+
+class Wholes:
+    """What the crops of a file are of, as its frames come: of all clips together, or of each clip by itself.
+
+    Args:
+        parts: clips, or 1 for all together.
+        count: frames of the file that are shown.
+    """
+
+    def __init__(self, request: DecodeRequest, index: "VideoIndex", parts: int, count: int) -> None:
+        most = count if parts == 1 else parts * request.sampling.frames
+        self._parts = [Gathering(request, most, index.stretched) for _ in range(parts if request.whole else 0)]
+        self._frames: list[dict[int, NDArray[Any]]] = [{} for _ in self._parts]
+        self._times_s = index.times_s
+
+    def add(self, clip: int, place: int, picture: "NDArray[np.uint8]") -> None:
+        """Takes in what a frame shows to a clip, where it is wanted."""
+        if self._parts:
+            part = min(clip, len(self._parts) - 1)
+            self._frames[part][place] = self._parts[part].small(picture)
+
+    def together(self) -> tuple[WholeFrames, ...]:
+        """All of them; empty where they are not wanted."""
+        parts = zip(self._parts, self._frames, strict=True)
+        return tuple(part.together(frames, self._times_s) for part, frames in parts)
 
 
 def boxes_of(height: int, width: int, request: DecodeRequest) -> "tuple[tuple[float, float, float, float], ...]":

@@ -151,7 +151,8 @@ def _shown(
     request: DecodeRequest, index: VideoIndex, reader: FrameReader, plan: Plan, watch: _Watch
 ) -> Iterator[Outcome | AtWork]:
     pictures: dict[int, _Seen] = {}  # by frame of the file
-    gathering = Gathering(request, request.num_clips * request.sampling.frames) if request.whole else None
+    most = request.num_clips * request.sampling.frames
+    gathering = Gathering(request, most, index.stretched) if request.whole else None
     limit_s = request.limit_s + index.num_frames * FRAME_S
     for fetched in reader.frames(plan):
         if watch.spent_s() > limit_s:
@@ -198,7 +199,7 @@ def _assembled(
         decode_ms=watch.since_told_s() * 1000,
         pictures=_pictures(pixels, planned, request),
         window=window,
-        whole=gathering.together(_whole(planned, pictures), index.times_s) if gathering else None,
+        whole=(gathering.together(_whole(planned, pictures), index.times_s),) if gathering else (),
     )
 
 

@@ -89,8 +89,8 @@ def _read_whole(path: str) -> DecodeRequest:
 
 def _small_still(outcome: Outcome) -> "NDArray[np.uint8] | None":
     """The picture, as it is in its file; None of a video or of what was made smaller on the way, or may have been."""
-    if not isinstance(outcome, Decoded) or outcome.whole is None or outcome.reader != "pillow":
+    if not isinstance(outcome, Decoded) or not outcome.whole or outcome.reader != "pillow":
         return None
-    picture = outcome.whole.pixels[0]
+    picture = outcome.whole[0].pixels[0]
     height, width = picture.shape[:2]
     return picture if height * width <= MOST_PIXELS and max(height, width) < SIDE else None

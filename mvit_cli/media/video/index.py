@@ -44,6 +44,8 @@ MATRIX_NAMES = {
     16: "YCgCo-Re",
     17: "YCgCo-Ro",
 }
+# Pixels stretched further than this are a damaged header.
+MOST_STRETCHED = 4.0
 # Decoders that neither mark key frames nor keep anything to themselves.
 KEYS_UNTOLD = frozenset({"qtrle"})
 TRANSFERS = {16: "PQ", 18: "HLG"}
@@ -62,6 +64,7 @@ class VideoIndex:
         width: coded pixels; display turns them where the file says so.
         height: coded pixels.
         orientation: how coded pictures become upright.
+        stretched: how much wider than high a pixel of an upright picture is shown.
         times_s: `(frames,)`, strictly ascending, the first 0.
         duration_s: end of the last frame.
         fps: frames a second where the rate is constant, else the most usual one.
@@ -80,6 +83,7 @@ class VideoIndex:
     width: int
     height: int
     orientation: Orientation
+    stretched: float
     times_s: "NDArray[np.float64]"
     duration_s: float
     fps: float
@@ -158,6 +162,7 @@ def _build(file: CheckedFile, container: "InputContainer", stream: "VideoStream"
         width=stream.codec_context.width,
         height=stream.codec_context.height,
         orientation=look.orientation,
+        stretched=_stretched(stream, look.orientation),
         times_s=times_s,
         duration_s=duration_s,
         fps=fps,
@@ -168,6 +173,13 @@ def _build(file: CheckedFile, container: "InputContainer", stream: "VideoStream"
         decord_doubt=_doubt_decord(file, container, stream, packets, look, pts),
         warnings=tuple(note for note in notes if note),
     )
+
+
+def _stretched(stream: "VideoStream", orientation: Orientation) -> float:
+    ratio = float(stream.sample_aspect_ratio or 1.0)
+    if not 1 / MOST_STRETCHED <= ratio <= MOST_STRETCHED:
+        return 1.0
+    return 1 / ratio if orientation.transpose else ratio
 
 
 def _of_animation(file: CheckedFile, animation: Animation) -> VideoIndex:
@@ -182,6 +194,7 @@ def _of_animation(file: CheckedFile, animation: Animation) -> VideoIndex:
         width=animation.width,
         height=animation.height,
         orientation=Orientation(),
+        stretched=1.0,
         times_s=times_s,
         duration_s=animation.duration_s,
         fps=fps,

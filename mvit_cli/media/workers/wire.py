@@ -15,6 +15,7 @@ no length on trust, and reads each field as what it must be.
 import json
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import asdict, astuple
 from typing import Any
 
@@ -136,9 +137,8 @@ def packed(number: int, outcome: Outcome | AtWork) -> tuple[bytes, bytes]:
         "strips": [[s.clip, s.num_frames, s.width, s.height, len(s.jpeg)] for s in strips],
     }
     behind = [strip.jpeg for strip in strips]
-    if whole := outcome.whole:
-        said["whole"] = [whole.pixels.shape[:3], whole.indices, whole.times_s, whole.boxes]
-        behind.append(whole.pixels.tobytes())
+    said["whole"] = [[whole.pixels.shape[:3], whole.indices, whole.times_s, whole.boxes] for whole in outcome.whole]
+    behind += [whole.pixels.tobytes() for whole in outcome.whole]
     return _text(said), b"".join(behind)
 
 
@@ -203,7 +203,7 @@ def outcome_of(said: dict[str, Any], pixels: object) -> Outcome:
             float(said["decode_ms"]),
             _pictures(said["strips"], said["behind"]),
             window,
-            _whole(said) if "whole" in said else None,
+            tuple(_wholes(said)),
         )
     except (KeyError, IndexError, TypeError, OverflowError) as error:
         raise ValueError("an answer with a part that is missing or of another kind") from error
@@ -226,21 +226,37 @@ def _pictures(told: list[list[int]], behind: bytes) -> Pictures | None:
     return Pictures(strips[0], tuple(strips[1:])) if strips else None
 
 
-def _whole(said: dict[str, Any]) -> WholeFrames:
-    """The whole frames that stand behind the strips: of all clips, with a box for each crop."""
+def _wholes(said: dict[str, Any]) -> Iterator[WholeFrames]:
+    """The whole frames that stand behind the strips: of all clips together, or one after the other of each."""
+    told, clips = said["whole"], said["clips"]
+    if len(told) not in (0, 1, len(clips)):
+        raise ValueError("whole frames of clips that there are not")
+    place = sum(strip[-1] for strip in said["strips"])
+    for number, whole in enumerate(told):
+        of = clips if len(told) == 1 else [clips[number]]
+        frames = _whole(whole, {index for clip in of for index in clip[0]}, said["behind"][place:])
+        if len(clips) * len(frames.boxes) != said["shape"][0]:
+            raise ValueError("crops that are not those of the clips")
+        place += frames.pixels.nbytes
+        yield frames
+    if told and place != len(said["behind"]):
+        raise ValueError("more behind an answer than it says")
+
+
+def _whole(told: list[Any], shown: set[int], behind: bytes) -> WholeFrames:
+    """Whole frames at the beginning of what stands behind: all that are shown, with a box for each crop."""
     import numpy as np
 
-    shape, indices, times_s, boxes = said["whole"]
+    shape, indices, times_s, boxes = told
     count, height, width = _numbers(shape, 3)
-    behind, place = said["behind"], sum(strip[-1] for strip in said["strips"])
-    if min(count, height, width) < 1 or len(behind) - place != count * height * width * 3:
+    length = count * height * width * 3
+    if min(count, height, width) < 1 or len(behind) < length:
         raise ValueError("whole frames of another size than was said")
     if len(_numbers(indices)) != count or len(times_s) != count:
         raise ValueError("whole frames that nobody counted")
-    shown = {index for clip in said["clips"] for index in clip[0]}
-    if not shown <= set(indices) or len(said["clips"]) * len(boxes) != said["shape"][0]:
-        raise ValueError("whole frames or crops that are not those of the clips")
-    pixels = np.frombuffer(behind, np.uint8, offset=place).reshape(count, height, width, 3)
+    if not shown <= set(indices):
+        raise ValueError("whole frames that are not those of the clips")
+    pixels = np.frombuffer(behind, np.uint8, length).reshape(count, height, width, 3)
     shares = tuple((float(left), float(top), float(right), float(bottom)) for left, top, right, bottom in boxes)
     if not all(-1 < share < 2 for box in shares for share in box):
         raise ValueError("crops far out of the frame")
