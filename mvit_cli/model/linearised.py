@@ -68,7 +68,7 @@ class _Recomputed(nn.Module):
 
 
 def return_free_memory() -> None:
-    """Gives the system the memory that C's allocator keeps free, where it is glibc's, which else gives back its end only."""
+    """Gives the system what C's allocator keeps free, where it is glibc's, which else gives back its end only."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
