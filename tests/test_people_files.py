@@ -158,6 +158,8 @@ def test_the_one_network_is_found_and_is_the_averaged_one(nesting: str, tmp_path
         (b"\x93NUMPY\x01\0" + bytes(99), "a numpy array"),
         (b"%PDF-1.7\n" + bytes(99), "a PDF"),
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "an XML document"),
+        (b"\x08\x0a\x12\x07pytorch" + bytes(99), "an ONNX model"),
+        (b'<?xml version="1.0"?>\n<net name="Model0" version="11">', "an OpenVINO model"),
         (b'<?xml version="1.0"?><html><body>Sign in</body></html>', "an HTML page"),
     ],
 )

@@ -56,7 +56,9 @@ def chosen_format(named: FormatName | None, target: Path) -> FormatName:
         suffixes = ", ".join(f"{format.suffix} ({name})" for name, format in FORMATS.items())
         raise UsageError(f"{target}: no format has that ending", f"use {suffixes}, or say --format")
     if named is not None and target.suffix != FORMATS[named].suffix:
-        raise UsageError(f"{target}: a file of --format {named} ends in {FORMATS[named].suffix}", "give it that ending")
+        suffix = FORMATS[named].suffix
+        name = target.with_suffix(suffix).name if target.name else f"model{suffix}"
+        raise UsageError(f"{target}: a file of --format {named} ends in {suffix}", f"name it {name}")
     return named or cast("FormatName", by_suffix)
 
 
@@ -70,7 +72,7 @@ def check_installed(name: FormatName) -> None:
     missing = [module for module in format.modules if importlib.util.find_spec(module) is None]
     if missing:
         raise MViTError(
-            f"--format {name} needs {' and '.join(missing)}",
+            f"--format {name} needs {', '.join(missing)}",
             f"{how_to_install(*format.modules)} (the extra `{format.extra}` of mvit)",
         )
 

@@ -48,6 +48,12 @@ def _what(text: bytes, path: Path) -> tuple[str, str] | None:
         return "an HTML page", "an address that answers with a page needs a log-in or another link; download it again"
     if text[:1] in (b"{", b"["):
         return _json(text, path)
+    for is_it, what, engine in (
+        (_is_onnx(text), "an ONNX model", "onnx"),
+        (text.startswith(b"<?xml") and b"<net " in text[:200], "an OpenVINO model", "openvino"),
+    ):
+        if is_it:
+            return what, f"run it with --engine {engine}, or name the checkpoint that it was made from"
     if text.startswith(b"<?xml"):
         what = "an HTML page" if b"<html" in text.lower() else "an XML document"
         return what, "an address that answers with one needs a log-in or another link; download it again"
@@ -59,6 +65,11 @@ def _what(text: bytes, path: Path) -> tuple[str, str] | None:
     if b"\0" not in text and len(text) > 3 and text.isascii() and b"\n" in text[:200] and text[:2] not in _PICKLES:
         return "plain text", "expected .safetensors, .pyth or .pth"
     return None
+
+
+def _is_onnx(text: bytes) -> bool:
+    """Source: onnx.proto, ModelProto: ir_version (1) is a number below 128, then producer_name (2) or graph (7)."""
+    return text[:1] == b"\x08" and text[2:3] in (b"\x12", b"\x3a")
 
 
 _PICKLES = (b"cc", b"(d", b"(l", b"(i", b"(c", b"cn", b"cp", b"co", b"cb", b"ct")
