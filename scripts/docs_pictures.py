@@ -70,6 +70,33 @@ class Workshop:
         self.mvit("train", "videos/", "-o", "moves.safetensors", "--preset", "camera")
         return "--weights", "moves.safetensors"
 
+    @cached_property
+    def squares(self) -> tuple[str, str, str]:
+        """A clip with a square among chequered ones, and a small network that learned to tell its colour, as options.
+
+        Both are of the test that asks whether heat lies on what decides (`tests/test_heat.py`): the clip is the first
+        of those that the network is tested on.
+        """
+        import numpy as np
+        import torch
+        from media_clips import write_lossless
+        from test_heat import OBJECT, moving_squares, trained
+
+        from mvit_cli.checkpoints.convert import save_weights
+        from mvit_cli.checkpoints.formats.own_protocol import PROTOCOL_KEY, OwnProtocol, protocol_to_json
+        from mvit_cli.checkpoints.load import CONFIG_KEY, config_to_json
+        from mvit_cli.protocol import Sampling, Transform, Views
+
+        names = ("red square", "green square", "blue square")
+        shown_as = Transform((0.5,) * 3, (0.25,) * 3, OBJECT.height, OBJECT.height)
+        protocol = OwnProtocol(Sampling("clip", OBJECT.frames, 1, 25.0), shown_as, Views(1, 1), "softmax", names)
+        metadata = {CONFIG_KEY: config_to_json(OBJECT), PROTOCOL_KEY: protocol_to_json(protocol)}
+        save_weights(trained(OBJECT).state_dict(), metadata, self.folder / "squares.safetensors")
+        clip = moving_squares(32, torch.Generator().manual_seed(9))[0][0]  # (3, T, H, W), normalised
+        pixels = (255 * (0.5 + 0.25 * clip)).clamp(0, 255).byte().permute(1, 2, 3, 0).numpy()
+        write_lossless(self.folder / "squares.mkv", list(np.repeat(np.repeat(pixels, 4, axis=1), 4, axis=2)))
+        return "squares.mkv", "--weights", "squares.safetensors"
+
     def mvit(self, *arguments: str) -> None:
         """Runs the command; inputs that fail are part of the picture."""
         command = [sys.executable, "-m", "mvit_cli", *arguments]
@@ -194,11 +221,10 @@ def labelled(shop: Workshop) -> None:
 
 
 def heat(shop: Workshop) -> None:
-    """The sheet of heat that `predict` leaves, of one clip of a photograph over which the camera pans."""
+    """The sheet of heat that `predict` leaves, of a clip in which it is known what decides."""
     from PIL import Image
 
-    clip = ROOT / "tests" / "data" / "pan_left.mp4"
-    shop.mvit("predict", str(clip), "--preset", "camera", "--views", "1x1", "--heatmap", "heat")
+    shop.mvit("predict", *shop.squares, "--heatmap", "heat")
     (sheet,) = (shop.folder / "heat").glob("*.png")
     Image.open(sheet).convert("RGB").save(PICTURES / "heat.webp", quality=85, method=6)
 
