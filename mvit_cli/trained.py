@@ -50,7 +50,9 @@ class LeakedClip(TypedDict):
     path: str
     learned: str
     part: Literal["val", "test"]
-    bits: Annotated[int | None, Rule("Of 192 of their perceptual hashes, how many differ; null: many.", minimum=0)]
+    correlation: Annotated[
+        Share | None, Rule("Of their thumbnails, grey and 16x16, of three moments; null: less than of the same clip.")
+    ]
     distance: Annotated[float, Rule("Of their features, as a share of the median one between clips.", minimum=0)]
 
 

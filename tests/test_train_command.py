@@ -142,7 +142,7 @@ def test_a_copy_across_the_split_is_reported_with_the_accuracy_without_it(train:
     assert [(Path(leak["path"]).name, Path(leak["learned"]).name) for leak in result["leaks"]] == [
         ("copy.mp4", "00.mp4")
     ]
-    assert result["leaks"][0]["bits"] == 0
+    assert result["leaks"][0]["correlation"] == 1
     assert result["metrics"]["val"]["clips"] == 7
     assert result["metrics"]["val_without_leaks"]["clips"] == 6
     assert result["metrics"]["test_without_leaks"] is None

@@ -1,7 +1,10 @@
 """Features are computed once, as predict shows files to the network; copies across a split are found."""
 
+import base64
 import shutil
 from dataclasses import replace
+from io import BytesIO
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,7 @@ from mvit_cli.recognition.labelled import LabelledClip
 from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.options import PredictOptions
 from mvit_cli.recognition.plan import plan
-from mvit_cli.training.alike import BITS, leaks_between, perceptual_hash
+from mvit_cli.training.alike import CLIP_ALIKE, MOMENTS, SIDE, STILL_ALIKE, leaks_between, thumbnail_of
 from mvit_cli.training.feature_cache import FeatureCache
 from mvit_cli.training.features import Features, extracting, features_of, identity_of, seeing_all_blocks
 
@@ -82,7 +85,7 @@ def test_what_was_computed_is_not_computed_again(engine: LocalEngine, tmp_path: 
     assert again.rows is not None
     assert first[0].rows is not None
     assert np.array_equal(again.rows, first[0].rows)
-    assert again.hashes == first[0].hashes != ""
+    assert again.thumbnail == first[0].thumbnail != ""
 
 
 def test_other_weights_or_views_have_a_cache_of_their_own(engine: LocalEngine, tmp_path: Path) -> None:
@@ -138,36 +141,78 @@ def scene(seed: int, side: int = 64) -> NDArray[np.uint8]:
     return np.stack(large)[None]
 
 
-def differing(one: str, other: str) -> int:
-    return (int(one, 16) ^ int(other, 16)).bit_count()
+def correlation(one: str, other: str) -> float:
+    """Pearson's, with each moment's brightness taken off, by numpy's own function."""
+    cells = [np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, SIDE * SIDE) for text in (one, other)]
+    return float(np.corrcoef(*[(own - own.mean(axis=1, keepdims=True)).ravel() for own in cells])[0, 1])
 
 
-def test_a_hash_stays_when_pictures_are_scaled_or_disturbed_and_tells_others_apart() -> None:
-    own = perceptual_hash(scene(0))
-    assert len(own) * 4 == BITS
-    noise = np.random.default_rng(1).normal(0, 3, scene(0).shape)
-    assert differing(own, perceptual_hash(scene(0, 200))) <= 12
-    assert differing(own, perceptual_hash(np.clip(scene(0) + noise, 0, 255).astype(np.uint8))) <= 12
-    assert differing(own, perceptual_hash(np.clip(scene(0) * 0.8 + 20, 0, 255).astype(np.uint8))) <= 12
-    assert min(differing(own, perceptual_hash(scene(seed))) for seed in range(1, 40)) > 50
-    assert perceptual_hash(np.full((1, 4, 64, 64, 3), 128, np.uint8)) == ""
+def disturbed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Noisy, darker and brighter at once."""
+    noise = np.random.default_rng(1).normal(0, 3, pixels.shape)
+    return np.clip(pixels * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
+
+
+def test_a_thumbnail_stays_when_pictures_are_scaled_or_disturbed_and_tells_others_apart() -> None:
+    own = thumbnail_of(scene(0))
+    assert len(base64.b64decode(own)) == MOMENTS * SIDE * SIDE
+    assert correlation(own, thumbnail_of(scene(0, 200))) > CLIP_ALIKE
+    assert correlation(own, thumbnail_of(disturbed(scene(0)))) > CLIP_ALIKE
+    assert max(correlation(own, thumbnail_of(scene(seed))) for seed in range(1, 40)) < 0.5
+    assert thumbnail_of(np.full((1, 4, 64, 64, 3), 128, np.uint8)) == ""
+
+
+def still(seed: int, dots: int = 0) -> NDArray[np.uint8]:
+    """`(1, 4, 64, 64, 3)`: a disc on black, the same for all; smaller ones on it are each seed's own."""
+    y, x = np.mgrid[:64, :64]
+    picture = np.where((y - 32) ** 2 + (x - 32) ** 2 < 26**2, 160, 0)
+    rng = np.random.default_rng(seed)
+    for _ in range(dots):
+        place_y, place_x = rng.integers(16, 48, 2)
+        picture[(y - place_y) ** 2 + (x - place_x) ** 2 < 20] = 240
+    return np.broadcast_to(picture[None, None, :, :, None], (1, 4, 64, 64, 3)).astype(np.uint8)
+
+
+def encoded_again(picture: NDArray[np.uint8], side: int, quality: int) -> NDArray[np.uint8]:
+    """A still scaled, written as JPEG and read again."""
+    file = BytesIO()
+    Image.fromarray(picture[0, 0]).resize((side, side), Image.Resampling.BICUBIC).save(file, "JPEG", quality=quality)
+    return np.broadcast_to(np.asarray(Image.open(file)), (1, 4, side, side, 3))
+
+
+def test_stills_that_share_an_outline_are_no_copies_and_copies_are() -> None:
+    """Photographs of one kind on a plain ground: three hashes of them were as near as those of copies."""
+    pictures = [still(seed, dots=4) for seed in range(30)]
+    thumbnails = [thumbnail_of(picture) for picture in pictures]
+    assert all(len(base64.b64decode(text)) == SIDE * SIDE for text in thumbnails)
+    likeness = [correlation(one, other) for one, other in combinations(thumbnails, 2)]
+    assert max(likeness) > CLIP_ALIKE - 0.05  # they are look-alikes
+    copies = [encoded_again(pictures[0], 96, 75), encoded_again(pictures[1], 48, 75), disturbed(pictures[2])]
+    copies.append(disturbed(encoded_again(pictures[3], 80, 60)))
+    shown = [*thumbnails, *map(thumbnail_of, copies)]
+    features = np.random.default_rng(0).normal(size=(30, 16)).astype(np.float32)
+    features = np.concatenate((features, features[:4] + 0.2))  # copies look alike to the network, no more
+    found = leaks_between(range(20, 34), range(20), features, shown)
+    assert [(leak.kept, leak.learned) for leak in found] == [(30, 0), (31, 1), (32, 2), (33, 3)]
+    assert all(leak.correlation is not None and leak.correlation >= STILL_ALIKE for leak in found)
 
 
 def test_planted_copies_are_found_and_nothing_else() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(size=(40, 16)).astype(np.float32)
-    hashes = [perceptual_hash(scene(seed)) for seed in range(40)]
+    thumbnails = [thumbnail_of(scene(seed)) for seed in range(40)]
     features[33] = features[3] + 0.01  # a copy by its features
-    hashes[34] = perceptual_hash(scene(4, 100))  # by its pictures, and features that are not far
+    thumbnails[34] = thumbnail_of(scene(4, 100))  # by its pictures, and features that are not far
     features[34] = features[4] + 0.4 * rng.normal(size=16)
-    hashes[37] = hashes[7]  # plain pictures alike, features unlike
-    features[35], hashes[35] = features[5], hashes[5]
-    hashes[36] = hashes[6] = ""
-    found = leaks_between(range(30, 40), range(30), features, hashes)
+    thumbnails[37] = thumbnails[7]  # pictures alike, features unlike
+    features[35], thumbnails[35] = features[5], thumbnails[5]
+    thumbnails[36] = thumbnails[6] = ""
+    found = leaks_between(range(30, 40), range(30), features, thumbnails)
     assert [(leak.kept, leak.learned) for leak in found] == [(33, 3), (34, 4), (35, 5)]
-    assert [leak.bits is not None for leak in found] == [False, True, True]
+    assert [leak.correlation is not None for leak in found] == [False, True, True]
+    assert found[1].correlation == pytest.approx(correlation(thumbnails[34], thumbnails[4]), abs=1e-4)  # its digits
     assert [leak.distance < 0.05 for leak in found] == [True, False, True]
-    assert leaks_between((), range(30), features, hashes) == []
+    assert leaks_between((), range(30), features, thumbnails) == []
 
 
 def test_many_clips_are_looked_at_through_one_map_of_the_file(tmp_path: Path) -> None:

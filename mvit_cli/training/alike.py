@@ -1,5 +1,6 @@
 """Clips that are nearly the same: on both sides of a split they make figures too good."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,17 +10,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOMENTS = 3
-SIDE = 8
-BITS = MOMENTS * SIDE * SIDE
-MOST_BITS = 16
-"""Of 192: pictures that were scaled and encoded again differ in fewer, other pictures in about 90."""
+SIDE = 16
+"""Of a thumbnail. Smaller ones tell photographs of one kind apart less well, larger ones suffer from scaling."""
+CLIP_ALIKE, STILL_ALIKE = 0.99, 0.995
+"""Correlation from which thumbnails are of the same clip, or of the same picture: one says less than three moments do.
+
+Measured: 1.1 % of Fashion-MNIST's test pictures are as near as that to one of 57,000 others, 97.6 % or more of their
+copies (JPEG down to quality 50, twice the size, brightened), 64 % of those that lost detail to scaling. Of 300 drawn
+clips none is as near to another one; of copies 87 % or more at half the size, 54 % after coarse encoding."""
 LEAST_SPREAD = 4.0
-"""Of grey values 0..255: a picture with less shows nothing that a hash could tell."""
+"""Of grey values 0..255: a thumbnail with less shows nothing that could be compared."""
 ROWS_AT_ONCE = 256
 NEAR = 0.05
 """Distance between standardised features, as a share of the median one between clips: copies are nearer."""
 NOT_FAR = 0.5
-"""The same, of clips whose hashes are near: of plain pictures these say little, so that the features have to agree."""
+"""The same, of clips whose thumbnails correlate: both have to agree."""
 
 
 @dataclass(frozen=True)
@@ -28,36 +33,35 @@ class Leak:
 
     Attributes:
         kept, learned: their places.
-        bits: of their perceptual hashes, how many of 192 differ; None: many, or not known.
+        correlation: of their thumbnails; None: less than of the same clip, or not known.
         distance: between their features, as a share of the median distance.
     """
 
     kept: int
     learned: int
-    bits: int | None
+    correlation: float | None
     distance: float
 
 
-def perceptual_hash(pixels: "NDArray[Any]") -> str:
-    """The difference hash of the first, middle and last frame of the middle view: 192 bits, hexadecimal.
-
-    Of each frame: grey, shrunk to 9x8 by averaging; a bit says whether a pixel is brighter than its right neighbour.
+def thumbnail_of(pixels: "NDArray[Any]") -> str:
+    """The first, middle and last frame of the middle view, grey, shrunk to 16x16 by averaging: their bytes in base64.
 
     Args:
         pixels: `(views, T, H, W, 3)`, 0..255.
 
     Returns:
-        empty where the frames are plain areas.
+        one picture where the three are the same; empty where they are plain areas.
     """
     import numpy as np
 
     frames = pixels[len(pixels) // 2]
     chosen = frames[[0, len(frames) // 2, -1]].astype(np.float32)
     grey = chosen @ np.array([0.299, 0.587, 0.114], np.float32)
-    if float(grey.std(axis=(1, 2)).min()) < LEAST_SPREAD:
+    small = np.clip(np.rint(_shrunk(_shrunk(grey, SIDE, 1), SIDE, 2)), 0, 255).astype(np.uint8)
+    if float(_centred(small[None]).std()) < LEAST_SPREAD:
         return ""
-    small = _shrunk(_shrunk(grey, SIDE, 1), SIDE + 1, 2)
-    return np.packbits(small[:, :, 1:] < small[:, :, :-1]).tobytes().hex()
+    is_still = bool((small == small[0]).all())
+    return base64.b64encode((small[:1] if is_still else small).tobytes()).decode()
 
 
 def _shrunk(x: "NDArray[Any]", size: int, axis: int) -> "NDArray[Any]":
@@ -79,54 +83,58 @@ def leaks_between(
     kept: Sequence[int],
     learned: Sequence[int],
     features: "NDArray[np.floating[Any]]",
-    hashes: Sequence[str],
+    thumbnails: Sequence[str],
 ) -> list[Leak]:
     """For each clip that is kept apart the nearest one that is learned from, where they are nearly the same.
 
     Args:
         kept, learned: places.
         features: `(clips, dims)`, one row a clip.
-        hashes: one a clip, as of `perceptual_hash`.
+        thumbnails: one a clip, as of `thumbnail_of`.
     """
     if not (kept and learned):
         return []
-    import numpy as np
-
     measure = _Measure(features[list(learned)])
-    codes, told = _codes(hashes)
-    learned_codes, learned_told = codes[list(learned)], told[list(learned)]
+    shown, _ = _standardised([thumbnails[place] for place in learned])
     found = []
     for start in range(0, len(kept), ROWS_AT_ONCE):
         some = kept[start : start + ROWS_AT_ONCE]
-        for place, distances in zip(some, measure.distances(features[list(some)]), strict=True):
-            near, least = int(distances.argmin()), BITS
-            close = np.flatnonzero((distances <= NOT_FAR) & learned_told) if told[place] else ()
-            if len(close):
-                bits = _differing(learned_codes[close], codes[place])
-                least = int(bits.min())
-            if least <= MOST_BITS:
-                near = int(close[bits.argmin()])
-                found.append(Leak(place, learned[near], least, round(float(distances[near]), 4)))
+        own, least = _standardised([thumbnails[place] for place in some])
+        rows = zip(some, measure.distances(features[list(some)]), own @ shown.T, least, strict=True)
+        for place, distances, correlations, enough in rows:
+            correlations[distances > NOT_FAR] = 0.0
+            alike, near = int(correlations.argmax()), int(distances.argmin())
+            if correlations[alike] >= enough:
+                correlation = min(1.0, round(float(correlations[alike]), 4))
+                found.append(Leak(place, learned[alike], correlation, round(float(distances[alike]), 4)))
             elif distances[near] <= NEAR:
                 found.append(Leak(place, learned[near], None, round(float(distances[near]), 4)))
     return found
 
 
-def _codes(hashes: Sequence[str]) -> "tuple[NDArray[np.uint8], NDArray[np.bool_]]":
-    """The bytes of hashes, `(clips, 24)`, and which of them there are."""
+def _standardised(thumbnails: Sequence[str]) -> "tuple[NDArray[Any], NDArray[Any]]":
+    """Rows whose products are correlations, zeros for a thumbnail that is not there; and the one of a copy."""
     import numpy as np
 
-    told = np.array([bool(text) for text in hashes])
-    whole = "".join(text or "0" * (BITS // 4) for text in hashes)
-    return np.frombuffer(bytes.fromhex(whole), np.uint8).reshape(-1, BITS // 8), told
+    rows = np.zeros((len(thumbnails), MOMENTS, SIDE, SIDE), np.uint8)
+    enough = np.full(len(thumbnails), CLIP_ALIKE)
+    for place, text in enumerate(thumbnails):
+        if text:
+            moments = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, SIDE, SIDE)
+            rows[place] = moments
+            enough[place] = STILL_ALIKE if len(moments) == 1 else CLIP_ALIKE
+    centred = _centred(rows)
+    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+    return centred / np.maximum(lengths, 1.0), enough
 
 
-def _differing(some: "NDArray[np.uint8]", one: "NDArray[np.uint8]") -> "NDArray[Any]":
-    """How many bits of each row differ from those of one."""
+def _centred(thumbnails: "NDArray[Any]") -> "NDArray[Any]":
+    """`(clips, moments, side, side)` -> float32 `(clips, cells)`: each moment's brightness is taken off."""
     import numpy as np
 
-    bits: NDArray[Any] = np.unpackbits(some ^ one, axis=1).sum(axis=1, dtype=np.int64)
-    return bits
+    values = thumbnails.astype(np.float32)
+    centred: NDArray[Any] = values - values.mean(axis=(2, 3), keepdims=True)
+    return centred.reshape(len(thumbnails), -1)
 
 
 class _Measure:

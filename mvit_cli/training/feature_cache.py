@@ -28,12 +28,12 @@ class Kept:
     Attributes:
         at: number of its first row.
         views: rows it has.
-        hashes: perceptual hash, hexadecimal; empty where the pictures say nothing.
+        thumbnail: small pictures in base64; empty where the pictures say nothing.
     """
 
     at: int
     views: int
-    hashes: str
+    thumbnail: str
 
 
 class FeatureCache:
@@ -46,7 +46,7 @@ class FeatureCache:
     """
 
     def __init__(self, folder: Path, identity: Any, dims: int) -> None:
-        text = json.dumps([identity, dims, 1], sort_keys=True, default=str)
+        text = json.dumps([identity, dims, 2], sort_keys=True, default=str)
         name = hashlib.sha256(text.encode()).hexdigest()[:24]
         folder.mkdir(parents=True, exist_ok=True)
         self.path, self.dims = folder / f"{name}.f32", dims
@@ -74,28 +74,28 @@ class FeatureCache:
         rows = os.path.getsize(self.path) // (FLOAT_BYTES * self.dims)
         for line in self.path.with_suffix(".jsonl").read_bytes().splitlines():
             try:
-                key, at, views, hashes = json.loads(line)
+                key, at, views, thumbnail = json.loads(line)
             except ValueError:  # the line that a killed run was writing
                 continue
             if at + views <= rows:
-                yield key, Kept(at, views, hashes)
+                yield key, Kept(at, views, thumbnail)
 
     def find(self, key: str) -> Kept | None:
         """Where the features of a clip lie; None if they are not there."""
         return self._known.get(key)
 
-    def add(self, key: str, features: "NDArray[np.float32]", hashes: str) -> Kept:
+    def add(self, key: str, features: "NDArray[np.float32]", thumbnail: str) -> Kept:
         """Appends the features `(views, dims)` of a clip."""
         import numpy as np
 
         if features.ndim != 2 or features.shape[1] != self.dims:
             raise ValueError(f"features must be (views, {self.dims}), not {features.shape}")
         with _alone(self._numbers):
-            kept = Kept(self._whole_rows(), len(features), hashes)
+            kept = Kept(self._whole_rows(), len(features), thumbnail)
             self._numbers.write(np.ascontiguousarray(features, "<f4").tobytes())
             self._numbers.flush()
             is_first = os.path.getsize(self._lines.name) == 0
-            self._lines.write(b"\n" * (not is_first) + json.dumps([key, kept.at, kept.views, hashes]).encode())
+            self._lines.write(b"\n" * (not is_first) + json.dumps([key, kept.at, kept.views, thumbnail]).encode())
             self._lines.flush()
         self._rows = kept.at + len(features)
         self._known[key] = kept

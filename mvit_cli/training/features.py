@@ -10,7 +10,7 @@ from mvit_cli.recognition import readout
 from mvit_cli.recognition.labelled import LabelledClip
 from mvit_cli.recognition.local_engine import LocalEngine
 from mvit_cli.recognition.scoring import Scorer, Started
-from mvit_cli.training.alike import perceptual_hash
+from mvit_cli.training.alike import thumbnail_of
 from mvit_cli.training.feature_cache import FeatureCache, Kept, digest_of
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class Features:
         return None if self.kept is None else self.cache.rows()[self.kept.at : self.kept.at + self.kept.views]
 
     @property
-    def hashes(self) -> str:
-        """Perceptual hash; empty where its pictures say nothing."""
-        return self.kept.hashes if self.kept else ""
+    def thumbnail(self) -> str:
+        """As of `thumbnail_of`; empty where its pictures say nothing."""
+        return self.kept.thumbnail if self.kept else ""
 
 
 class FeatureScorer(Scorer):
@@ -130,7 +130,7 @@ def features_of(
                 assert item.scores is not None
                 key = keys[i] or f"unread {clips[i].path} {os.getpid()}"
                 keys[i] = key
-                cache.add(key, item.scores.numpy(), perceptual_hash(outcome.pixels))
+                cache.add(key, item.scores.numpy(), thumbnail_of(outcome.pixels))
             if i == place:
                 return
 

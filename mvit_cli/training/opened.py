@@ -40,7 +40,7 @@ class Seen:
     """
 
     features: "list[NDArray[np.float32] | None]"
-    hashes: list[str]
+    thumbnails: list[str]
     last: int
 
 

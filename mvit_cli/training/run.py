@@ -64,7 +64,7 @@ def _trained(
         from mvit_cli.training.finetune import finetune
 
         learned = finetune(opened, lesson, seen, options, diary)
-    leaks = leaks_between((*lesson.split.val, *lesson.split.test), lesson.split.train, _means(seen), seen.hashes)
+    leaks = leaks_between((*lesson.split.val, *lesson.split.test), lesson.split.train, _means(seen), seen.thumbnails)
     result = _result(options, opened, lesson, learned, leaks, failed)
     if place.leads:
         write_own(learned.tensors, learned.config, opened.engine, lesson, result)
@@ -95,7 +95,9 @@ def _look(opened: Opened, lesson: Lesson, seed: int, diary: Diary) -> tuple[Seen
                 failed.append((place, found.error))
                 diary.write("failed", path=lesson.clips[place].path, kind=found.error.kind, message=found.error.message)
             diary.told(Moment("features", place + 1, len(lesson.clips)))
-    return Seen([found.rows for found in all_found], [found.hashes for found in all_found], head_width(config)), failed
+    return Seen(
+        [found.rows for found in all_found], [found.thumbnail for found in all_found], head_width(config)
+    ), failed
 
 
 def _digest_of_random(config: MViTConfig, seed: int) -> str:
@@ -137,7 +139,7 @@ def _result(
             "path": lesson.clips[leak.kept].path,
             "learned": lesson.clips[leak.learned].path,
             "part": "val" if leak.kept in split.val else "test",
-            "bits": leak.bits,
+            "correlation": leak.correlation,
             "distance": leak.distance,
         }
         for leak in leaks
