@@ -131,6 +131,15 @@ def test_bad_files_cost_a_line_and_are_counted(train: Train, tmp_path: Path) -> 
     assert "2 clips could not be read" in told
 
 
+def test_a_probe_of_a_network_that_has_learned_nothing_says_so(train: Train, tmp_path: Path) -> None:
+    data = few(tmp_path / "clips")
+    result = train(data, "--weights", "none")
+    assert result["started_from"] == "none"
+    assert [note for note in result["notes"] if "random weights, and a probe leaves them so" in note]
+    told = train(data, "--weights", "none", "--format", "table", "--force", "--preset", "camera")
+    assert "random weights, and a probe leaves them so" in " ".join(told["err"].split())
+
+
 def test_a_copy_across_the_split_is_reported_with_the_accuracy_without_it(train: Train, tmp_path: Path) -> None:
     data = few(tmp_path / "data")
     for clip in sorted(data.glob("*/*.mp4")):

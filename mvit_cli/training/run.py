@@ -27,7 +27,11 @@ from mvit_cli.training.probe import probe, probe_scores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FROM_NOTHING = "started from random weights: what the network sees, it has learned from these clips alone"
+FROM_NOTHING = {
+    "full": "started from random weights: what the network sees, it has learned from these clips alone",
+    "probe": "the network has random weights, and a probe leaves them so: its figures say nothing of trained ones; "
+    "name --weights, or train all of it with --method full",
+}
 
 
 def train_on(options: TrainOptions, told: Told = nobody, *, progress: bool = False) -> tuple[Trained, Diary]:
@@ -56,6 +60,8 @@ def _trained(
         diary.note(note)
     with place.one_after_the_other():
         opened = _opened(planned, options.seed, progress)
+        if not opened.path:
+            diary.note(FROM_NOTHING[options.method])
         seen, failed = _look(opened, lesson, options.seed, diary)
     lesson = lesson.without(failed)
     if options.method == "probe":
@@ -158,7 +164,7 @@ def _result(
         "failed": failures(lesson, failed),
         "baseline": {"majority": _majority(lesson)},
         "chosen": learned.chosen,
-        "notes": [*([] if opened.path else [FROM_NOTHING]), *lesson.notes],
+        "notes": [*([] if opened.path else [FROM_NOTHING[options.method]]), *lesson.notes],
     }
 
 
