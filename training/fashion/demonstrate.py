@@ -41,6 +41,12 @@ def mvit(*arguments: str) -> tuple[dict[str, Any], float]:
     return json.loads(done.stdout), time.perf_counter() - start
 
 
+def seconds_of(log: Path) -> float:
+    """What a training took by its log, which begins again at zero where it went on after a stop."""
+    moments = [json.loads(line)["seconds"] for line in log.read_text(encoding="utf-8").splitlines()]
+    return float(sum(at for at, after in zip(moments, [*moments[1:], 0.0], strict=True) if after < at))
+
+
 def trained(data: Path, seed: int, epochs: int) -> dict[str, Any]:
     """The figures of one seed on the test pictures; kept in `DIR/runs`."""
     runs = data / "runs"
@@ -51,7 +57,7 @@ def trained(data: Path, seed: int, epochs: int) -> dict[str, Any]:
     weights = runs / f"seed{seed}.safetensors"
     how = (*HOW, "--epochs", str(epochs), "--seed", str(seed), "--output", str(weights))
     goes_on = ("--resume",) if weights.with_suffix("").exists() else ()
-    result, train_s = mvit("train", str(folder_of(data)), *how, *goes_on)
+    result, _ = mvit("train", str(folder_of(data)), *how, *goes_on)
     evaluation, eval_s = mvit("eval", str(folder_of(data)), "--weights", str(weights), "--split", "test", "--quiet")
     figures = {
         "seed": seed,
@@ -61,7 +67,7 @@ def trained(data: Path, seed: int, epochs: int) -> dict[str, Any]:
         "val": result["metrics"]["val"]["top1"],
         "top1": evaluation["top1"],
         "wrong": evaluation["confused"][:3],
-        "train_s": round(train_s),
+        "train_s": round(seconds_of(weights.with_suffix("") / "log.jsonl")),
         "eval_s": round(eval_s),
         "commit": commit(),
     }
