@@ -305,7 +305,8 @@ def test_what_is_no_whole_checkpoint_is_never_kept(server: FileServer, what: str
 
 @pytest.mark.parametrize("half", [True, False])
 def test_a_torch_file_without_a_length_is_whole_or_not_kept(server: FileServer, tmp_path: Path, half: bool) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     torch.save({"a": torch.zeros(1000)}, tmp_path / "a.pth")
     body = (tmp_path / "a.pth").read_bytes()
     server.without_length = True

@@ -627,7 +627,6 @@ def test_a_copy_is_gone_with_the_process_that_was_killed(server: RangeServer, tm
 
 
 def test_a_driver_that_connects_at_once_and_cannot_is_a_row(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("fsspec")
     command = ["predict", "ftp://127.0.0.1:1/a.mp4", "--preset", "camera", "--format", "jsonl", "-q", "--workers", "1"]
     assert run(command) == 1
     row = json.loads(capsys.readouterr().out)
