@@ -13,7 +13,6 @@ other programs run.
 """
 
 import argparse
-import ctypes
 import json
 import os
 import platform
@@ -41,6 +40,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mvit_cli.arch import get_preset
 from mvit_cli.checkpoints.load import build_model, load_file, load_state_dict
+from mvit_cli.model.linearised import return_free_memory
 
 FAST = ("mvit", "float32")
 PRESETS = ("mvit_b_16x4", "mvitv2_s_16x4", "mvitv2_small")
@@ -206,7 +206,7 @@ def print_own_peak(preset: str, name: str, folder: Path) -> None:
     way = next(way for way in ways if f"{way.library}:{way.numbers}" == name)
     network = way.open(Setup(model, files, threads=1, batch=1))
     clips = torch.randn(1, 3, *get_preset(preset).config.input_thw)
-    ctypes.CDLL(None).malloc_trim(0)  # what building the networks left behind
+    return_free_memory()  # what building the networks left behind
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = status_kib("VmRSS")
     with torch.inference_mode():

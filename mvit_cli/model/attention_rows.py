@@ -12,7 +12,7 @@ from mvit_cli.model.pooling_attention import PoolingAttention
 from mvit_cli.model.position import relative_rows, resize_rel_pos
 
 MOST_ELEMENTS = 1 << 23
-"""Weights at a time: 32 MiB of float32, a few times over."""
+"""Weights, or hidden numbers of an MLP, at a time: 32 MiB of float32, a few times over."""
 
 
 class AttentionRows:

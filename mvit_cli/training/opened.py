@@ -36,6 +36,7 @@ class Seen:
 
     Attributes:
         features: of each clip `(views, dims)`; None: it could not be read.
+        thumbnails: of each clip, as of `thumbnail_of`.
         last: dimensions of what the network's own classifier sees.
     """
 
