@@ -150,6 +150,7 @@ def test_duplicates_are_found_and_only_those(files: Path, tmp_path: Path, capsys
         (["embed", "{files}", "-o", "{index}", "--preset", "camera"], "--force replaces"),
         (["embed", "{files}", "-o", "new.npz", "--preset", "camera", "--stage", "scale9"], "none of cube1, scale2"),
         (["embed", "{files}", "-o", "{index}", "--preset", "camera", "--resume", "--stage", "scale2"], "stage None"),
+        (["embed", "{files}", "-o", "new.npz", "--engine", "onnx", "--preset", "camera"], "'local', 'ray'"),
         (["similar", "{index}"], "one of the two"),
         (["similar", "{index}", "{other}"], "other features than the index"),
         (["similar", "nowhere.npz", "a.mp4"], "is not there"),

@@ -150,6 +150,17 @@ def test_the_command_goes_on_after_its_death(folder: Path, paths: list[str], tmp
     assert done.returncode == 1
 
 
+def test_features_are_those_of_the_local_engine(folder: Path, tmp_path: Path) -> None:
+    rows = []
+    for name, where in (("local", ()), ("ray", ("--engine", "ray", "--batch-size", "1"))):
+        output = tmp_path / f"{name}.jsonl"
+        command = ["embed", str(folder), "--preset", "camera", "--stage", "scale2", "--window", "1", "-o", str(output)]
+        assert run([*command, "--batch-size", "1", "--quiet", *where]) == 1  # some files are broken
+        rows.append(compared(json.loads(line) for line in output.read_text().splitlines()))
+    assert rows[1] == rows[0]
+    assert {type(row["features"]) for row in rows[1]} == {list, type(None)}
+
+
 def test_nobody_at_an_address_is_told_at_once() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

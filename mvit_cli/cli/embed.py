@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from mvit_cli.cli.arguments import taking
-from mvit_cli.cli.engine import opened_engine
+from mvit_cli.cli.engine import EngineOfFeatures, opened_engine
 from mvit_cli.cli.flags import dtype_among
 from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.log_file import opened_log
 from mvit_cli.cli.outputs import Place, by_option, check_named
-from mvit_cli.cli.recognising import OfInputs, Recognising
+from mvit_cli.cli.recognising import OfInputs, OnEngines
 from mvit_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from mvit_cli.embedding.embed import Embedder, NumberFormat
+    from mvit_cli.embedding.embed import Embedder
     from mvit_cli.recognition.journal import Journal
     from mvit_cli.recognition.local_engine import Sources
     from mvit_cli.recognition.options import PredictOptions
+    from mvit_cli.recognition.readout import NumberFormat
     from mvit_cli.report.predict.run_log import RunLog
 
 EXAMPLES = f"""\b
@@ -29,6 +30,7 @@ Examples:
   mvit embed videos/ -o videos.parquet --stage scale4   the grid's mean after a stage
   mvit embed film.mp4 -o film.npz --window 2            a vector for each window
   mvit embed videos/ -o videos.npz --resume             goes on where a run ended
+  mvit embed videos/ -o videos.npz --engine ray --actors 4   on many machines
   mvit similar videos.npz clip.mp4                      the most similar ones
 
 \b
@@ -36,7 +38,7 @@ Examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments(OfInputs, Recognising):
+class Arguments(OfInputs, OnEngines):
     """What stands behind `mvit embed`: each field is an option, with its default."""
 
     output: Annotated[
@@ -62,6 +64,7 @@ class Arguments(OfInputs, Recognising):
             help="Number format of the features.",
         ),
     ] = "float32"
+    engine: EngineOfFeatures = "local"
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the rows of --output, or of its .part: only the other inputs.")
     ] = False
@@ -89,13 +92,15 @@ def _embedded(asked: Arguments, log: "RunLog | None") -> int:
     from mvit_cli.embedding.vectors import made_of, part_of
     from mvit_cli.recognition.journal import read_journal
     from mvit_cli.recognition.plan import plan
+    from mvit_cli.recognition.readout import FeatureRows
 
     place, part = _checked(asked), part_of(asked.output)
-    planned = plan(asked.options())
+    planned, format = plan(asked.options()), cast("NumberFormat", asked.dtype)
     journal = read_journal(part, planned.windows, retry_errors=asked.retry_errors)
     journal.check(planned.identity)
-    with opened_engine(planned, None, quiet=asked.quiet) as engine:
-        embedder = embedder_of(engine, planned, asked.stage, cast("NumberFormat", asked.dtype))
+    reads = FeatureRows(asked.stage, format)
+    with opened_engine(planned, asked.cluster, quiet=asked.quiet, reads=reads) as engine:
+        embedder = embedder_of(engine, planned, asked.stage, format)
         journal.check(engine.run)
         _check_same(journal, embedder, part)
         sources = journal.remaining(asked.listing)
@@ -148,6 +153,7 @@ def _run(
     asked: Arguments, embedder: "Embedder", journal: "Journal", sources: "Sources", to: "tuple[Place, RunLog | None]"
 ) -> int:
     """Writes a row for each input that has none; returns how many rows are errors."""
+    from mvit_cli.recognition.local_engine import LocalEngine
     from mvit_cli.recognition.written import sparing
     from mvit_cli.report.predict.progress import RunReport
     from mvit_cli.report.predict.writers import JsonLines
@@ -161,7 +167,8 @@ def _run(
         resumes=True,
         log=to[1],
     )
-    embedder.engine.scorer.watch = report.at_view
+    if isinstance(embedder.engine, LocalEngine):
+        embedder.engine.scorer.watch = report.at_view
     spared = report.watched(sparing(by_option([to[0]]), sources))
     report.tell(embedder.engine.notes)
     with journal.open() as stream, closing(embedder.rows(spared)) as rows:

@@ -1,4 +1,4 @@
-"""`mvit predict --engine`: where the plan is opened, on this machine or on a cluster."""
+"""`--engine`: where the plan is opened, on this machine or on a cluster."""
 
 import gc
 import os
@@ -14,6 +14,7 @@ from mvit_cli.recognition.processors import leave_processors, share_processors
 
 if TYPE_CHECKING:
     from mvit_cli.engines.cluster import Cluster
+    from mvit_cli.engines.ray import Reads
     from mvit_cli.recognition.listing import Listing
     from mvit_cli.recognition.local_engine import Opened
     from mvit_cli.recognition.plan import Plan
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 Engine = Annotated[
     Literal["local", "ray", "onnx", "openvino"],
     typer.Option("--engine", help="What runs the network: this process, actors of Ray, or the runtime of an export."),
+]
+EngineOfFeatures = Annotated[
+    Literal["local", "ray"],
+    typer.Option("--engine", help="What runs the network: this process, or actors of Ray; exports give scores only."),
 ]
 Address = Annotated[
     str | None,
@@ -53,7 +58,12 @@ def parsed_cluster(address: str | None, actors: str, gpus: float, cpus: float) -
 
 @contextmanager
 def opened_engine(
-    plan: "Plan", cluster: "Cluster | None", *, quiet: bool, first: "Listing | None" = None
+    plan: "Plan",
+    cluster: "Cluster | None",
+    *,
+    quiet: bool,
+    first: "Listing | None" = None,
+    reads: "Reads | None" = None,
 ) -> "Iterator[Opened]":
     """Gives the network, ready for files.
 
@@ -61,11 +71,12 @@ def opened_engine(
         cluster: where actors of Ray run; None: the network runs here.
         quiet: no progress of a download.
         first: inputs whose first file is decoded while the network is loaded, if that is known.
+        reads: what the rows of actors are, if not predictions.
     """
     if cluster:
         from mvit_cli.engines.ray import opened
 
-        with opened(plan, cluster) as engine:
+        with opened(plan, cluster, *([reads] if reads else [])) as engine:
             yield engine
         return
     share_processors()

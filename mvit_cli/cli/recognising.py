@@ -94,7 +94,7 @@ class Recognising(OfNetwork):
 
 @dataclass(frozen=True, kw_only=True)
 class OnEngines(Recognising):
-    """The same of `predict` and `eval`, which want scores: any engine gives them."""
+    """The same, on any engine: they give scores, and those that run our own network features, too."""
 
     engine: Engine = "local"
     address: Address = None

@@ -4,24 +4,18 @@ import json
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from mvit_cli.errors import MediaError, UsageError
+from mvit_cli.errors import UsageError
 from mvit_cli.findings import EmbedderFacts, VectorRow
 from mvit_cli.recognition.local_engine import Inputs, LocalEngine, Opened, Sources, sources_of
 from mvit_cli.recognition.options import PredictArguments, PredictOptions, options_of, said_in_python
 from mvit_cli.recognition.plan import Plan, plan
-from mvit_cli.recognition.readout import Features, reading
-from mvit_cli.recognition.rows import ok_row
+from mvit_cli.recognition.readout import FeatureRows, NumberFormat
+from mvit_cli.records import Row
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from mvit_cli.protocol import Sampling, Transform
-
-NumberFormat = Literal["float32", "float16"]
-DIGITS: dict[str, int] = {"float32": 9, "float16": 5}
-"""Decimal digits that tell all numbers of a format apart."""
 
 
 @dataclass(frozen=True)
@@ -29,25 +23,26 @@ class Embedder:
     """A network whose features are wanted.
 
     Attributes:
+        engine: the network; in this process, or actors whose rows are `FeatureRows`.
         facts: what two files of features must share to be compared.
     """
 
-    engine: LocalEngine
+    engine: Opened
     facts: EmbedderFacts
 
     def rows(self, sources: Sources) -> Generator[VectorRow, None, None]:
         """Yields one row for each source, or for each of its windows, in their order."""
-        reader = reading(self.engine, Features(self.facts["stage"]))
-        with closing(reader.items(sources)) as items:
-            for item in items:
-                if item.scores is None or isinstance(item.outcome, MediaError) or isinstance(item.scores, MediaError):
-                    yield cast("VectorRow", {**self.engine.row_of(item), "features": None})
-                    continue
-                warnings = [*self.engine.notes, *item.outcome.warnings, *item.news]
-                row: Any = ok_row(item.path, self.engine.run, item.outcome, [], warnings, item.model_ms)
-                del row["predictions"], row["activation"]
-                row |= {"embedder": self.facts, "features": _numbers(item.scores, self.facts["format"])}
-                yield cast("VectorRow", row)
+        with closing(self._rows(sources)) as rows:
+            for row, _ in rows:
+                features: Any = row.pop("features", None)  # type: ignore[typeddict-item]  # of FeatureRows
+                about = {"embedder": self.facts} if row["status"] == "ok" else {}
+                yield cast("VectorRow", {**row, **about, "features": features})
+
+    def _rows(self, sources: Sources) -> Generator[tuple[Row, Any], None, None]:
+        if not isinstance(self.engine, LocalEngine):
+            return self.engine.rows(sources)
+        read = FeatureRows(self.facts["stage"], self.facts["format"])
+        return read(self.engine, sources)
 
 
 def embed(
@@ -87,13 +82,13 @@ def embedder_of(engine: Opened, planned: Plan, stage: str | None, format: Number
     """What gives the features of a network that was opened.
 
     Raises:
-        UsageError: a stage that it does not have, or a network that is compiled, of 8 bits, or not in this process.
+        UsageError: a stage that it does not have, a network that is compiled or of 8 bits, or the file of an export.
     """
     options: PredictOptions = planned.options
-    if options.compiled or options.dtype == "int8" or not isinstance(engine, LocalEngine):
-        raise UsageError(
-            "features are taken of networks in this process that are neither compiled nor int8", "leave it out"
-        )
+    if options.engine != "local":
+        raise UsageError(f"features are no output of a file for {options.engine}", "name the weights that it is of")
+    if options.compiled or options.dtype == "int8":
+        raise UsageError("features are taken of networks that are neither compiled nor int8", "leave it out")
     stages = [one["name"] for one in engine.summary["stages"] if one["name"] != "head"]
     if stage is not None and stage not in stages:
         raise UsageError(f"--stage {stage} is none of {', '.join(stages)}", "leave it out for what the classifier sees")
@@ -127,8 +122,3 @@ def _digest(planned: Plan) -> str | None:
     from mvit_cli.checkpoints.find import obtain
 
     return sha256_of_checkpoint(obtain(planned.choice.found).path)
-
-
-def _numbers(features: "Tensor", format: NumberFormat) -> list[float]:
-    values = features.half() if format == "float16" else features.float()
-    return [float(f"{value:.{DIGITS[format]}g}") for value in values.tolist()]

@@ -20,12 +20,13 @@ from mvit_cli.engines.cluster import Cluster, connected
 from mvit_cli.errors import MediaError, MViTError, first_line
 from mvit_cli.media.request import Detail, Pictures
 from mvit_cli.media.sources import Source
-from mvit_cli.recognition.local_engine import Opened, Sources, no_pictures
+from mvit_cli.recognition.local_engine import LocalEngine, Opened, Sources, no_pictures
 from mvit_cli.recognition.processors import leave_processors, share_processors
 from mvit_cli.recognition.rows import about_part, error_row, told_of
 from mvit_cli.records import Row
 
 if TYPE_CHECKING:
+    from mvit_cli.media.workers.pool import DecodePool
     from mvit_cli.recognition.plan import Plan
 
 CHUNK = 16
@@ -52,16 +53,22 @@ Answer = list[tuple[str, Pictures | None]]
 """Rows as JSON, one or several for each source."""
 
 
-class Worker:
-    """What an actor holds: a plan, opened there."""
+Reads = Callable[
+    [LocalEngine, Sources, Callable[[int], Detail], "DecodePool"], Generator[tuple[Row, Pictures | None], None, None]
+]
+"""What an actor makes of sources with its engine: `LocalEngine.rows`, or a function like it that can be pickled."""
 
-    def __init__(self, plan: "Plan", folder: str) -> None:
+
+class Worker:
+    """What an actor holds: a plan, opened there, and what it makes of sources."""
+
+    def __init__(self, plan: "Plan", reads: Reads, folder: str) -> None:
         import threading
 
         share_processors()
         with suppress(OSError):  # where relative paths begin; on another machine the folder may not be
             os.chdir(folder)
-        self._plan = plan
+        self._plan, self._reads = plan, reads
         self._pools: list[Any] = []
         self._lock = threading.Lock()
 
@@ -83,7 +90,7 @@ class Worker:
         engine = replace(self._engine, scorer=self._engine.scorer.for_one_caller())
         details = [task.pictures for task in tasks]
         try:
-            seen = engine.rows([task.source for task in tasks], details.__getitem__, pool)
+            seen = self._reads(engine, [task.source for task in tasks], details.__getitem__, pool)
             return [(json.dumps(row), pictures) for row, pictures in seen]
         finally:
             with self._lock:
@@ -101,8 +108,11 @@ def versions(plan: "Plan") -> dict[str, str]:
 
 
 @contextmanager
-def opened(plan: "Plan", cluster: Cluster) -> Iterator["RayEngine"]:
+def opened(plan: "Plan", cluster: Cluster, reads: Reads = LocalEngine.rows) -> Iterator["RayEngine"]:
     """Gives the engine, with its first actor ready; on the way out all actors end.
+
+    Args:
+        reads: what the rows are.
 
     Raises:
         MViTError: Ray is not installed, its cluster does not answer, an actor cannot open the plan, or is of other
@@ -110,7 +120,7 @@ def opened(plan: "Plan", cluster: Cluster) -> Iterator["RayEngine"]:
     """
     ray = connected(cluster)
     try:
-        actors = _Actors(ray, plan, cluster)
+        actors = _Actors(ray, (plan, reads), cluster)
         about = actors.first()
         recipe, run, notes, summary, batch_size, card = about["facts"]
         yield RayEngine(
@@ -158,9 +168,10 @@ def _obituary(task: Task, in_windows: bool) -> Row:
 class _Actors:
     """The actors: which are starting, which are ready, and what each has."""
 
-    def __init__(self, ray: Any, plan: "Plan", cluster: Cluster) -> None:
+    def __init__(self, ray: Any, what: "tuple[Plan, Reads]", cluster: Cluster) -> None:
         self._ray, self._cluster = ray, cluster
-        self._plan = ray.put(plan)
+        plan, reads = what
+        self._what = ray.put(plan), ray.put(reads)
         self._versions = versions(plan)
         options = {"num_cpus": cluster.cpus, "num_gpus": cluster.gpus, "max_concurrency": AHEAD}
         self._kind = ray.remote(max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD", **options)(Worker)
@@ -215,7 +226,7 @@ class _Actors:
         return None
 
     def _start(self) -> None:
-        actor = self._kind.remote(self._plan, os.getcwd())
+        actor = self._kind.remote(*self._what, os.getcwd())
         self._starting[actor.about.remote()] = actor
 
     def _started(self, news: Any) -> dict[str, Any] | None:
