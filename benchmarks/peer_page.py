@@ -56,7 +56,8 @@ The same random weights for all, the same random clips, all rows of a preset, ba
 {document["rounds"]}. `ratio` is to the fast path in float32 (`mvit`) by the minima, `pairs` the median over the rounds; less is
 faster. `difference` is the largest of a logit from our plain network in float32. `of products` is the share of the rate of
 one large product in the same format that the multiply-accumulates of the fast path reach. OpenVINO and ONNX Runtime run
-what `mvit export` writes; `int8 calibrated` of OpenVINO is NNCF's post-training quantization (transformer, {document["calibrated_on"]} clips),
+what `mvit export` writes; `int8 calibrated` of ours is what `mvit calibrate` does, of OpenVINO NNCF's post-training quantization (transformer), both
+of {document["calibrated_on"]} clips,
 `int8 dynamic` of ONNX Runtime its dynamic quantization by channel.
 
 {table(document["results"])}

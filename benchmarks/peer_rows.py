@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peer_files import PeerFiles
+from peer_files import CALIBRATED_ON, PeerFiles
 from torch import Tensor, nn
 
 from mvit_cli.model.fast.network import FastMViT
+from mvit_cli.model.range_watch import RangeWatch
 
 Network = Callable[[Tensor], Tensor]
 
@@ -51,11 +52,21 @@ def _bfloat16(setup: Setup) -> Network:
     return lambda clips: network(clips.bfloat16()).float()
 
 
+def _calibrated(setup: Setup) -> Network:
+    """As `mvit calibrate` does it, on clips like those that NNCF is shown."""
+    noise, watch = torch.Generator().manual_seed(1), RangeWatch(setup.model)
+    with torch.inference_mode(), watch.watching():
+        for _ in range(CALIBRATED_ON):
+            setup.model(torch.randn(1, 3, *setup.model.config.input_thw, generator=noise))
+    return FastMViT(setup.model).to_int8(watch.ranges())
+
+
 OURS = (
     Way("mvit", "float32", lambda setup: FastMViT(setup.model)),
     Way("mvit --no-fast", "float32", lambda setup: setup.model),
     Way("mvit", "bfloat16", _bfloat16),
     Way("mvit", "int8 dynamic", lambda setup: FastMViT(setup.model).to_int8()),
+    Way("mvit", "int8 calibrated", _calibrated),
 )
 
 

@@ -190,6 +190,24 @@ class Exported(TypedDict):
     ]
 
 
+# mvit calibrate
+
+
+class Calibrated(TypedDict):
+    """--format json: the weights that were written, and how exact they are in 8-bit integers."""
+
+    path: str
+    preset: str | None
+    weights: str
+    seen: Annotated[Size, Rule("Files whose numbers the ranges are of.")]
+    judged: Annotated[Count, Rule("Files that the difference is of.")]
+    failed: Annotated[list[str], Rule("Files that could not be read, and why.")]
+    largest_difference: Annotated[float | None, Rule("Between logits of the two; null: not measured.", minimum=0)]
+    span: Annotated[float | None, Rule("From the least logit of a view to its greatest, at most.", minimum=0)]
+    same_class: Annotated[Share | None, Rule("Of views whose best class is that of float32.")]
+    notes: list[str]
+
+
 # mvit predict --events
 
 

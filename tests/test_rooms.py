@@ -38,7 +38,7 @@ ALLOWED = {  # imports inside functions and for type checkers count too
     "insight": GROUND | {"arch", "media", "model", "recognition", "whole_files"},
     "annotated": GROUND | {"media", "report", "whole_files"},
     "engines": GROUND | {"checkpoints", "media", "recognition"},
-    "export": GROUND | {"arch", "findings", "model", "recognition"},
+    "export": GROUND | {"arch", "checkpoints", "findings", "media", "model", "recognition"},
     "cli": GROUND
     | {
         "addresses",

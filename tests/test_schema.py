@@ -67,6 +67,7 @@ def test_no_meaning_is_of_a_key_that_is_not_there() -> None:
 
 def test_there_is_a_schema_for_each_command_that_writes_json() -> None:
     assert schema_names() == (
+        "calibrate",
         "embed",
         "eval",
         "events",
@@ -105,7 +106,7 @@ def test_another_name_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None
     assert run(["schema", "weights"]) == 2
     told = capsys.readouterr()
     assert told.out == ""
-    assert "there are embed, eval, events, export, log, predict, profile, similar, summarize" in told.err
+    assert "there are calibrate, embed, eval, events, export, log, predict, profile, similar, summarize" in told.err
 
 
 def test_schemas_need_no_torch() -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from mvit_cli.checkpoints.find import ResolvedWeights
 from mvit_cli.checkpoints.formats.clip_size import Geometry
 from mvit_cli.checkpoints.formats.layouts import Layout
 from mvit_cli.checkpoints.formats.own_protocol import PROTOCOL_KEY, TRAINING_KEY
+from mvit_cli.checkpoints.formats.own_ranges import RANGES_KEY
 from mvit_cli.checkpoints.formats.reading import (
     CFG_KEY,
     CLASSIFIER,
@@ -28,6 +29,10 @@ from mvit_cli.whole_files import written_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+KEPT_KEYS = (PROTOCOL_KEY, TRAINING_KEY, RANGES_KEY)
+"""What a file of ours says of itself, and goes on saying."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ def convert(
     force: bool = False,
     clips: Geometry = (None, None),
     weights_key: str | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Converted:
     """Writes the canonical form of a checkpoint; every value stays as it is.
 
@@ -57,6 +63,7 @@ def convert(
         force: replace a file that is there.
         clips: frames and pixels that the file was trained for, where it cannot tell them.
         weights_key: the network to take, where the file holds several.
+        more: what else the metadata is to say.
 
     Raises:
         UsageError: the target has another ending, or is there already; the file was trained for other clips.
@@ -76,12 +83,12 @@ def convert(
     tensors = {name: described.tensors[name] for name in names}
     metadata = {CONFIG_KEY: config_to_json(described.config), "format": "pt", "mvit_version": __version__}
     metadata["converted_from"] = f"{found.card.name if found.card else found.path.name} ({described.layout})"
-    metadata |= {key: checkpoint.metadata[key] for key in (PROTOCOL_KEY, TRAINING_KEY) if key in checkpoint.metadata}
+    metadata |= {key: checkpoint.metadata[key] for key in KEPT_KEYS if key in checkpoint.metadata}
     metadata[CLASSIFIER_KEY] = _digest(tensors[name] for name in CLASSIFIER)
     metadata |= words_to_keep(checkpoint)
     if checkpoint.cfg:
         metadata[CFG_KEY] = checkpoint.cfg  # how the network wants to be shown a file, which tensors cannot tell
-    save_weights(tensors, metadata, target)
+    save_weights(tensors, metadata | dict(more or {}), target)
     return Converted(target, described.layout, described.config, sum(tensor.numel() for tensor in tensors.values()))
 
 

@@ -21,7 +21,7 @@ FEW = 8
 GROUPS = {
     "What": (
         "boxes", "box-margin", "box-crop", "null", "shard", "allow-empty", "truth", "split", "shuffle-frames", "inputs",
-        "input", "compare", "duplicates", "above", "group", "val-split", "raw", "realtime",
+        "input", "files", "compare", "duplicates", "above", "group", "val-split", "raw", "realtime",
     ),
     "Network": (
         "preset", "weights", "weights-key", "labels", "stage", "set", "dtype", "no-fast", "compile", "method",

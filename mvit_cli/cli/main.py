@@ -16,6 +16,8 @@ import typer
 from mvit_cli import __version__
 from mvit_cli.addresses import cleaned, scheme_of
 from mvit_cli.cli.arguments import MayLeaveOut
+from mvit_cli.cli.calibrate import EXAMPLES as CALIBRATE_EXAMPLES
+from mvit_cli.cli.calibrate import calibrate_command
 from mvit_cli.cli.embed import EXAMPLES as EMBED_EXAMPLES
 from mvit_cli.cli.embed import embed_command
 from mvit_cli.cli.environment import env_command
@@ -112,6 +114,7 @@ app.command("embed", epilog=EMBED_EXAMPLES, cls=HelpedCommand)(embed_command)
 app.command("similar", epilog=SIMILAR_EXAMPLES, cls=HelpedCommand)(similar_command)
 app.command("eval", epilog=EVAL_EXAMPLES, cls=HelpedCommand)(eval_command)
 app.command("export", epilog=EXPORT_EXAMPLES, cls=HelpedCommand)(export_command)
+app.command("calibrate", epilog=CALIBRATE_EXAMPLES, cls=HelpedCommand)(calibrate_command)
 app.command("train", epilog=TRAIN_EXAMPLES, cls=HelpedCommand)(train_command)
 app.command("watch", epilog=WATCH_EXAMPLES, cls=HelpedCommand)(watch_command)
 app.command("presets", cls=HelpedCommand)(presets_command)

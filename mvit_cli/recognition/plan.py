@@ -5,13 +5,11 @@ what the rows will say of themselves. A plan is plain values: another process ca
 weights and puts the network on its device.
 """
 
-import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from mvit_cli.arch.config import MViTConfig
-from mvit_cli.arch.cost import RGB
 from mvit_cli.arch.presets import Preset, get_preset
 from mvit_cli.arch.summary import preset_of, resized, summarize_config
 from mvit_cli.checkpoints.labels import LabelList, read_label_list
@@ -34,13 +32,13 @@ from mvit_cli.recognition.recipe import (
     recipe_of_file,
     with_views,
 )
+from mvit_cli.recognition.running import compiled_for, kept_in, way_to_run
 from mvit_cli.recognition.scoring import Scorer, auto_batch_size, free_memory, memory_of_view
 from mvit_cli.recognition.shown import Otherwise
 from mvit_cli.records import DtypeName, Summary
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from mvit_cli.media.request import DecodeRequest
     from mvit_cli.media.sources import Source
@@ -133,9 +131,8 @@ class Plan:
             held_here = batch_bytes if device.type == "cpu" else 0
             there = free_memory(torch.device("cpu"), all_of_it=True)
             refuse_without_memory(model.config, recipe.views, held_here, there)
-        plain, runs, reference = _way_to_run(model, options, dtype)
-        if options.compiled:
-            runs = _compiled(runs, model.config, batch_size, device, dtype)
+        way = way_to_run(model, options, dtype, path)
+        runs = compiled_for(way.runs, model.config, batch_size, device, dtype) if options.compiled else way.runs
         assumed = recipe.assumed if self.choice.weights else RANDOM_WEIGHTS
         slow = slower_than_another(options.dtype, device)
         scorer = Scorer(
@@ -144,14 +141,14 @@ class Plan:
             device,
             dtype,
             batch_size,
-            reference,
+            way.reference,
             options.compiled,
             recipe.activation,
             options.deterministic,
             recipe.views.over,
         )
-        notes = (assumed, self.otherwise.note(wanted), self.labels.note, slow)
-        return replace(self.engine_of(scorer, recipe, summary, notes), plain=plain)
+        notes = (assumed, self.otherwise.note(wanted), self.labels.note, slow, way.note)
+        return replace(self.engine_of(scorer, recipe, summary, notes), plain=way.plain)
 
     def engine_of(
         self, scorer: Scorer, recipe: Recipe, summary: Summary, notes: "tuple[str | None, ...]"
@@ -218,7 +215,7 @@ class Plan:
         found = obtain(meant, progress=progress) if meant else None
         device = pick_device(options.device)
         dtype = pick_dtype(options.dtype, device)
-        kept = _kept_in(dtype, device)
+        kept = kept_in(dtype, device)
         if found:
             name, key = self.preset.name if self.preset else None, options.weights_key
             model = load_file(found.path, name, overrides=found.overrides, device=device, dtype=kept, weights_key=key)
@@ -331,33 +328,6 @@ def _align(model: "MViT") -> None:
             tensor.data = tensor.data.clone()
 
 
-def _kept_in(dtype: "torch.dtype", device: "torch.device") -> "torch.dtype":
-    """What the numbers of a network are at first."""
-    import torch
-
-    return torch.float32 if device.type == "cpu" and dtype.itemsize < 4 else dtype
-
-
-def _way_to_run(
-    model: "MViT", options: PredictOptions, dtype: "torch.dtype"
-) -> "tuple[MViT | None, nn.Module, nn.Module | None]":
-    """The plain network where there is one, what shows clips to the network, and what tells how exact that is."""
-    from mvit_cli.model.fast.network import FastMViT
-    from mvit_cli.model.fast.products import PlainLinear
-
-    if options.dtype != INT8:
-        plain, reference = model, None
-        if next(model.parameters()).dtype != dtype:
-            plain, reference = copy.deepcopy(model).to(dtype), FastMViT(model)
-        if not options.fast:
-            return plain, plain, reference
-        return plain, FastMViT(plain, PlainLinear) if options.compiled else FastMViT(plain), reference
-    if model.config.pool_first or model.config.streams == 2:
-        why = "pools before it projects" if model.config.pool_first else "is reversible"
-        raise UsageError(f"--dtype int8: this network {why}", "use --dtype float32")
-    return None, FastMViT(model).to_int8(), FastMViT(model)
-
-
 def _auto_batch_size(
     config: MViTConfig,
     macs: int,
@@ -372,16 +342,3 @@ def _auto_batch_size(
     threads = torch.get_num_threads() if side_by_side and device.type == "cpu" else 1
     view_bytes = memory_of_view(config, dtype.itemsize)
     return auto_batch_size(macs, device.type, view_bytes, free_memory(device, all_of_it=deterministic), threads)
-
-
-def _compiled(
-    network: "nn.Module", config: MViTConfig, batch_size: int, device: "torch.device", dtype: "torch.dtype"
-) -> "nn.Module":
-    """The network compiled for whole batches."""
-    import torch
-
-    from mvit_cli.recognition.compiling import compiled
-
-    clips = torch.zeros(batch_size, RGB, *config.input_thw, device=device, dtype=dtype)
-    runs: nn.Module = compiled(network, clips)
-    return runs

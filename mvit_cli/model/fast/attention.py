@@ -3,6 +3,7 @@
 B batch, L query positions of the grid, N keys, C channels, H heads, D head dim, R rows; see `layout.py`.
 """
 
+import copy
 from math import inf, prod
 
 import torch
@@ -58,6 +59,14 @@ class FastAttention(nn.Module):
         # a plain dictionary: they stay the plain network's parameters, and are read once for each size of clip
         self.tables = {axis: getattr(attn, f"rel_pos_{axis}") for axis in "thw"}
         self.relative: dict[tuple[str, int, int], Tensor] = {}
+
+    def in_format(self, dtype: torch.dtype) -> "FastAttention":
+        """The same with parameters of its own in another format, for queries, keys and values of that format."""
+        if next(self.parameters()).dtype == dtype:
+            return self
+        own = copy.deepcopy(self).to(dtype)
+        own.tables = {axis: None if table is None else table.to(dtype) for axis, table in self.tables.items()}
+        return own
 
     def forward(self, normed: Tensor, layout: RowLayout, *, cls_only: bool) -> tuple[list[Tensor], RowLayout]:
         """Rows `(R, C_in)` -> rows of the grid and rows of the class tokens, `(B*L, C)` and `(B, C)`, and the layout.

@@ -97,7 +97,9 @@ class PackedLinear(nn.Module):
         return result
 
     def add_(self, total: Tensor, x: Tensor) -> Tensor:
-        """Adds what the layer gives for rows `(R, C_in)` to `total`, `(R, C_out)`."""
+        """Adds what the layer gives for rows `(R, C_in)` to `total`, `(R, C_out)`; to float32 it is rounded before."""
+        if total.dtype != x.dtype:
+            return total.add_(self(x))
         return total.copy_(torch.ops.mkldnn._linear_pointwise.binary(x, total, self.packed, self.bias, "add"))
 
 

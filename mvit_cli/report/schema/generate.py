@@ -39,6 +39,7 @@ _ROOTS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "eval": ("mvit eval --format json", {"evaluation": findings.Evaluation}),
     "export": ("mvit export, in a pipe", {"exported": findings.Exported}),
+    "calibrate": ("mvit calibrate --format json", {"calibrated": findings.Calibrated}),
     "watch": ("mvit watch --format jsonl (a row)", {"watched": findings.LiveRow}),
     "log": (
         "mvit predict --log FILE (a line); embed and eval write the same",

@@ -239,6 +239,9 @@ OF_RECORDS = {
         "format": "Of the file.",
         "dtype": "Number format of its weights.",
     },
+    "Calibrated": {
+        "path": "The file of weights.",
+    },
 }
 """Of the keys of single records, by the name of their type."""
 
