@@ -9,8 +9,6 @@ of its features again, no more. Written to `FEW.md` beside this file.
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -27,12 +25,12 @@ from generate import generate
 from motion import FRAME_STRIDE, LABELS, PROTOCOL_FPS
 from photos import fetch, load
 
+sys.path.append(str(Path(__file__).parents[1]))
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 sys.path.append(str(Path(__file__).parents[2]))
+from commands import mvit
 from startup import commit, machine
 
-ROOT = Path(__file__).parents[2]
-MVIT = (sys.executable, "-m", "mvit_cli")
 A_CLASS, TEST_CLIPS, TEST_SEED = 20, 2000, 20
 GRID = 4
 FLOW_STEP = 3  # frames from one picture to the next between which the flow is estimated
@@ -130,12 +128,6 @@ def naive(what: str, folder: Path, test: Path, cache: dict[Path, Any]) -> float:
     (x, y), (test_x, test_y) = seen(folder), seen(test)
     model = make_pipeline(StandardScaler(), LogisticRegressionCV(Cs=8, max_iter=2000))
     return float(model.fit(x, y).score(test_x, test_y))
-
-
-def mvit(*arguments: str) -> dict[str, Any]:
-    """What a command prints as JSON."""
-    words = [*MVIT, *arguments, "--quiet", "--format", "json"]
-    return json.loads(subprocess.run(words, stdout=subprocess.PIPE, cwd=ROOT, check=True).stdout)
 
 
 def report(rows: dict[str, list[float]], seconds: float) -> str:

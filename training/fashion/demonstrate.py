@@ -10,7 +10,6 @@ each seed. What is there already is not done again; a training that was stopped 
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,22 +22,14 @@ from pictures import LICENCE, PACKAGE, arrays, folder_of
 sys.path.append(str(Path(__file__).parents[1]))
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 sys.path.append(str(Path(__file__).parents[2]))
+from commands import mvit
 from packages import package_of
 from startup import commit, machine
 
-ROOT = Path(__file__).parents[2]
-MVIT = (sys.executable, "-m", "mvit_cli")
 PRESET = "mvitv2_pico_28"
 # Pictures are centred and fill their frame, so that a look shows nearly all of it; 3,000 pictures choose the epoch.
 HOW = ("--preset", PRESET, "--weights", "none", "--method", "full", "--least-area", "0.8", "--val-split", "0.05")
 GOAL = 0.91
-
-
-def mvit(*arguments: str) -> tuple[dict[str, Any], float]:
-    """What a command prints as JSON, and the seconds it took."""
-    start = time.perf_counter()
-    done = subprocess.run([*MVIT, *arguments, "--format", "json"], stdout=subprocess.PIPE, cwd=ROOT, check=True)
-    return json.loads(done.stdout), time.perf_counter() - start
 
 
 def seconds_of(log: Path) -> float:
@@ -57,8 +48,9 @@ def trained(data: Path, seed: int, epochs: int) -> dict[str, Any]:
     weights = runs / f"seed{seed}.safetensors"
     how = (*HOW, "--epochs", str(epochs), "--seed", str(seed), "--output", str(weights))
     goes_on = ("--resume",) if weights.with_suffix("").exists() else ()
-    result, _ = mvit("train", str(folder_of(data)), *how, *goes_on)
-    evaluation, eval_s = mvit("eval", str(folder_of(data)), "--weights", str(weights), "--split", "test", "--quiet")
+    result = mvit("train", str(folder_of(data)), *how, *goes_on)
+    start = time.perf_counter()
+    evaluation = mvit("eval", str(folder_of(data)), "--weights", str(weights), "--split", "test", "--quiet")
     figures = {
         "seed": seed,
         "epochs": epochs,
@@ -68,7 +60,7 @@ def trained(data: Path, seed: int, epochs: int) -> dict[str, Any]:
         "top1": evaluation["top1"],
         "wrong": evaluation["confused"][:3],
         "train_s": round(seconds_of(weights.with_suffix("") / "log.jsonl")),
-        "eval_s": round(eval_s),
+        "eval_s": round(time.perf_counter() - start),
         "commit": commit(),
     }
     kept.write_text(json.dumps(figures) + "\n", encoding="utf-8")

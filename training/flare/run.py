@@ -24,8 +24,9 @@ from typing import Any
 from clips import PARTS, scaled, write_set
 from results import write_results
 
-MVIT = (sys.executable, "-m", "mvit_cli")
-INTERRUPTED = 130
+sys.path.append(str(Path(__file__).parents[1]))
+from commands import MVIT, mvit
+
 SEEDS = (0, 1, 2)
 PROBE = ("--preset", "camera")
 FULL = (*PROBE, "--method", "full", "--epochs", "8", "--batch-size", "16", "--lr", "1e-3", "--least-area", "0.6")
@@ -43,8 +44,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "RESULTS.md")
     parser.add_argument("full", nargs="*", help="further options of `mvit train --method full`, after --")
     args = parser.parse_args()
-    folder = write_set(args.data, scaled(args.scale))
-    runs = args.data / f"runs-{folder.name}"
+    data = args.data.resolve()  # commands run elsewhere
+    folder = write_set(data, scaled(args.scale))
+    runs = data / f"runs-{folder.name}"
     runs.mkdir(exist_ok=True)
     found: dict[str, Any] = {"baselines": once(runs / "baselines.json", lambda: _baselines(folder))}
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // args.jobs)))
@@ -53,7 +55,7 @@ def main() -> None:
         options = [(*FULL, "--seed", str(seed), *args.full) for seed in args.seeds]
         stems = [runs / f"full-{seed}" for seed in args.seeds]
         found["full"] = list(pool.map(learned, stems, [folder] * len(stems), options))
-    write_results(args.results, args.data, folder, found)
+    write_results(args.results, data, folder, found)
     print(args.results)
 
 
@@ -94,18 +96,6 @@ def share_right(rows: Path) -> float:
     """Of the clips in the rows of `mvit predict`, those whose first label is the name of their folder."""
     read = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()]
     return sum(Path(row["path"]).parent.name == row["predictions"][0]["label"] for row in read) / len(read)
-
-
-def mvit(*arguments: str) -> dict[str, Any]:
-    """Runs `mvit`, whose progress goes to this terminal, and reads the document that it prints.
-
-    A training that Ctrl-C ended has one as well, of the best weights so far.
-    """
-    done = subprocess.run([*MVIT, *arguments, "--format", "json"], stdout=subprocess.PIPE, text=True)
-    if done.returncode and not (done.returncode == INTERRUPTED and done.stdout):
-        done.check_returncode()
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
 
 
 def once(path: Path, make: Any) -> dict[str, Any]:
