@@ -38,7 +38,9 @@ class Arguments:
     weights: Weights = None
     weights_key: WeightsKey = None
     views: Views = "1x1"
-    files: Annotated[int, typer.Option("--files", metavar="N", min=1, help="Files to look at, drawn at random.")] = 40
+    files: Annotated[
+        int, typer.Option("--files", metavar="N", min=1, max=500, help="Files to look at, drawn at random.")
+    ] = 40
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of what is drawn.", min=0)] = 0
     null: Null = False
     reader: Reader = "auto"
