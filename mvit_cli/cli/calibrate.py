@@ -68,6 +68,18 @@ class Arguments:
         )
 
 
+@dataclass(frozen=True)
+class _Looked:
+    """A moment, as the progress of a training has them."""
+
+    done: int
+    total: int
+    phase: Literal["features"] = "features"
+    loss: None = None
+    accuracy: None = None
+    note: str = ""
+
+
 def _calibrate(asked: Arguments) -> None:
     """Find, on clips of yours, how a network's layers are best rounded to 8 bits, and write its weights with that.
 
@@ -78,6 +90,7 @@ def _calibrate(asked: Arguments) -> None:
     from mvit_cli.recognition.local_engine import decode_pool
     from mvit_cli.recognition.plan import plan
     from mvit_cli.recognition.processors import leave_processors, share_processors
+    from mvit_cli.report.train.progress import TrainProgress
 
     place = Place("--output", asked.output, "network", asked.force)
     if asked.output.suffix != ".safetensors":
@@ -89,8 +102,16 @@ def _calibrate(asked: Arguments) -> None:
         engine = planned.open(progress=not asked.quiet)
         leave_processors(engine.summary["macs"])
         engine = replace(engine, started=pool)
-        with place.reserved():
-            done = calibrate(planned, engine, listing.sources(), asked.files, asked.seed, asked.output)
+        with place.reserved(), TrainProgress(quiet=asked.quiet) as progress:
+            done = calibrate(
+                planned,
+                engine,
+                listing.sources(),
+                asked.output,
+                most=asked.files,
+                seed=asked.seed,
+                told=lambda done, total: progress.take(_Looked(done, total)),
+            )
     _tell(done, asked)
 
 

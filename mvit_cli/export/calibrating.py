@@ -5,8 +5,8 @@ file of weights whose numbers are what they were, so that every other run of it 
 """
 
 import random
-from collections.abc import Iterable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +21,13 @@ from mvit_cli.recognition.readout import reading
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from mvit_cli.checkpoints.find import Found
     from mvit_cli.media.sources import Source
-    from mvit_cli.model.range_watch import RangeWatch
+    from mvit_cli.model import MViT
     from mvit_cli.recognition.local_engine import LocalEngine
     from mvit_cli.recognition.plan import Plan
+
+Told = Callable[[int, int], None]
 
 JUDGED = 4
 """Of so many files that are looked at, one more judges what came of it."""
@@ -68,7 +71,14 @@ class _Seen:
 
 
 def calibrate(
-    planned: "Plan", engine: "LocalEngine", sources: "Iterable[Source]", most: int, seed: int, target: Path
+    planned: "Plan",
+    engine: "LocalEngine",
+    sources: "Iterable[Source]",
+    target: Path,
+    *,
+    most: int,
+    seed: int,
+    told: Told,
 ) -> Calibrated:
     """Finds the ranges on some of the files and writes the weights with them, whole or not at all.
 
@@ -76,6 +86,8 @@ def calibrate(
         planned, engine: a plain network in float32 on the CPU.
         sources: all files; `most` of them are drawn at random, or all where there are fewer.
         target: a `.safetensors` file, which is replaced: whether it may be is asked before, by `cli/outputs.py`.
+        seed: of what is drawn.
+        told: how many files were looked at, of how many.
 
     Raises:
         UsageError: random weights, a network that has no integers, a target of another name.
@@ -83,48 +95,57 @@ def calibrate(
     """
     from mvit_cli.model.fast.int8 import may_be_static
     from mvit_cli.model.fast.network import FastMViT
-    from mvit_cli.model.range_watch import RangeWatch
 
-    model, meant = engine.plain, planned.choice.found
-    if meant is None or model is None:
-        raise UsageError("random weights have nothing to calibrate", "name --preset or --weights of trained ones")
-    if model.config.pool_first or model.config.streams == 2:
-        raise UsageError("networks that are reversible, or pool before they project, have no int8", "leave it as it is")
+    model, meant = _calibratable(planned, engine)
     drawn = _drawn(sources, most, seed)
     apart = drawn[JUDGED :: JUDGED + 1]
-    watch, seen = RangeWatch(model), _Seen()
-    _run(engine, [one for one in drawn if one not in apart], seen, watch)
-    if not seen.ok:
-        raise MViTError(f"none of the files could be read: {(seen.failed or ['there is none'])[0]}", "name clips")
-    try:
-        found = FoundRanges(seen.ok, watch.ranges())
-    except ValueError as error:
-        raise MViTError(f"these weights cannot be calibrated: {error}", "check them with mvit predict") from error
+    found, failed = _ranges(engine, model, [one for one in drawn if one not in apart], told)
     judge, judged = _Judge(FastMViT(model).to_int8(found.blocks) if may_be_static() else None), _Seen()
-    _run(engine, apart or drawn, judged, readout=judge)
-    key = planned.options.weights_key
-    written = convert(
-        obtain(meant),
-        target,
-        planned.preset.name if planned.preset else None,
-        force=True,
-        weights_key=key,
-        more={RANGES_KEY: ranges_to_json(found)},
-    )
-    notes = [*engine.notes, *([] if judge.static else [NOT_JUDGED_HERE]), *([] if apart else [JUDGED_BY_ITSELF])]
+    _run(engine, apart or drawn, judged, told, judge)
+    preset, key = planned.preset.name if planned.preset else None, planned.options.weights_key
+    more = {RANGES_KEY: ranges_to_json(found)}
+    written = convert(obtain(meant), target, preset, force=True, weights_key=key, more=more)
     measured = judge.static is not None and judge.views
     return {
         "path": str(written.path),
         "preset": engine.run["preset"],
         "weights": engine.run["weights"],
-        "seen": seen.ok,
+        "seen": found.files,
         "judged": judged.ok,
-        "failed": [*seen.failed, *(judged.failed if apart else [])],
+        "failed": [*failed, *(judged.failed if apart else [])],
         "largest_difference": judge.largest if measured else None,
         "span": judge.span if measured else None,
         "same_class": judge.agreed / judge.views if measured else None,
-        "notes": notes,
+        "notes": [
+            *engine.notes,
+            *([] if judge.static else [NOT_JUDGED_HERE]),
+            *([] if apart else [JUDGED_BY_ITSELF]),
+        ],
     }
+
+
+def _ranges(engine: "LocalEngine", model: "MViT", sources: "list[Source]", told: Told) -> tuple[FoundRanges, list[str]]:
+    """What is seen on some files, and those that could not be read."""
+    from mvit_cli.model.range_watch import RangeWatch
+
+    watch, seen = RangeWatch(model), _Seen()
+    with watch.watching():
+        _run(engine, sources, seen, told)
+    if not seen.ok:
+        raise MViTError(f"none of the files could be read: {(seen.failed or ['there is none'])[0]}", "name clips")
+    try:
+        return FoundRanges(seen.ok, watch.ranges()), seen.failed
+    except ValueError as error:
+        raise MViTError(f"these weights cannot be calibrated: {error}", "check them with mvit predict") from error
+
+
+def _calibratable(planned: "Plan", engine: "LocalEngine") -> "tuple[MViT, Found]":
+    model, meant = engine.plain, planned.choice.found
+    if meant is None or model is None:
+        raise UsageError("random weights have nothing to calibrate", "name --preset or --weights of trained ones")
+    if model.config.pool_first or model.config.streams == 2:
+        raise UsageError("networks that are reversible, or pool before they project, have no int8", "leave it as it is")
+    return model, meant
 
 
 def _drawn(sources: "Iterable[Source]", most: int, seed: int) -> "list[Source]":
@@ -138,15 +159,14 @@ def _drawn(sources: "Iterable[Source]", most: int, seed: int) -> "list[Source]":
     return [source for _, source in sorted(kept, key=lambda one: one[0])]
 
 
-def _run(
-    engine: "LocalEngine", sources: "list[Source]", seen: _Seen, watch: "RangeWatch | None" = None, readout: Any = None
-) -> None:
+def _run(engine: "LocalEngine", sources: "list[Source]", seen: _Seen, told: Told, readout: Any = None) -> None:
     """Shows files to the network, and keeps which could be read."""
     looking = reading(engine, readout or (lambda model, clips: model(clips)))
-    with watch.watching() if watch else nullcontext(), closing(looking.items(sources)) as items:
-        for item in items:
+    with closing(looking.items(sources)) as items:
+        for done, item in enumerate(items, 1):
             error = next((one for one in (item.outcome, item.scores) if isinstance(one, MediaError)), None)
             if error:
                 seen.failed.append(f"{item.path}: {error}")
             else:
                 seen.ok += 1
+            told(done, len(sources))
