@@ -90,7 +90,8 @@ def camera(folder: Path) -> str:
     lesson, lines = folder.parent / "seed0" / "train", ["| numbers | right | of clips |", "|:---|---:|---:|"]
     with tempfile.TemporaryDirectory() as made:
         weights = str(Path(made, "camera.int8.safetensors"))
-        subprocess.run([*MVIT, "calibrate", str(lesson), "--preset", "camera", "-o", weights, "-q"], check=True)
+        words = [*MVIT, "calibrate", str(lesson), "--preset", "camera", "-o", weights, "-q", "--format", "json"]
+        subprocess.run(words, stdout=subprocess.DEVNULL, check=True)
         ways = {
             "float32": ("--preset", "camera"),
             "int8 dynamic": ("--preset", "camera", "--dtype", "int8"),
