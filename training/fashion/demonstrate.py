@@ -1,6 +1,6 @@
 """Fashion-MNIST by `mvit train` and `mvit eval`, beside a linear classifier on raw pixels.
 
-    python training/fashion/demonstrate.py --data DIR [--seeds 0 1 2] [--epochs 8]
+    python training/fashion/demonstrate.py --data DIR [--seeds 0 1 2] [--epochs 16]
 
 Fetches the pictures (`pictures.py`), trains `mvitv2_pico_28` from random weights with each seed, all through the
 command line, evaluates the weights on the 10,000 official test pictures, and writes `RESULTS.md` beside this file after
@@ -136,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder for pictures and runs, outside the repository")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="seeds to train with")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("RESULTS.md"), metavar="FILE")
     asked = parser.parse_args()
     data = asked.data.resolve()
