@@ -14,7 +14,7 @@ from schemas import problems, unnoticed_changes
 from mvit_cli.annotated import videos
 from mvit_cli.annotated.story import Story
 from mvit_cli.cli.main import run
-from mvit_cli.report.predict.events import EventRows
+from mvit_cli.report.predict.events import EventRows, Merging
 from mvit_cli.report.predict.separated import EVENT_COLUMNS, SeparatedValues
 from mvit_cli.report.predict.writers import JsonLines
 
@@ -153,7 +153,7 @@ def test_page_and_video_show_the_events(
 
 def test_one_path_named_twice_is_two_inputs_and_events_come_when_they_are_over() -> None:
     stream = io.BytesIO()
-    writer = EventRows(JsonLines(stream), smooth_s=100.0)
+    writer = EventRows(JsonLines(stream), Merging(smooth_s=100.0))
     row: Any = {
         "path": "=a\udce9.mp4",
         "status": "ok",

@@ -11,7 +11,7 @@ from pages import Element, read_page
 from test_page import HOSTILE, PICTURES, about, error, files, ok
 
 from mvit_cli.report.palette import FILLS
-from mvit_cli.report.predict.events import Events
+from mvit_cli.report.predict.events import Events, Merging
 from mvit_cli.report.predict.page.timeline import MOST_SPANS, Key, Timeline
 from mvit_cli.report.predict.page.writer import Page
 
@@ -95,11 +95,11 @@ def test_a_file_that_gave_no_window_is_an_entry(tmp_path: Path) -> None:
 
 def test_what_scores_too_little_has_no_span_and_the_page_says_so(tmp_path: Path) -> None:
     rows = [window(0, "run", 3, score=0.9), window(1, "jump", 3, score=0.4), window(2, "run", 3, score=0.9)]
-    (part,) = files(page_of(tmp_path, *rows, min_score=0.5))
+    (part,) = files(page_of(tmp_path, *rows, merging=Merging(0.5)))
     assert spans(part) == [(0, 2, "run"), (4, 6, "run")]
     assert part.attributes["data-found"] == "run"
     assert "Spans that score less than 50.0 % are left out. The rows have all windows." in part.text
-    (part,) = files(page_of(tmp_path, *rows, min_score=0.95))
+    (part,) = files(page_of(tmp_path, *rows, merging=Merging(0.95)))
     assert part.all("td", "state")[0].text == "ok nothing reaches the least score"
     (part,) = files(page_of(tmp_path, *rows))
     assert spans(part) == [(0, 2, "run"), (2, 4, "jump"), (4, 6, "run")]
@@ -110,7 +110,7 @@ def test_smoothed_spans_have_frames_and_heat_of_their_own_class_only(tmp_path: P
     """The second of five is another class by itself: the span has its windows, and the pictures of one of its class."""
     hot = replace(PICTURES, heat=PICTURES)
     labels = ["jump", "run", "run", "jump", "run"]
-    timeline = Timeline(1, "film.mp4", Key(), (), Events(smooth_s=20.0))
+    timeline = Timeline(1, "film.mp4", Key(), (), Events(Merging(smooth_s=20.0)))
     for number, label in enumerate(labels):
         timeline.add(
             window(number, label, 5, score=0.6 if label == "run" else 0.5), hot if number in (0, 3) else PICTURES

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mvit_cli.cli.main import run
 from mvit_cli.errors import UsageError
-from mvit_cli.report.predict.events import Event, Events
+from mvit_cli.report.predict.events import Event, Events, Merging
 from mvit_cli.report.predict.subtitles import SubtitleFormat, Subtitles
 
 CLIP = Path(__file__).parent / "data" / "clips" / "vfr_freeze.mp4"
@@ -33,13 +33,13 @@ def failed(path: str = "film.mp4") -> Any:
 
 
 def events(*rows: Any, smooth_s: float = 0.0) -> list[Event]:
-    made = Events(smooth_s)
+    made = Events(Merging(smooth_s=smooth_s))
     return [event for row in rows for event in made.take(row)] + list(made.end())
 
 
-def written(*rows: Any, format: SubtitleFormat = "srt", **options: Any) -> str:
+def written(*rows: Any, format: SubtitleFormat = "srt", **merging: Any) -> str:
     stream = io.BytesIO()
-    writer = Subtitles(stream, format, **options)
+    writer = Subtitles(stream, format, Merging(**merging))
     for row in rows:
         writer.take(row)
     writer.close()

@@ -13,6 +13,7 @@ import pytest
 from mvit_cli.cli.main import run
 from mvit_cli.errors import MViTError
 from mvit_cli.records import Row, Run
+from mvit_cli.report.predict.events import Merging
 from mvit_cli.report.predict.lanes import COLUMNS, Columns, Lanes
 from mvit_cli.report.predict.timeline_picture import MOST_LANES, MOST_VIDEOS, TimelinePicture
 
@@ -50,8 +51,8 @@ def film(windows: int, *, length: float = 3.0, hop: float = 1.0, seed: int = 7) 
     ]
 
 
-def drawn(target: Path, rows: list[Row], **options: Any) -> list[str]:
-    picture = TimelinePicture(target, RUN, "windows of 3 s, one every 1 s", **options)
+def drawn(target: Path, rows: list[Row]) -> list[str]:
+    picture = TimelinePicture(target, RUN, "windows of 3 s, one every 1 s")
     for row in rows:
         picture.take(row)
     return picture.close()
@@ -109,7 +110,7 @@ def test_events_are_those_of_the_rows_and_each_column_has_the_one_that_holds_it(
 def test_a_class_has_a_lane_where_it_was_the_best_or_reached_the_least_score() -> None:
     rows = [window(n, n + 1, {"a": 0.9, "b": 0.5 + n / 10, "c": 0.2}, 3) for n in range(3)]
     for least, expected in ((None, ["a"]), (0.65, ["a", "b"]), (0.1, ["a", "b", "c"]), (0.95, [])):
-        lanes = Lanes("film.mp4", least)
+        lanes = Lanes("film.mp4", Merging(least))
         for row in rows:
             lanes.add(row)
         lanes.close()

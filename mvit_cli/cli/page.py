@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mvit_cli import __version__
 from mvit_cli.addresses import cleaned
+from mvit_cli.report.predict.events import AS_THEY_ARE, Merging
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -32,7 +33,7 @@ def opened_page(
     journal: "Journal | None" = None,
     after: "Callable[[], Markup] | None" = None,
     heat: "HeatKey | None" = None,
-    scores: tuple[float | None, float | None] = (None, None),
+    merging: Merging = AS_THEY_ARE,
 ) -> "Iterator[Page | None]":
     """Gives the page, begun, with the rows that earlier runs left; on the way out it is completed.
 
@@ -43,14 +44,14 @@ def opened_page(
         journal: of the rows that are there already.
         after: what stands below the rows.
         heat: what the colours over frames are, where heat maps are wanted.
-        scores: the least one of an event of windows, and the seconds over which they are smoothed.
+        merging: how windows become events.
     """
     from mvit_cli.report.predict.page.writer import Page
 
     if place is None:
         yield None
         return
-    about = replace(_about(recogniser, job, settings, heat), min_score=scores[0], smooth_s=scores[1] or 0.0)
+    about = replace(_about(recogniser, job, settings, heat), merging=merging)
     with place.opened(), Page(place.path, about, after) as page:
         for row in journal.rows() if journal else ():
             page.look_back(row)

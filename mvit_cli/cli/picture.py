@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mvit_cli.errors import UsageError
+from mvit_cli.report.predict.events import Merging
 
 if TYPE_CHECKING:
     from mvit_cli.cli.outputs import Place
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def opened_picture(
     place: "Place | None",
     recogniser: "Opened",
-    scores: tuple[float | None, float | None],
+    merging: Merging,
     journal: "Journal | None",
     tell: Callable[[Sequence[str]], None],
 ) -> "Iterator[TimelinePicture | None]":
@@ -25,7 +26,7 @@ def opened_picture(
 
     Args:
         place: where to; None: no picture is wanted.
-        scores: the least one of an event, and the seconds over which they are smoothed.
+        merging: how windows become events.
         journal: of the rows that are there already.
         tell: of what the picture leaves out.
     """
@@ -37,7 +38,7 @@ def opened_picture(
         return
     words = f"windows of {windows.length_s:g} s, one every {windows.hop_s:g} s"
     with place.reserved():
-        picture = TimelinePicture(place.path, recogniser.run, words, scores[0], scores[1] or 0.0)
+        picture = TimelinePicture(place.path, recogniser.run, words, merging)
         try:
             for row in journal.rows() if journal else ():
                 picture.take(row)

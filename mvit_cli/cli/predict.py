@@ -51,6 +51,7 @@ from mvit_cli.cli.sink import (
 )
 from mvit_cli.cli.tracks_asked import OfTracks
 from mvit_cli.errors import MViTError, UsageError, tell
+from mvit_cli.report.predict.events import Merging
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -238,7 +239,7 @@ def _run(
     if isinstance(recogniser, LocalEngine):
         recogniser.scorer.watch = report.at_view
     spared = sparing(by_option(asked.places), sources)
-    heat, scores = asked.heat(), (asked.min_score, asked.smooth)
+    heat = asked.heat()
     settings = {"workers": asked.workers, "reader": asked.reader, "timeout": f"{asked.timeout:g} s a file"}
     with (
         opened_page(
@@ -248,10 +249,10 @@ def _run(
             settings,
             journal,
             heat=heat.key(recogniser.recipe.views.crops) if heat else None,
-            scores=scores,
+            merging=form.merging,
         ) as page,
-        opened_picture(asked.picture_place(), recogniser, scores, journal, report.tell) as picture,
-        opened_videos(asked.save_video, recogniser, report, journal, scores, force=asked.force) as videos,
+        opened_picture(asked.picture_place(), recogniser, form.merging, journal, report.tell) as picture,
+        opened_videos(asked.save_video, recogniser, report, journal, form.merging, force=asked.force) as videos,
         opened_writer(
             form,
             asked.rows_place(),
@@ -296,8 +297,7 @@ def _checked_places(asked: Arguments) -> Form:
         asked.output,
         asked.columns,
         safe=asked.csv_safe,
-        min_score=asked.min_score,
-        smooth_s=asked.smooth,
+        merging=Merging(asked.min_score, asked.smooth or 0.0),
         in_windows=asked.window is not None,
         events=asked.events,
         drawn=any((asked.plot, asked.page, asked.save_video)),

@@ -11,6 +11,7 @@ import typer
 from mvit_cli.addresses import scheme_of
 from mvit_cli.cli.outputs import Place
 from mvit_cli.errors import MViTError, UsageError, tell
+from mvit_cli.report.predict.events import Merging
 
 if TYPE_CHECKING:
     from mvit_cli.annotated.videos import Destination, Videos
@@ -89,14 +90,14 @@ def opened_videos(
     recogniser: "Opened",
     report: "RunReport",
     journal: "Journal | None",
-    scores: tuple[float | None, float | None],
+    merging: Merging,
     *,
     force: bool,
 ) -> "Iterator[Videos | None]":
     """Gives what writes the videos, with the windows of earlier runs; on the way out it says what came of them.
 
     Args:
-        scores: the least one of an event of windows, and the seconds over which they are smoothed.
+        merging: how windows become events.
     """
     from mvit_cli.annotated.videos import Videos
     from mvit_cli.recognition.local_engine import request_for
@@ -112,7 +113,7 @@ def opened_videos(
         destination,
         lambda source: request_for(recogniser.recipe, source),
         recogniser.options.timeout_s,
-        lambda: Events(scores[1] or 0.0, scores[0]),
+        lambda: Events(merging),
         at_frame=report.at_frame,
         note=lambda text: report.tell([text]),
         fail=lambda name, reason: tell(f"not saved: {name}: {reason}"),

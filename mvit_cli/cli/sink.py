@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TextIO, cast
 
 from mvit_cli.errors import MViTError, UsageError
+from mvit_cli.report.predict.events import AS_THEY_ARE, Merging
 
 if TYPE_CHECKING:
     from mvit_cli.cli.outputs import Place
@@ -37,8 +38,7 @@ class Form:
         columns: of separated values; none: the usual ones.
         safe: no cell of separated values is a formula for a spreadsheet.
         events: rows are events instead of windows.
-        min_score: of events and subtitles; what scores less is left out.
-        smooth_s: of events and subtitles; scores are means over windows that begin within half of this.
+        merging: of events and subtitles, and of pictures, pages and videos beside rows.
         of_tracks: whether rows are of tracks.
     """
 
@@ -46,8 +46,7 @@ class Form:
     columns: tuple[str, ...] = ()
     safe: bool = False
     events: bool = False
-    min_score: float | None = None
-    smooth_s: float = 0.0
+    merging: Merging = AS_THEY_ARE
     of_tracks: bool = False
 
     def file(self, *, in_windows: bool) -> "SeparatedFile | None":
@@ -65,8 +64,7 @@ def chosen_form(
     columns: str | None = None,
     *,
     safe: bool = False,
-    min_score: float | None = None,
-    smooth_s: float | None = None,
+    merging: Merging = AS_THEY_ARE,
     in_windows: bool = False,
     events: bool = False,
     drawn: bool = False,
@@ -74,22 +72,22 @@ def chosen_form(
     """The format asked for; else that of the file's suffix; else a table on a terminal and JSON lines elsewhere.
 
     Args:
-        drawn: whether events go into a picture, a page or a video too: `min_score` and `smooth_s` have a sense then.
+        drawn: whether events go into a picture, a page or a video too: `merging` has a sense then.
 
     Raises:
         UsageError: columns that there are not, or what belongs to another format.
     """
     format = named or _format_of(output)
     if events:
-        return _form_of_events(format, columns, safe=safe, in_windows=in_windows, scores=(min_score, smooth_s))
+        return _form_of_events(format, columns, safe=safe, in_windows=in_windows, merging=merging)
     if format in SUBTITLES:
         if not in_windows:
             raise UsageError(f"--format {format} is a timeline, which needs windows", "add --window 2")
         if columns is None and not safe:
-            return Form(format, min_score=min_score, smooth_s=smooth_s or 0.0)
+            return Form(format, merging=merging)
     has_events = (drawn and in_windows) or format in SUBTITLES or (format == "table" and in_windows)
-    for option, given in (("--min-score", min_score), ("--smooth", smooth_s)):
-        if given is not None and not has_events:
+    for option, given in (("--min-score", merging.min_score is not None), ("--smooth", merging.smooth_s > 0)):
+        if given and not has_events:
             rows = f"{format} of windows" if in_windows else "whole files"
             more = "--events" if in_windows else "--window 2 and --events"
             raise UsageError(
@@ -99,19 +97,17 @@ def chosen_form(
     if format in ("csv", "tsv"):
         from mvit_cli.report.predict.separated import named_columns
 
-        return Form(format, named_columns(columns) if columns is not None else (), safe)
+        return Form(format, named_columns(columns) if columns is not None else (), safe, merging=merging)
     for option, value in (("--columns", columns is not None), ("--csv-safe", safe)):
         if value:
             raise UsageError(
                 f"{option} is about csv and tsv, not about {format}", f"add --format csv, or drop {option}"
             )
-    return Form(format, min_score=min_score, smooth_s=smooth_s or 0.0)
+    return Form(format, merging=merging)
 
 
-def _form_of_events(
-    format: Format, columns: str | None, *, safe: bool, in_windows: bool, scores: tuple[float | None, float | None]
-) -> Form:
-    """How events are written; `scores` are the least one and the seconds of smoothing."""
+def _form_of_events(format: Format, columns: str | None, *, safe: bool, in_windows: bool, merging: Merging) -> Form:
+    """How events are written."""
     for wrong, what, hint in (
         (not in_windows, "--events are of windows of a video", "add --window 2"),
         (format in SUBTITLES, f"--events: the cues of {format} are events anyway", "drop --events"),
@@ -120,7 +116,7 @@ def _form_of_events(
     ):
         if wrong:
             raise UsageError(what, hint)
-    return Form(format, safe=safe, events=True, min_score=scores[0], smooth_s=scores[1] or 0.0)
+    return Form(format, safe=safe, events=True, merging=merging)
 
 
 def check_subtitles(form: Form, listing: "Listing") -> None:
@@ -238,15 +234,15 @@ def opened_writer(
         data = cast("BinaryIO", OnTerminal(stream)) if stream.isatty() else stream.buffer
         if format == "table":
             told = Screen(stream), recogniser.run, recogniser.notes, model if stages else None
-            writer = Timelines(*told, form.min_score, form.smooth_s) if in_windows else PredictionBlocks(*told)
+            writer = Timelines(*told, form.merging) if in_windows else PredictionBlocks(*told)
         elif form.events:
-            writer = EventRows(_event_writer(data, form, model), form.min_score, form.smooth_s)
+            writer = EventRows(_event_writer(data, form, model), form.merging)
         elif format == "json":
             writer = JsonDocument(data, model)
         elif format == "jsonl":
             writer = JsonLines(data)
         elif format in SUBTITLES:
-            writer = Subtitles(data, cast("SubtitleFormat", format), form.min_score, form.smooth_s)
+            writer = Subtitles(data, cast("SubtitleFormat", format), form.merging)
         else:
             top = min(recogniser.most_listed, model["num_classes"])
             writer = _separated(data, form, output, top, in_windows=in_windows, journal=journal)

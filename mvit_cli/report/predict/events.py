@@ -68,18 +68,31 @@ class Event:
         }
 
 
-@dataclass
-class Events:
-    """Merges the windows of one video into events; of windows that overlap the later one counts where it begins.
+@dataclass(frozen=True)
+class Merging:
+    """How windows become events.
 
     Attributes:
+        min_score: events with less are left out; None: nobody asked for any to be.
         smooth_s: a class's score is its mean over the windows that begin within half of this before and after.
-        min_score: events with less are left out.
     """
 
-    smooth_s: float = 0.0
     min_score: float | None = None
-    _near: deque[OkRow] = field(default_factory=deque)  # from half of `smooth_s` before the next to be told, on
+    smooth_s: float = 0.0
+
+
+AS_THEY_ARE = Merging()
+"""No event is left out, and no score changes."""
+
+
+@dataclass
+class Events:
+    """Merges the windows of one video into events; of windows that overlap the later one counts where it begins."""
+
+    merging: Merging = AS_THEY_ARE
+    _near: deque[OkRow] = field(
+        default_factory=deque
+    )  # from half of what is smoothed over before the next to be told, on
     _frames: "deque[Pictures | None]" = field(default_factory=deque)  # of these
     _told: int = 0  # of these
     _event: Event | None = None
@@ -115,11 +128,12 @@ class Events:
             yield event
 
     def _is_enough(self, event: Event) -> bool:
-        return event.score >= (self.min_score or 0.0)
+        return event.score >= (self.merging.min_score or 0.0)
 
     def _is_past(self, start_s: float) -> bool:
         """Whether all windows that count for the next to be told are there when one begins at `start_s`."""
-        return not self.smooth_s or start_s > self._near[self._told]["window"]["start_s"] + self.smooth_s / 2
+        smooth_s = self.merging.smooth_s
+        return not smooth_s or start_s > self._near[self._told]["window"]["start_s"] + smooth_s / 2
 
     def _tell(self) -> Iterator[Event]:
         row = self._near[self._told]
@@ -133,7 +147,7 @@ class Events:
         if frames:
             self._event.add_frames(frames, row["predictions"][0]["label"])
         self._told += 1
-        while self._near and self._near[0]["window"]["start_s"] < window["start_s"] - self.smooth_s / 2:
+        while self._near and self._near[0]["window"]["start_s"] < window["start_s"] - self.merging.smooth_s / 2:
             self._near.popleft()
             self._frames.popleft()
             self._told -= 1
@@ -141,7 +155,7 @@ class Events:
     def _best(self, row: OkRow) -> tuple[str, float]:
         """Label and score of the best class, smoothed; a class that a window does not list counts as 0 there."""
         here = row["window"]["start_s"]
-        near = [other for other in self._near if abs(other["window"]["start_s"] - here) <= self.smooth_s / 2]
+        near = [other for other in self._near if abs(other["window"]["start_s"] - here) <= self.merging.smooth_s / 2]
         sums: dict[str, float] = {}
         for other in near:
             for prediction in other["predictions"]:
@@ -167,14 +181,10 @@ class Listener(Protocol):
 
 
 class Inputs:
-    """Follows rows from input to input, and tells the events and the errors of each, as soon as they are complete.
+    """Follows rows from input to input, and tells the events and the errors of each, as soon as they are complete."""
 
-    Args:
-        min_score, smooth_s: as of `Events`.
-    """
-
-    def __init__(self, listener: Listener, min_score: float | None = None, smooth_s: float = 0.0) -> None:
-        self._listener, self._events = listener, Events(smooth_s, min_score)
+    def __init__(self, listener: Listener, merging: Merging = AS_THEY_ARE) -> None:
+        self._listener, self._events = listener, Events(merging)
         self._previous: Row | None = None
         self._in_one = False
 
@@ -210,14 +220,10 @@ class EventWriter(Protocol):
 
 
 class EventRows:
-    """Gives the events of inputs to a writer, and errors as they are.
+    """Gives the events of inputs to a writer, and errors as they are."""
 
-    Args:
-        min_score, smooth_s: as of `Events`.
-    """
-
-    def __init__(self, writer: EventWriter, min_score: float | None = None, smooth_s: float = 0.0) -> None:
-        self._writer, self._inputs = writer, Inputs(self, min_score, smooth_s)
+    def __init__(self, writer: EventWriter, merging: Merging = AS_THEY_ARE) -> None:
+        self._writer, self._inputs = writer, Inputs(self, merging)
         self._path = ""
 
     def take(self, row: Row, pictures: "Pictures | None" = None) -> None:

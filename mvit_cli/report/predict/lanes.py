@@ -6,7 +6,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Literal
 
 from mvit_cli.records import Row
-from mvit_cli.report.predict.events import Event, Events
+from mvit_cli.report.predict.events import AS_THEY_ARE, Event, Events, Merging
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,15 +80,14 @@ class Lanes:
     """Takes the windows of one video in; memory is bounded whatever its length.
 
     Attributes:
-        min_score, smooth_s: as of `Events`; a class that reaches the least score has a lane, the best one or not.
+        merging: a class that reaches its least score has a lane, the best one or not.
         seen: classes with an event.
         highest: the best score of every class that was listed.
         failures: windows that gave no scores.
     """
 
     path: str
-    min_score: float | None = None
-    smooth_s: float = 0.0
+    merging: Merging = AS_THEY_ARE
     duration_s: float = 0.0
     seen: dict[str, Seen] = field(default_factory=dict)
     highest: dict[str, float] = field(default_factory=dict)
@@ -96,7 +95,7 @@ class Lanes:
     failures: int = 0
 
     def __post_init__(self) -> None:
-        self._events = Events(self.smooth_s, self.min_score)
+        self._events = Events(self.merging)
         self.columns: Columns | None = None
 
     def add(self, row: Row) -> None:
@@ -136,8 +135,9 @@ class Lanes:
         """At most so many classes: those that are seen longest, in the order in which they appear; then the others."""
         longest = sorted(self.seen, key=lambda label: (-self.seen[label].seconds, self.seen[label].first_s))[:most]
         best = sorted(longest, key=lambda label: self.seen[label].first_s)
-        beside = [] if self.min_score is None else [
-            label for label, score in self.highest.items() if score >= self.min_score and label not in self.seen
+        least = self.merging.min_score
+        beside = [] if least is None else [
+            label for label, score in self.highest.items() if score >= least and label not in self.seen
         ]  # fmt: skip
         return (best + sorted(beside, key=lambda label: -self.highest[label]))[:most]
 

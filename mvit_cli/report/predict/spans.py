@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from mvit_cli.records import ErrorRow, Row, Run, Summary
 from mvit_cli.report.formats import bar, clock, percent
-from mvit_cli.report.predict.events import Event, Inputs
+from mvit_cli.report.predict.events import AS_THEY_ARE, Event, Inputs, Merging
 from mvit_cli.report.predict.terminal import Screen, error_lines, paragraphs, shortened
 from mvit_cli.report.tables import ascii_text, printable
 
@@ -24,9 +24,6 @@ class Timelines:
     """Writes a line on the run, then for each input its events, each as soon as it is complete.
 
     It is told what `PredictionBlocks` is told; the stages come below.
-
-    Args:
-        min_score, smooth_s: as of `Events`.
     """
 
     def __init__(
@@ -35,13 +32,12 @@ class Timelines:
         run: Run,
         notes: tuple[str, ...],
         model: Summary | None,
-        min_score: float | None = None,
-        smooth_s: float = 0.0,
+        merging: Merging = AS_THEY_ARE,
     ) -> None:
         self._screen = screen
         self._notes = notes
         self._model = model
-        self._inputs = Inputs(self, min_score, smooth_s)
+        self._inputs = Inputs(self, merging)
         self._duration_s = 0.0
         self._warnings: Counter[str] = Counter()
         screen.show_heading(run, notes)

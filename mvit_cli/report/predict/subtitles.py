@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from mvit_cli.errors import UsageError
 from mvit_cli.records import Row
 from mvit_cli.report.formats import percent
-from mvit_cli.report.predict.events import Event, Events
+from mvit_cli.report.predict.events import AS_THEY_ARE, Event, Events, Merging
 from mvit_cli.report.predict.writers import encoded
 from mvit_cli.report.tables import printable
 
@@ -23,14 +23,11 @@ class Subtitles:
 
     Args:
         stream: takes bytes.
-        min_score, smooth_s: as of `Events`.
     """
 
-    def __init__(
-        self, stream: BinaryIO, format: SubtitleFormat, min_score: float | None = None, smooth_s: float = 0.0
-    ) -> None:
+    def __init__(self, stream: BinaryIO, format: SubtitleFormat, merging: Merging = AS_THEY_ARE) -> None:
         self._stream, self._format = stream, format
-        self._events = Events(smooth_s, min_score)
+        self._events = Events(merging)
         self._path: str | None = None
         self._cues = 0
         if format == "vtt":

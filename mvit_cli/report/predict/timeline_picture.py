@@ -8,6 +8,7 @@ from mvit_cli.records import Row, Run
 from mvit_cli.report.figures import FILLS, ink, picture, track
 from mvit_cli.report.formats import clock, counted, listed, percent
 from mvit_cli.report.palette import ink_on
+from mvit_cli.report.predict.events import AS_THEY_ARE, Merging
 from mvit_cli.report.predict.lanes import COLUMNS, Lanes
 from mvit_cli.report.predict.terminal import run_line, shortened
 from mvit_cli.report.predict.writers import begins_input
@@ -45,14 +46,11 @@ class TimelinePicture:
         path: `.svg`, `.png` or `.pdf`; with `.dark` before it on dark ground.
         run: what all rows share.
         windows: what is recognised at once, in words.
-        min_score, smooth_s: as of `Events`.
     """
 
-    def __init__(
-        self, path: Path, run: Run, windows: str, min_score: float | None = None, smooth_s: float = 0.0
-    ) -> None:
+    def __init__(self, path: Path, run: Run, windows: str, merging: Merging = AS_THEY_ARE) -> None:
         self._path, self._run, self._windows = path, run, windows
-        self._min_score, self._smooth_s = min_score, smooth_s
+        self._merging = merging
         self._videos: list[Lanes] = []
         self._more = self._without = 0
         self._previous: Row | None = None
@@ -63,7 +61,7 @@ class TimelinePicture:
             if begins_input(row, self._previous):
                 self._end_input()
                 self._more += len(self._videos) >= MOST_VIDEOS
-                lanes = Lanes(row["path"], self._min_score, self._smooth_s)
+                lanes = Lanes(row["path"], self._merging)
                 self._videos = [*self._videos[:MOST_VIDEOS], lanes]
             self._videos[-1].add(row)
         elif self._previous and self._previous["path"] == row["path"] and self._previous.get("window"):
@@ -103,8 +101,9 @@ class TimelinePicture:
             for count, what, more in ((self._more, "more video", ""), (self._without, "input", " without windows"))
             if count
         ]
-        events = f"least score {percent(self._min_score)}, " if self._min_score is not None else ""
-        events += f"smoothed over {self._smooth_s:g} s, " * bool(self._smooth_s)
+        least, smooth_s = self._merging.min_score, self._merging.smooth_s
+        events = f"least score {percent(least)}, " if least is not None else ""
+        events += f"smoothed over {smooth_s:g} s, " * bool(smooth_s)
         return [
             *[run_line(self._run)] * (videos == 1),
             f"Events ({events}their time and mean score on the right) and scores from 0 to 100 % of {self._windows}.",

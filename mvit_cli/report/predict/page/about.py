@@ -8,6 +8,7 @@ from mvit_cli.records import Run, Summary
 from mvit_cli.report.formats import size_text
 from mvit_cli.report.page.document import beginning
 from mvit_cli.report.page.templates import rendered
+from mvit_cli.report.predict.events import AS_THEY_ARE, Merging
 from mvit_cli.report.predict.page.heat_key import HeatKey
 from mvit_cli.report.summarize.stage_tables import footnotes, headline, stage_table
 
@@ -48,7 +49,7 @@ class About:
         card: what is known of the weights, as `mvit weights show` gives it; None without a card.
         settings: other settings of the run, by name.
         heat: what the colours over frames are, where there are any.
-        min_score, smooth_s: of the events of windows, as of `Events`.
+        merging: how windows become events.
     """
 
     run: Run
@@ -58,8 +59,7 @@ class About:
     card: Record | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     heat: HeatKey | None = None
-    min_score: float | None = None
-    smooth_s: float = 0.0
+    merging: Merging = AS_THEY_ARE
 
     @property
     def name(self) -> str:

@@ -220,10 +220,10 @@ class Timeline:
     def left_out(self) -> str:
         """What is not drawn, and what is drawn otherwise than the rows have it."""
         told = []
-        if self.events.smooth_s:
-            told.append(f"Scores are means over {self.events.smooth_s:g} s around.")
-        if self.events.min_score:
-            told.append(f"Spans that score less than {percent(self.events.min_score)} are left out.")
+        if self.events.merging.smooth_s:
+            told.append(f"Scores are means over {self.events.merging.smooth_s:g} s around.")
+        if self.events.merging.min_score:
+            told.append(f"Spans that score less than {percent(self.events.merging.min_score)} are left out.")
         if self.shortest_s:
             told.append(f"Spans of at most {self.shortest_s:.1f} s are joined with those before them.")
         return " ".join([*told, "The rows have all windows."]) if told else ""

@@ -149,7 +149,7 @@ class Page:
             self._end_windows()
             self._entries += 1
             about = self._about
-            events = Events(about.smooth_s, about.min_score)
+            events = Events(about.merging)
             self._timeline = Timeline(self._entries, row["path"], self._key, about.notes, events)
         first = self._timeline.windows == 0
         self._timeline.add(row, pictures)
