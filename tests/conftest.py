@@ -4,11 +4,15 @@ import os
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from mvit_cli.cli.main import run
 
 # One thread a process: on a shared machine spinning threads made the suite five times slower, and sums keep one order.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test asserts speed: a busy machine takes longer than Hypothesis' 0.2 s for an example.
+settings.register_profile("mvit", deadline=None)
+settings.load_profile("mvit")
 
 
 @pytest.fixture

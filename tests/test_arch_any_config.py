@@ -91,7 +91,7 @@ def equals_the_paper(config: MViTConfig) -> None:
     assert float((FastMViT(model)(clips) - expected).abs().max()) <= SAME_SUMS_64
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(fields())
 @example({"frames": 1, "height": 0, "width": 3})
 def test_a_configuration_is_refused_or_runs_as_the_paper_says(drawn: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ def test_presets_cost_what_torch_counts(name: str) -> None:
     assert (summary["params"], summary["macs"]) == counted(get_preset(name).config)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(CONFIGS)
 def test_any_geometry_costs_what_torch_counts(config: MViTConfig) -> None:
     summary = summarize_config(config)

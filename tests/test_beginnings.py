@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mvit_cli.errors import UsageError
@@ -46,7 +46,6 @@ names = st.text(min_size=1) | st.sampled_from(["a.mp4", 'a"b', "a\\b", "Straße/
 rows = st.builds(ok, names, weights=st.sampled_from(["w.pyth", "v.pyth", 'w"x']), warnings=st.lists(st.text()))
 
 
-@settings(deadline=None)  # it writes files
 @given(st.lists(rows | st.builds(failed, names)), st.sampled_from([b"", b'{"path": "tor', b'{"pa']), st.booleans())
 def test_what_is_known_is_what_json_says(tmp_path_factory: Any, written: list[Any], torn: bytes, retry: bool) -> None:
     file = tmp_path_factory.getbasetemp() / "rows.jsonl"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from media_clips import write_lossless
 from schemas import problems
@@ -98,7 +98,6 @@ def test_tables_and_motchallenge_say_the_same_as_json_lines(tmp_path: Path) -> N
         assert tracks_in(read_boxes(tmp_path / name), film) == expected
 
 
-@settings(deadline=None)  # files are written
 @given(
     st.lists(
         st.tuples(
@@ -133,7 +132,6 @@ def _grouped(found: list[Any]) -> dict[Any, list[float]]:
     return groups
 
 
-@settings(deadline=None)  # files are written
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode), st.sampled_from(["jsonl", "csv", "tsv", "txt"]))
 def test_whatever_a_file_has_it_is_boxes_or_one_error(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, suffix: str

@@ -98,7 +98,7 @@ def test_the_prose_of_every_preset_says_what_its_blocks_are(preset: str) -> None
     check_against_blocks(get_preset(preset).config)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(CONFIGS)
 def test_the_prose_of_any_architecture_says_what_its_blocks_are(config: MViTConfig) -> None:
     check_against_blocks(config)
@@ -133,7 +133,7 @@ def test_the_steps_of_every_preset_add_up_to_its_blocks(preset: str) -> None:
     check_steps(get_preset(preset).config)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(CONFIGS)
 def test_the_steps_of_any_architecture_add_up_to_its_blocks(config: MViTConfig) -> None:
     check_steps(config)
