@@ -8,22 +8,26 @@ import typer
 
 from mvit_cli.cli.arguments import taking
 from mvit_cli.cli.flags import Force, Preset, Quiet, Weights, WeightsKey, count_or_auto, usual_preset
+from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.outputs import Place
-from mvit_cli.cli.predict_flags import Inputs, Null, Reader, Timeout, Views, Workers
+from mvit_cli.cli.predict_flags import Inputs, Null, Reader, Timeout, Workers
 from mvit_cli.errors import UsageError, tell
 
 if TYPE_CHECKING:
     from mvit_cli.findings import Calibrated
     from mvit_cli.recognition.options import PredictOptions
 
-EXAMPLES = """\b
+EXAMPLES = f"""\b
 Examples:
   mvit calibrate clips/ --preset B -o b.int8.safetensors
   mvit calibrate clips/ --weights mine.safetensors -o mine.int8.safetensors
   mvit predict new/ --weights mine.int8.safetensors --dtype int8
 
 Every number of the weights stays as it is, so that the file serves all other runs, too. One file in five is not looked
-at, but tells how far the logits are from float32's."""
+at, but tells how far the logits are from float32's.
+
+\b
+{exit_codes("the weights were written", "they could not be")}"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,9 @@ class Arguments:
     preset: Preset = None
     weights: Weights = None
     weights_key: WeightsKey = None
-    views: Views = "1x1"
+    views: Annotated[
+        str, typer.Option("--views", metavar="CxS", help="Clips x crops of a file that are looked at, as 5x1.")
+    ] = "1x1"
     files: Annotated[
         int, typer.Option("--files", metavar="N", min=1, max=500, help="Files to look at, drawn at random.")
     ] = 40
