@@ -21,7 +21,7 @@ from mvit_cli.arch import MViTConfig
 from mvit_cli.arch.ranges import STEPS, Range
 from mvit_cli.checkpoints.formats.own_ranges import RANGES_KEY
 from mvit_cli.cli.main import run
-from mvit_cli.errors import CheckpointError
+from mvit_cli.errors import CheckpointError, UsageError
 from mvit_cli.export import calibrating
 from mvit_cli.media.sources import Source
 from mvit_cli.model import range_watch
@@ -235,6 +235,8 @@ def test_a_run_in_integers_takes_the_ranges(
     assert row["status"] == "ok"
     assert set(made) == {"StaticInt8Linear"}
     made.clear()
+    with pytest.raises(UsageError, match="cannot see through"):
+        mvit_cli.Recogniser(weights=target, dtype="int8", device="cpu", compiled=True)
     monkeypatch.setattr(int8, "may_be_static", lambda: False)
     row = next(mvit_cli.predict(CLIP, weights=target, **options))
     assert set(made) == {"Int8Linear"}

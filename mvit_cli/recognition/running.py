@@ -77,6 +77,8 @@ def _known_ranges(
     found = ranges_of(path, len(model.blocks), options.weights_key) if path else None
     if found is None:
         return None, None
+    if options.compiled:
+        raise UsageError("--compile cannot see through the integers of mvit calibrate", "leave --compile out")
     return (found.blocks, None) if may_be_static() else (None, UNUSED_RANGES)
 
 
