@@ -20,12 +20,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from startup import commit, machine
+from startup import MVIT, commit, machine
 
 PRESETS = ("mvit_b_16x4", "mvitv2_s_16x4")
 INSTRUCTIONS = {"all that there are": None, "VNNI, no bfloat16": "AVX512_CORE_VNNI"}
 CALIBRATED_ON, JUDGED_ON = 4, 4
-MVIT = (sys.executable, "-m", "mvit_cli")
 
 
 def measured(preset: str, threads: int, rounds: int, *, bfloat16: bool) -> dict[str, Any]:

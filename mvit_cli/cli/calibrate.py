@@ -1,12 +1,13 @@
 """`mvit calibrate`: weights that know how their layers' inputs are best rounded to 8 bits."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mvit_cli.cli.arguments import taking
+from mvit_cli.cli.engine import opened_engine
 from mvit_cli.cli.flags import Force, Preset, Quiet, Weights, WeightsKey, count_or_auto, usual_preset
 from mvit_cli.cli.help import exit_codes
 from mvit_cli.cli.outputs import Place
@@ -93,9 +94,8 @@ def _calibrate(asked: Arguments) -> None:
     """
     from mvit_cli.export.calibrating import calibrate
     from mvit_cli.recognition.listing import Listing
-    from mvit_cli.recognition.local_engine import decode_pool
+    from mvit_cli.recognition.local_engine import LocalEngine
     from mvit_cli.recognition.plan import plan
-    from mvit_cli.recognition.processors import leave_processors, share_processors
     from mvit_cli.report.train.progress import TrainProgress
 
     place = Place("--output", asked.output, "network", asked.force)
@@ -103,11 +103,8 @@ def _calibrate(asked: Arguments) -> None:
         raise UsageError(f"--output {asked.output}: weights are written as .safetensors", "give it that ending")
     place.check([*(name.removeprefix("@") for name in asked.inputs), *([asked.weights] if asked.weights else [])])
     planned, listing = plan(asked.options()), Listing(tuple(asked.inputs), asked.null)
-    share_processors()
-    with decode_pool(planned.options) as pool:
-        engine = planned.open(progress=not asked.quiet)
-        leave_processors(engine.summary["macs"])
-        engine = replace(engine, started=pool)
+    with opened_engine(planned, None, quiet=asked.quiet) as engine:
+        assert isinstance(engine, LocalEngine)
         with place.reserved(), TrainProgress(quiet=asked.quiet) as progress:
             done = calibrate(
                 planned,

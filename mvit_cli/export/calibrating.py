@@ -17,6 +17,7 @@ from mvit_cli.checkpoints.formats.own_ranges import RANGES_KEY, FoundRanges, ran
 from mvit_cli.errors import MediaError, MViTError, UsageError
 from mvit_cli.findings import Calibrated
 from mvit_cli.recognition.readout import reading
+from mvit_cli.recognition.running import check_int8
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -99,7 +100,8 @@ def calibrate(
     model, meant = _calibratable(planned, engine)
     drawn = _drawn(sources, most, seed)
     apart = drawn[JUDGED :: JUDGED + 1]
-    found, failed = _ranges(engine, model, [one for one in drawn if one not in apart], told)
+    looked_at = [one for place, one in enumerate(drawn) if place % (JUDGED + 1) != JUDGED]
+    found, failed = _ranges(engine, model, looked_at, told)
     judge, judged = _Judge(FastMViT(model).to_int8(found.blocks) if may_be_static() else None), _Seen()
     _run(engine, apart or drawn, judged, told, judge)
     preset, key = planned.preset.name if planned.preset else None, planned.options.weights_key
@@ -143,8 +145,7 @@ def _calibratable(planned: "Plan", engine: "LocalEngine") -> "tuple[MViT, Found]
     model, meant = engine.plain, planned.choice.found
     if meant is None or model is None:
         raise UsageError("random weights have nothing to calibrate", "name --preset or --weights of trained ones")
-    if model.config.pool_first or model.config.streams == 2:
-        raise UsageError("networks that are reversible, or pool before they project, have no int8", "leave it as it is")
+    check_int8(model.config, "mvit calibrate")
     return model, meant
 
 

@@ -45,7 +45,7 @@ class RangeWatch:
         def look(module: nn.Module, given: tuple[Tensor, ...], *made: Tensor) -> None:
             values = (made or given)[0].detach().flatten().float().cpu()
             drawn = values[torch.randint(len(values), (KEPT,), generator=self._random)]
-            self._kept[number, name].append(torch.cat((drawn, values.aminmax().min[None], values.aminmax().max[None])))
+            self._kept[number, name].append(torch.cat((drawn, torch.stack(values.aminmax()))))
 
         return look
 

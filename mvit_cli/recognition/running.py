@@ -60,11 +60,23 @@ def way_to_run(model: "MViT", options: PredictOptions, dtype: "torch.dtype", pat
         if not options.fast:
             return Way(plain, plain, reference)
         return Way(plain, FastMViT(plain, PlainLinear) if options.compiled else FastMViT(plain), reference)
-    if model.config.pool_first or model.config.streams == 2:
-        why = "pools before it projects" if model.config.pool_first else "is reversible"
-        raise UsageError(f"--dtype int8: this network {why}", "use --dtype float32")
+    check_int8(model.config, "--dtype int8")
     ranges, note = _known_ranges(model, options, path)
     return Way(None, FastMViT(model).to_int8(ranges), FastMViT(model), note)
+
+
+def check_int8(config: MViTConfig, what: str) -> None:
+    """Refuses a network whose layers cannot be 8-bit integers.
+
+    Args:
+        what: asks for them.
+
+    Raises:
+        UsageError: says why.
+    """
+    if config.pool_first or config.streams == 2:
+        why = "pools before it projects" if config.pool_first else "is reversible"
+        raise UsageError(f"{what}: this network {why}", "use --dtype float32")
 
 
 def _known_ranges(

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from mvit_cli.arch.ranges import STEPS, Range
+from mvit_cli.model.fast.products import PACKED_FOR_ROWS
 
 LARGEST = 127
-PACKED_FOR_ROWS = 1024
-"""Rows that the layout of packed weights is chosen for; it holds for any number."""
 
 
 def rounded_weight(weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -74,7 +74,7 @@ class FastMViT(nn.Module):
 
         Args:
             ranges: of each block, what its layers are given; they are then rounded by it, and the attention's output
-                projection stays in float32; none: by the range of each call.
+                projection stays a float; none: by the range of each call.
 
         Raises:
             ValueError: if the network pools before it projects, or is reversible.
