@@ -145,6 +145,7 @@ def test_the_command_writes_what_a_player_reads(tmp_path: Path) -> None:
         (["--format", "srt"], "--format srt is a timeline, which needs windows"),
         (["--window", "2", "--format", "jsonl", "--min-score", "0.5"], "pages and videos, not about jsonl of windows"),
         (["--format", "csv", "--smooth", "3"], "not about whole files hint: add --window 2 and --events"),
+        (["--format", "csv", "--smooth", "0"], "not about whole files hint: add --window 2 and --events"),
         (["-o", "x.srt", "--window", "2", "--resume"], "--resume cannot go on with --format srt"),
         (["--format", "vtt", "--window", "2", "--columns", "path"], "--columns is about csv and tsv"),
     ],

@@ -75,8 +75,9 @@ def opened_engine(
     """
     if cluster:
         from mvit_cli.engines.ray import opened
+        from mvit_cli.recognition.local_engine import LocalEngine
 
-        with opened(plan, cluster, *([reads] if reads else [])) as engine:
+        with opened(plan, cluster, reads or LocalEngine.rows) as engine:
             yield engine
         return
     share_processors()

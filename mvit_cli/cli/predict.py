@@ -297,7 +297,7 @@ def _checked_places(asked: Arguments) -> Form:
         asked.output,
         asked.columns,
         safe=asked.csv_safe,
-        merging=Merging(asked.min_score, asked.smooth or 0.0),
+        merging=Merging(asked.min_score, asked.smooth),
         in_windows=asked.window is not None,
         events=asked.events,
         drawn=any((asked.plot, asked.page, asked.save_video)),

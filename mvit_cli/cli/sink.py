@@ -86,8 +86,8 @@ def chosen_form(
         if columns is None and not safe:
             return Form(format, merging=merging)
     has_events = (drawn and in_windows) or format in SUBTITLES or (format == "table" and in_windows)
-    for option, given in (("--min-score", merging.min_score is not None), ("--smooth", merging.smooth_s > 0)):
-        if given and not has_events:
+    for option, given in (("--min-score", merging.min_score), ("--smooth", merging.smooth_s)):
+        if given is not None and not has_events:
             rows = f"{format} of windows" if in_windows else "whole files"
             more = "--events" if in_windows else "--window 2 and --events"
             raise UsageError(

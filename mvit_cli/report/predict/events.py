@@ -74,11 +74,17 @@ class Merging:
 
     Attributes:
         min_score: events with less are left out; None: nobody asked for any to be.
-        smooth_s: a class's score is its mean over the windows that begin within half of this before and after.
+        smooth_s: a class's score is its mean over the windows that begin within half of this before and after; None:
+            nobody asked for it to be.
     """
 
     min_score: float | None = None
-    smooth_s: float = 0.0
+    smooth_s: float | None = None
+
+    @property
+    def span_s(self) -> float:
+        """Seconds over which scores are smoothed; 0: they are as they are."""
+        return self.smooth_s or 0.0
 
 
 AS_THEY_ARE = Merging()
@@ -132,7 +138,7 @@ class Events:
 
     def _is_past(self, start_s: float) -> bool:
         """Whether all windows that count for the next to be told are there when one begins at `start_s`."""
-        smooth_s = self.merging.smooth_s
+        smooth_s = self.merging.span_s
         return not smooth_s or start_s > self._near[self._told]["window"]["start_s"] + smooth_s / 2
 
     def _tell(self) -> Iterator[Event]:
@@ -147,7 +153,7 @@ class Events:
         if frames:
             self._event.add_frames(frames, row["predictions"][0]["label"])
         self._told += 1
-        while self._near and self._near[0]["window"]["start_s"] < window["start_s"] - self.merging.smooth_s / 2:
+        while self._near and self._near[0]["window"]["start_s"] < window["start_s"] - self.merging.span_s / 2:
             self._near.popleft()
             self._frames.popleft()
             self._told -= 1
@@ -155,7 +161,7 @@ class Events:
     def _best(self, row: OkRow) -> tuple[str, float]:
         """Label and score of the best class, smoothed; a class that a window does not list counts as 0 there."""
         here = row["window"]["start_s"]
-        near = [other for other in self._near if abs(other["window"]["start_s"] - here) <= self.merging.smooth_s / 2]
+        near = [other for other in self._near if abs(other["window"]["start_s"] - here) <= self.merging.span_s / 2]
         sums: dict[str, float] = {}
         for other in near:
             for prediction in other["predictions"]:

@@ -101,7 +101,7 @@ class TimelinePicture:
             for count, what, more in ((self._more, "more video", ""), (self._without, "input", " without windows"))
             if count
         ]
-        least, smooth_s = self._merging.min_score, self._merging.smooth_s
+        least, smooth_s = self._merging.min_score, self._merging.span_s
         events = f"least score {percent(least)}, " if least is not None else ""
         events += f"smoothed over {smooth_s:g} s, " * bool(smooth_s)
         return [

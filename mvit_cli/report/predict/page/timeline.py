@@ -220,8 +220,8 @@ class Timeline:
     def left_out(self) -> str:
         """What is not drawn, and what is drawn otherwise than the rows have it."""
         told = []
-        if self.events.merging.smooth_s:
-            told.append(f"Scores are means over {self.events.merging.smooth_s:g} s around.")
+        if self.events.merging.span_s:
+            told.append(f"Scores are means over {self.events.merging.span_s:g} s around.")
         if self.events.merging.min_score:
             told.append(f"Spans that score less than {percent(self.events.merging.min_score)} are left out.")
         if self.shortest_s:
