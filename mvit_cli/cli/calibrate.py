@@ -124,6 +124,7 @@ calibrate_command = taking(Arguments, _calibrate)
 def _tell(done: "Calibrated", asked: Arguments) -> None:
     import json
 
+    from mvit_cli.report.formats import counted
     from mvit_cli.report.tables import write_data
 
     for note in () if asked.quiet else (*done["failed"], *done["notes"]):
@@ -131,7 +132,7 @@ def _tell(done: "Calibrated", asked: Arguments) -> None:
     if asked.format == "json":
         write_data(json.dumps(done) + "\n")
         return
-    line = f"{done['path']}: ranges of {done['seen']} files"
+    line = f"{done['path']}: ranges of {counted(done['seen'], 'file')}"
     if done["largest_difference"] is not None and done["same_class"] is not None:
         line += (
             f"; on {done['judged']}, logits that span {done['span']:.3g} are within {done['largest_difference']:.2g}"
